@@ -1,0 +1,24 @@
+"""Shared fixtures: the embedded model in memory, and a place to run sweeps in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import FLOAT32
+from tsbench.generate import Session
+from tsbench.paths import ASSETS
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    return Session(ASSETS / "tiny", FLOAT32, torch.device("cpu"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

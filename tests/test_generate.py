@@ -1,0 +1,174 @@
+"""The chain on the embedded model: bit-identities that hold only if nothing leaks from one run into the next."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import FLOAT32, cell, workload
+from tsbench.errors import UserError
+from tsbench.generate import DrawingFailed, Session, Timing, choose_device
+from tsbench.methods import Method
+from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.paths import ASSETS
+from tsbench.probe import hooked_modules
+
+FULL = Method()
+OFFICIAL_MODULES = {
+    "cache_identifiers": [
+        r"transformer_blocks\.\d+\.(attn|ff|ff_context)",
+        r"single_transformer_blocks\.\d+\.proj_out",
+    ],
+    "skip_predict_identifiers": [r"single_transformer_blocks\.\d+\.(attn|proj_mlp)"],
+}
+MODES = {"default": {}, "lite": {"use_lite_mode": True}, "official modules": OFFICIAL_MODULES}
+
+
+def first_batch(session: Session, method: Method, **changes: object) -> np.ndarray:
+    work = workload(**changes)
+    return session.draw(work, work.batches[0], method).images
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_interval_of_one_changes_no_bit(session: Session, mode: str) -> None:
+    assert np.array_equal(first_batch(session, TaylorSeer(cache_interval=1, **MODES[mode])), first_batch(session, FULL))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cache_changes_the_image_and_leaves_no_trace(session: Session, mode: str) -> None:
+    before = first_batch(session, FULL)
+    cached = first_batch(session, TaylorSeer(cache_interval=3, **MODES[mode]))
+    assert not np.array_equal(cached, before)
+    assert np.array_equal(first_batch(session, FULL), before)
+    assert np.array_equal(first_batch(session, TaylorSeer(cache_interval=3, **MODES[mode])), cached)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_measured_schedule_is_the_rules(session: Session, mode: str) -> None:
+    """Counted below the hooks, in every mode: a leaf of a block, of an attention, or the hooked layer itself."""
+    for interval, before in ((2, 1), (3, 2), (5, 3)):
+        method = TaylorSeer(cache_interval=interval, disable_cache_before_step=before, **MODES[mode])
+        drawn = session.draw(workload(), workload().batches[0], method)
+        assert drawn.schedule == method.promised_schedule(8)
+        assert "." in drawn.schedule
+
+
+def test_the_first_lite_forecast_is_a_straight_line(session: Session) -> None:
+    """With float32 factors the first forecast after outputs y1, y2 is y2 + (y2 - y1), bit for bit."""
+    outputs = []
+    hook = session.pipeline.transformer.proj_out.register_forward_hook(lambda *args: outputs.append(args[2].clone()))
+    try:
+        method = TaylorSeer(disable_cache_before_step=2, use_lite_mode=True, taylor_factors_dtype="float32")
+        drawn = session.draw(workload(steps=4), workload().batches[0], method)
+    finally:
+        hook.remove()
+    assert drawn.schedule == "CC.C"
+    y1, y2, forecast, _ = outputs
+    assert torch.equal(forecast, y2 + (y2 - y1))
+
+
+def test_a_run_after_a_failure_is_like_any_other(session: Session) -> None:
+    """diffusers resets a cache's state only at the normal end of a run."""
+    method = TaylorSeer(cache_interval=3, use_lite_mode=True)
+    expected = first_batch(session, method)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("in mid-run")
+
+    handle = session.pipeline.transformer.single_transformer_blocks[0].norm.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="in mid-run"):
+        first_batch(session, method)
+    handle.remove()
+    assert not hooked_modules(session.pipeline.transformer)
+    assert np.array_equal(first_batch(session, method), expected)
+
+
+def test_a_cache_without_a_module_to_hook_is_an_error(session: Session) -> None:
+    with pytest.raises(DrawingFailed, match="found no module"):
+        first_batch(session, TaylorSeer(cache_identifiers=["nothing"]))
+    assert np.isfinite(first_batch(session, FULL)).all()
+
+
+def test_an_image_that_is_not_finite_is_an_error(session: Session) -> None:
+    bias = session.pipeline.vae.decoder.conv_out.bias
+    kept = bias.detach().clone()
+    with torch.no_grad():
+        bias.fill_(float("nan"))
+    try:
+        with pytest.raises(DrawingFailed, match="not finite"):
+            first_batch(session, FULL)
+    finally:
+        with torch.no_grad():
+            bias.copy_(kept)
+
+
+def test_timed_and_untimed_images_are_the_same(session: Session) -> None:
+    """Text encoded within the call, or beforehand."""
+    work = workload()
+    (batch, _) = work.batches
+    whole = session.draw(work, batch, FULL)
+    reused = session.draw(work, batch, FULL, encoded=session._encode(work, batch))
+    assert np.array_equal(whole.images, reused.images)
+
+
+def test_the_noise_of_a_sample_depends_on_its_seed_alone(session: Session) -> None:
+    alone = session.draw(workload(), workload().batches[1], FULL).images[0]
+    together = session.draw(workload(batch_size=2), workload(batch_size=2).batches[0], FULL).images[1]
+    assert np.abs(alone.astype(int) - together.astype(int)).max() <= 1  # a batch adds in another order
+    other_seed = first_batch(session, FULL, seeds=(1,))
+    assert not np.array_equal(other_seed, first_batch(session, FULL))
+
+
+def test_times_add_up(session: Session) -> None:
+    timing = session.draw(workload(), workload().batches[0], FULL).timing
+    assert len(timing.step_s) == 8
+    assert sum(timing.step_s) == pytest.approx(timing.denoise_s, rel=0.02)
+    assert timing.encode_s + timing.denoise_s + timing.decode_s == pytest.approx(timing.latency_s)
+    assert min(timing.encode_s, timing.decode_s, *timing.step_s) > 0
+
+
+def test_times_are_per_image() -> None:
+    timing = Timing.per_image([2.0, 4.0, 6.0, 8.0], images=2)
+    assert (timing.encode_s, timing.step_s, timing.decode_s, timing.latency_s) == (1.0, [2.0, 3.0], 4.0, 10.0)
+
+
+def test_a_cell_pairs_every_run_with_a_reference_run(session: Session) -> None:
+    method = TaylorSeer(cache_interval=4)
+    wanted = cell("taylorseer", json.dumps(method.settings(8)), seeds=(0, 1), batch_size=2)
+    drawn: list[int] = []
+    result = session.draw_cell(wanted, method, FULL, pairs=3, image_drawn=drawn.append)
+    assert [sorted(pair) for pair in result.pairs] == [["batch", "method", "reference"]] * 3
+    assert [pair["batch"] for pair in result.pairs] == [0, 1, 0]
+    assert len(result.images) == len(result.schedules) == 4
+    assert [run["method"] for run in result.warmup] == ["taylorseer", "none"]
+    assert sum(drawn) == 2 * (3 * 2 + 2)  # three pairs and a warm-up of each arm, two images each
+    assert result.peak_memory_bytes is None or result.peak_memory_bytes > 1e6
+
+
+def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: Session) -> None:
+    wanted = cell(seeds=(0, 1, 2), batch_size=4)
+    result = session.draw_cell(wanted, FULL, FULL, pairs=2, image_drawn=lambda _: None)
+    assert len(result.images) == 6
+    assert [pair["batch"] for pair in result.pairs] == [0, 0]
+
+
+def test_a_missing_device_is_a_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"runtime.device is 'cuda:99', which this machine does not have"):
+        choose_device("cuda:99", "none")
+    with pytest.raises(UserError, match=r"runtime.offload is 'model', but there is no GPU"):
+        choose_device("cpu", "model")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
+def test_compiled_blocks_keep_the_schedule_measured() -> None:
+    """The probe looks into compiled blocks as well."""
+    torch._dynamo.reset()
+    compiled = Session(ASSETS / "tiny", replace(FLOAT32, compile=True), torch.device("cpu"))
+    for method in (FULL, TaylorSeer(cache_interval=3, use_lite_mode=True)):
+        work = workload(steps=5)
+        assert compiled.draw(work, work.batches[0], method).schedule == method.promised_schedule(5)

@@ -1,0 +1,169 @@
+"""The grid: what is expanded from what is typed, and the sentences for what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tsbench.errors import UserError
+from tsbench.grid import expand, ordered
+from tsbench.paths import carried
+
+
+def keys(*overrides: str) -> list[str]:
+    return [cell.key for cell in ordered(point.cell("m") for point in expand(list(overrides)))]
+
+
+def test_the_reference_comes_by_itself_and_once() -> None:
+    cells = ordered(point.cell("m") for point in expand(["method=none,taylorseer", "method.cache_interval=2,3"]))
+    assert [cell.method for cell in cells] == ["none", "taylorseer", "taylorseer"]
+    assert keys("method.cache_interval=2,3") == [cell.key for cell in cells]
+
+
+def test_two_spellings_of_a_cell_are_one() -> None:
+    assert len(keys("size=128,128x128", "guidance_scale=3.5,3.50")) == 2
+    assert keys("method.use_lite_mode=true") == keys("method.use_lite_mode=true", "method.cache_identifiers=[x]")
+    assert keys("steps=10") == keys("steps=10", "method.disable_cache_after_step=10")
+
+
+def test_an_interval_of_one_is_a_cell_of_its_own() -> None:
+    assert len(keys("method.cache_interval=1")) == 2
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "size=144",
+        "size=128x144",
+        "steps=27",
+        "guidance_scale=1",
+        "max_sequence_length=16",
+        "batch_size=2",
+        "seeds=[1]",
+        "prompts.limit=3",
+        "runtime.dtype=bfloat16",
+        "runtime.compile=true",
+        "runtime.offload=model",
+        "runtime.quantization.backend=torchao",
+        "method.max_order=2",
+        "method.taylor_factors_dtype=float32",
+    ],
+)
+def test_what_changes_an_image_changes_the_key(override: str) -> None:
+    assert keys(override)[-1] != keys()[-1]
+
+
+@pytest.mark.parametrize("override", ["runtime.device=cpu", "timing.pairs=2", "name=x", "metrics=[psnr]"])
+def test_what_changes_no_image_leaves_the_key(override: str) -> None:
+    assert keys(override) == keys()
+
+
+def test_the_model_is_known_by_its_weights_and_not_by_its_path() -> None:
+    (here,), (there,) = ([point.cell("m").key for point in expand([f"model.path={path}"])] for path in ("/a", "/b"))
+    (other,) = [point.cell("n").key for point in expand([])]
+    assert here == there != other
+
+
+def test_model_settings_and_size_change_slowest() -> None:
+    cells = ordered(point.cell("m") for point in expand(["method.cache_interval=2,3", "size=192,128", "steps=10,20"]))
+    order = [(cell.workload.height, cell.workload.steps, cell.method) for cell in cells]
+    assert [size for size, *_ in order] == [128] * 6 + [192] * 6
+    assert [method for *_, method in order] == ["none", "taylorseer", "taylorseer"] * 4
+
+
+def test_ranges_and_lists() -> None:
+    assert len(keys("method.cache_interval=range(2,6)")) == 5
+    assert len(expand(["seeds=[0,1]"])) == 1 and len(expand(["seeds=[0],[1]"])) == 2
+
+
+def test_an_experiment_is_a_union_and_overrides_apply_to_every_grid() -> None:
+    quick = expand(["experiment=quick"])
+    assert len(expand(["experiment=quick", "size=64"])) < len(quick)
+    assert {point.height for point in expand(["experiment=quick", "size=64"])} == {64}
+
+
+def test_the_quick_experiment_covers_what_it_promises() -> None:
+    """24 cached cells or more; every mode with every interval at every size and warm-up it appears with."""
+    points = [point for point in expand(["experiment=quick"]) if point.method.name == "taylorseer"]
+    combinations: dict[object, set[int]] = {}
+    for point in points:
+        method = point.method
+        place = (method.use_lite_mode, method.disable_cache_before_step, point.height)
+        combinations.setdefault(place, set()).add(method.cache_interval)
+    assert len({point.cell("m").key for point in points}) >= 24
+    assert set(map(frozenset, combinations.values())) == {frozenset({2, 3, 4, 6, 8})}
+    assert {mode for mode, *_ in combinations} == {True, False}
+    assert len({size for *_, size in combinations}) == 2 and len({before for _, before, _ in combinations}) == 2
+    assert min(len(point.prompts) for point in points) >= 6
+
+
+@pytest.mark.parametrize("path", sorted(carried("experiments").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_expands_and_opens_with_its_command(path: Path) -> None:
+    assert expand([f"experiment={path.stem}"])
+    assert path.read_text().startswith(f"# python -m tsbench sweep experiment={path.stem}\n")
+
+
+MISTAKES = {
+    "method=foo": "There is no method 'foo'; there are: none, taylorseer (type method=CHOICE).",
+    "model=foo": "There is no model 'foo'; there are: flux1-dev, flux1-schnell, tiny (type model=CHOICE).",
+    "experiment=foo": "There is no experiment 'foo'; there are: quick",
+    "experiment=a,b": "experiment cannot be swept; run one experiment after the other",
+    "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",
+    "foo=2": "There is no parameter 'foo'; there are: model, method, ",
+    "method.cache_interval=x": "method.cache_interval is 'x', but must be a whole number, such as",
+    "method.cache_interval=1.5": "method.cache_interval is '1.5', but must be a whole number, such as",
+    "guidance_scale=x": "guidance_scale is 'x', but must be a number",
+    "runtime.compile=x": "runtime.compile is 'x', but must be true or false",
+    "seeds=0": "seeds must be a list in brackets",
+    "method.cache_interval=0": "method.cache_interval is 0, but must be 1 or more",
+    "method.disable_cache_before_step=0": "method.disable_cache_before_step is 0, but must be from 1 to 27",
+    "method.disable_cache_before_step=28": "method.disable_cache_before_step is 28, but must be from 1 to 27",
+    "method.disable_cache_after_step=-2": "for 2 steps from the end of 28 type method.disable_cache_after_step=26.",
+    "method.max_order=-1": "method.max_order is -1, but must be 0 or more",
+    "method.taylor_factors_dtype=int8": "must be one of: float32, bfloat16, float16",
+    "steps=0": "steps is 0, but must be 1 or more",
+    "batch_size=0": "batch_size is 0, but must be 1 or more",
+    "batch_size=99": "batch_size is 99, but there are only 8 samples",
+    "timing.pairs=0": "timing.pairs is 0, but must be 1 or more",
+    "max_sequence_length=513": "max_sequence_length is 513, but must be from 1 to 512",
+    "seeds=[]": "seeds is [], but must be different numbers",
+    "seeds=[1,1]": "seeds is [1, 1], but must be different numbers",
+    "size=100": "size is 100, but must be a positive multiple of 16 pixels",
+    "size=0": "size is 0, but must be a positive multiple of 16 pixels",
+    "size=-128": "size is -128, but must be a positive multiple of 16 pixels",
+    "size=128x": "size is '128x', but must be a positive multiple of 16 pixels",
+    "prompts.file=nowhere.txt": "prompts.file is 'nowhere.txt', which cannot be read as a text file",
+    "prompts.limit=0": "prompts.limit is 0, but must be 1 or more",
+    "runtime.dtype=int8": "runtime.dtype is 'int8', but must be one of: float32, bfloat16, float16",
+    "runtime.offload=disk": "runtime.offload is 'disk', but must be one of: none, model, sequential",
+    "runtime.quantization.backend=zip": "runtime.quantization.backend is 'zip', but must be one of: ",
+    "steps": "'steps' is no override; overrides look like",
+    "+foo=1": "'+foo=1' adds or deletes a key",
+    "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
+    "steps=[1": "The override 'steps=[1' cannot be read",
+    "steps=interval(1,3)": "'steps=interval(1,3)' is a continuous interval",
+}
+
+
+@pytest.mark.parametrize("override", MISTAKES)
+def test_a_mistake_is_one_sentence(override: str) -> None:
+    with pytest.raises(UserError) as caught:
+        expand([override])
+    assert MISTAKES[override] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parameter_that_no_method_of_the_sweep_has() -> None:
+    with pytest.raises(UserError, match=r"No cell of this sweep has the parameter 'method\.cache_interval'"):
+        expand(["method=none", "method.cache_interval=2"])
+
+
+def test_prompt_files(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("a cat\n\n  a dog \na cat\n")
+    (point,) = expand([f"prompts.file={file}"])
+    assert point.prompts == ("a cat", "a dog")
+    file.write_text("\n \n")
+    with pytest.raises(UserError, match="which has no prompt in it"):
+        expand([f"prompts.file={file}"])

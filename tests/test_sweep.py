@@ -1,0 +1,219 @@
+"""The command as users run it: what it leaves, how it goes on, and what it does when something fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tsbench.__main__ import main
+from tsbench.generate import Session
+from tsbench.store import Store
+from tsbench.tables import COLUMNS
+
+SMALL = ["sweep", "size=64", "steps=8", "prompts.limit=2", "timing.pairs=2"]
+
+
+def documents(folder: Path) -> dict[str, dict]:
+    return {document["key"]: document for document in Store(folder).documents()}
+
+
+def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "method.cache_interval=1,3"]) == 0
+    folder = here / "results" / "sweep"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "cells", "manifest.json", "samples.parquet", "cells.parquet", "cells.csv",
+        "table.md", "table.tex", "pareto.png", "pareto.svg",
+    }  # fmt: skip
+    cells = pd.read_csv(folder / "cells.csv")
+    assert list(cells.columns[: len(COLUMNS)]) == COLUMNS
+    assert list(cells["method"]) == ["none", "taylorseer", "taylorseer"]
+    assert list(cells["status"]) == ["ok"] * 3
+    full, same, cached = (row for row in cells.itertuples())
+    assert full.speedup == 1 and full.schedule == "C" * 8 and full.computed_steps == 8
+    assert same.schedule == "C" * 8 and same.n_identical == 2 and np.isnan(same.psnr_db) and same.ssim == 1
+    assert cached.schedule == "CCC.C..C" and cached.computed_steps == 5
+    assert 0 < cached.psnr_db < 90 and 0 < cached.lpips < 2 and cached.n_identical == 0
+    assert np.isnan(cached.speedup_low)  # two pairs have no interval
+    samples = pd.read_parquet(folder / "samples.parquet")
+    assert len(samples) == 6 and all((folder / image).is_file() for image in samples["image"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["commands"][0]["command"].startswith("python -m tsbench sweep size=64")
+    assert manifest["environment"]["libraries"]["torch"]
+    assert not [path for path in (folder / "cells").iterdir() if path.name.startswith(".")]
+
+    made = {key: document["finished"] for key, document in documents(folder).items()}
+    capsys.readouterr()
+    assert main([*SMALL, "method.cache_interval=1,3"]) == 0
+    assert "all 3 cells are there already" in capsys.readouterr().out
+    assert main([*SMALL, "method.cache_interval=1,3,5"]) == 0
+    now = {key: document["finished"] for key, document in documents(folder).items()}
+    assert len(now) == 4 and made.items() <= now.items()
+    assert len(pd.read_csv(folder / "cells.csv")) == 4
+
+
+def test_the_report_is_built_from_the_cells_alone(here: Path) -> None:
+    assert main([*SMALL, "name=first", "metrics=[psnr]"]) == 0
+    folder = here / "results" / "first"
+    before = pd.read_csv(folder / "cells.csv")
+    for path in folder.iterdir():
+        if path.is_file() and path.name != "manifest.json":
+            path.unlink()
+    moved = here / "elsewhere"
+    folder.rename(moved)
+    assert main(["report", str(moved)]) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(moved / "cells.csv"), before)
+    assert (moved / "pareto.png").stat().st_size > 1000
+
+
+def test_metrics_can_be_added_to_finished_cells(here: Path) -> None:
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert pd.read_csv("results/sweep/cells.csv")["lpips"].isna().all()
+    assert main([*SMALL, "metrics=[lpips]"]) == 0
+    cells = pd.read_csv("results/sweep/cells.csv")
+    assert cells["lpips"].notna().sum() == cells["psnr_db"].notna().sum() == 1
+
+
+def test_a_failed_cell_is_a_row_and_is_tried_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, failing = Session.draw, [True]
+
+    def sometimes_out_of_memory(
+        self: Session, workload: object, batch: object, method: object, **rest: object
+    ) -> object:
+        if failing[0] and getattr(method, "cache_interval", None) == 2:
+            raise MemoryError("no room for\nanything")
+        return draw(self, workload, batch, method, **rest)
+
+    monkeypatch.setattr(Session, "draw", sometimes_out_of_memory)
+    grid = [*SMALL, "method.cache_interval=2,3"]
+    assert main(grid) == 1
+    cells = pd.read_csv("results/sweep/cells.csv")
+    (failed,) = cells[cells["status"] == "failed"].itertuples()
+    assert failed.reason == "MemoryError: no room for" and np.isnan(failed.speedup)
+    assert 'cache_interval":2' in failed.params
+    assert "failed: MemoryError: no room for" in Path("results/sweep/table.md").read_text()
+    kept = {key: doc["finished"] for key, doc in documents(Path("results/sweep")).items() if doc["status"] == "ok"}
+    assert len(kept) == 2
+    failing[0] = False
+    assert main(grid) == 0
+    now = {key: doc["finished"] for key, doc in documents(Path("results/sweep")).items()}
+    assert kept.items() <= now.items() and len(now) == 3
+    assert set(pd.read_csv("results/sweep/cells.csv")["status"]) == {"ok"}
+
+
+def test_a_cache_that_hooks_nothing_fails_by_name(here: Path) -> None:
+    assert main([*SMALL, "method.cache_identifiers=[nothing]"]) == 1
+    cells = pd.read_csv("results/sweep/cells.csv")
+    assert list(cells["status"]) == ["ok", "failed"]
+    assert cells["reason"][1] == "the cache found no module of this model to hook"
+
+
+def test_an_inert_cache_is_called_inert(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that promises to skip and computes everything."""
+    from tsbench.methods.taylorseer import TaylorSeer
+
+    promised = TaylorSeer.promised_schedule
+    monkeypatch.setattr(TaylorSeer, "promised_schedule", lambda self, steps: promised(self, steps)[:-1] + ".")
+    assert main([*SMALL, "method.cache_interval=1"]) == 0
+    assert pd.read_csv("results/sweep/cells.csv")["note"][1] == "inert: every step was computed"
+
+
+def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    path = Path("results/sweep/manifest.json")
+    manifest = json.loads(path.read_text())
+    manifest["environment"]["libraries"]["torch"] = "1.0"
+    path.write_text(json.dumps(manifest))
+    before = sorted(Path("results").rglob("*"))
+    assert main([*SMALL, "metrics=[psnr]", "steps=9"]) == 2
+    error = capsys.readouterr().err
+    assert "made in another environment (libraries.torch: 1.0 there, " in error and "name=NAME" in error
+    assert sorted(Path("results").rglob("*")) == before
+    assert main(["report", "sweep"]) == 0  # tables can be built anywhere
+
+
+MISTAKES = [
+    (["frobnicate"], "There is no verb 'frobnicate'; there are: sweep, report."),
+    (["sweep", "method=nope"], "There is no method 'nope'"),
+    (["sweep", "metrics=[nope]"], "There is no metric 'nope'; there are: psnr, ssim, lpips"),
+    (["sweep", "--nope"], "'--nope' is no flag of sweep"),
+    (["sweep", "name=a,b"], "name cannot be swept"),
+    (["sweep", "runtime.device=cpu,auto"], "runtime.device cannot be swept"),
+    (["sweep", "runtime.device=cuda:99"], "runtime.device is 'cuda:99'"),
+    (["sweep", "name=../x"], "name is '../x', but must be a plain folder name"),
+    (["sweep", "model.path=/nowhere/at/all"], "which is neither a folder nor a hub id"),
+    (["sweep", "model.path=nowhere"], "which is neither a folder nor a hub id"),
+    (["sweep", "model.path=."], "which has no model_index.json"),
+    (["report"], "report takes one results folder"),
+    (["report", "nowhere"], "There are no results in 'results/nowhere'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES, ids=[" ".join(arguments) for arguments, _ in MISTAKES])
+def test_a_mistake_leaves_nothing(
+    arguments: list[str], sentence: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_the_optional_lpips_nets_say_what_they_need(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "metrics=[lpips_vgg]"]) == 2
+    assert "it needs the lpips package: pip install 'tsbench[lpips]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["model=flux1-dev", "model.path=someone/some-model"])
+def test_a_hub_that_cannot_be_reached_is_one_sentence(
+    model: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main(["sweep", model]) == 2
+    error = capsys.readouterr().err
+    assert "is not in the local cache and cannot be had" in error and error.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_another_kind_of_pipeline_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = here / "model"
+    model.mkdir()
+    (model / "model_index.json").write_text('{"_class_name": "SanaPipeline"}')
+    assert main(["sweep", f"model.path={model}"]) == 2
+    assert "is a SanaPipeline, but tsbench draws with FluxPipeline" in capsys.readouterr().err
+
+
+def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "sweep" in capfd.readouterr().out
+    for arguments, expected in ((["--help"], "method: none, taylorseer"), (["--cfg", "job"], "cache_interval: 5")):
+        shown = subprocess.run(
+            [sys.executable, "-m", "tsbench", "sweep", *arguments], capture_output=True, text=True, check=True
+        )
+        assert expected in shown.stdout
+    assert list(here.iterdir()) == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, tsbench, tsbench.__main__ as m; m.main(['--help']); print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "hydra", "numpy", "pandas", "diffusers", "rich"} & set(shown.stdout.split())
+
+
+def test_images_are_stored_without_loss(here: Path, session: Session) -> None:
+    assert main([*SMALL, "metrics=[psnr]", "method=none"]) == 0
+    from tests.helpers import workload
+    from tsbench.methods import Method
+    from tsbench.prompts import read_prompts
+
+    work = workload(prompts=read_prompts("captions", 2))
+    (stored,) = Path("results/sweep/cells").glob("*/0001.png")
+    drawn = session.draw(work, work.batches[1], Method()).images[0]
+    assert np.array_equal(np.asarray(Image.open(stored)), drawn)

@@ -1,0 +1,53 @@
+"""`python -m tsbench VERB …`: choose the module of a verb and turn a user's mistake into one sentence."""
+
+import os
+import sys
+from importlib import import_module
+
+from tsbench import __version__
+from tsbench.errors import UserError
+
+VERBS = {
+    "sweep": "draw, time, score and plot a grid of settings: tsbench sweep [overrides], tsbench sweep --help",
+    "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
+}
+USAGE = f"""\
+tsbench {__version__}: speed against quality of caching methods for diffusion transformers
+
+usage: python -m tsbench VERB [arguments]
+
+""" + "\n".join(f"  {verb:10}{text}" for verb, text in VERBS.items())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb.
+
+    Returns:
+        0 when all went well, 1 when something failed while running, 2 when the user asked for something impossible.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    for library in ("DIFFUSERS", "TRANSFORMERS"):  # their hints on what else could be installed are not for the user
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    verb, *rest = arguments
+    try:
+        if verb not in VERBS:
+            raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
+        return import_module(f"tsbench.{verb}").main(rest)
+    except UserError as error:
+        print(f"tsbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "\ntsbench: interrupted; finished cells are kept, and the same command goes on from them.", file=sys.stderr
+        )
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The typed configuration behind conf/, and its composition by Hydra."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tsbench.errors import UserError
+from tsbench.methods import METHODS, Method
+from tsbench.paths import carried
+
+
+@dataclass
+class ModelConfig:
+    """Where a model lies and how it is drawn with unless told otherwise."""
+
+    name: str = MISSING
+    path: str = MISSING
+    size: Any = MISSING
+    steps: int = MISSING
+    guidance_scale: float = MISSING
+    max_sequence_length: int = MISSING
+    dtype: str = MISSING
+    prompts: str = MISSING
+
+
+@dataclass
+class PromptsConfig:
+    file: str = MISSING
+    limit: int | None = None
+
+
+@dataclass
+class QuantizationConfig:
+    backend: str | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    components: list[str] = field(default_factory=lambda: ["transformer"])
+
+
+@dataclass
+class RuntimeConfig:
+    device: str = "auto"
+    dtype: str = MISSING
+    offload: str = "none"
+    compile: bool = False
+    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
+
+
+@dataclass
+class TimingConfig:
+    pairs: int = 6
+
+
+@dataclass
+class SweepConfig:
+    """One point of a grid, as Hydra composes it."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    method: Any = MISSING
+    prompts: PromptsConfig = field(default_factory=PromptsConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    timing: TimingConfig = field(default_factory=TimingConfig)
+    experiment: str | None = None
+    name: str | None = None
+    size: Any = MISSING
+    steps: int = MISSING
+    guidance_scale: float = MISSING
+    max_sequence_length: int = MISSING
+    seeds: list[int] = field(default_factory=lambda: [0])
+    batch_size: int = 1
+    metrics: list[str] = field(default_factory=list)
+
+
+def register() -> None:
+    """Make the schemas known to Hydra."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="sweep", node=SweepConfig)
+    store.store(group="schema", name="model", node=ModelConfig)
+    for name, method in METHODS.items():
+        store.store(group="schema/method", name=name, node=method)
+
+
+@cache
+def composed(overrides: tuple[str, ...]) -> SweepConfig:
+    """One configuration.
+
+    Args:
+        overrides: Hydra overrides without sweeps.
+
+    Raises:
+        UserError: for an unknown key or choice, a wrong type or a syntax error.
+    """
+    if not GlobalHydra.instance().is_initialized():
+        register()
+        initialize_config_dir(str(carried("conf")), version_base="1.3")
+    try:
+        config = compose("sweep", overrides=list(overrides))
+        return _typed(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(one_sentence(error)) from error
+
+
+def _typed(config: DictConfig) -> SweepConfig:
+    typed = OmegaConf.to_object(config)
+    assert isinstance(typed, SweepConfig) and isinstance(typed.method, Method)
+    return typed
+
+
+def one_sentence(error: BaseException) -> str:
+    """What Hydra or OmegaConf wants to say, in one sentence."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, choice = (error.missing_cfg_file or "").partition("/")
+        return f"There is no {group} {choice!r}; there are: {', '.join(error.options)} (type {group}=CHOICE)."
+    if isinstance(error, OverrideParseException):
+        return f"The override {error.override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]."
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    key = getattr(cause, "full_key", None) or ""
+    text = re.sub(r"\s+", " ", str(cause).split("\n    full_key")[0].split("\nSee https")[0]).strip().rstrip(".")
+    if unknown := re.fullmatch(r"Key '.*' not in '(\w+)'", text):
+        known = ", ".join(
+            f.name for f in fields(_SCHEMAS[unknown[1]]) if unknown[1] not in _METHOD_NAMES or f.name != "name"
+        )
+        return f"There is no parameter {key!r}; there are: {known}."
+    if wrong := re.fullmatch(r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", text):
+        kind, example = _KINDS[wrong[2]]
+        return f"{key} is {wrong[1]!r}, but must be {kind}, such as {key}={example}."
+    if "is not a ListConfig, list or tuple" in text:
+        return f"{key} must be a list in brackets, such as seeds=[0,1] or metrics=[psnr,lpips]."
+    return f"{key}: {text}." if key else f"{text}."
+
+
+_SCHEMAS: dict[str, Any] = {
+    schema.__name__: schema
+    for schema in (SweepConfig, ModelConfig, PromptsConfig, RuntimeConfig, QuantizationConfig, TimingConfig)
+} | {method.__name__: method for method in METHODS.values()}
+_METHOD_NAMES = {method.__name__ for method in METHODS.values()}
+_KINDS = {"Integer": ("a whole number", "4"), "Float": ("a number", "3.5"), "bool": ("true or false", "true")}

@@ -1,0 +1,197 @@
+"""From Hydra overrides and experiment files to the list of cells: expanded, validated, unique and ordered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from tsbench.cell import Cell, Settings, Workload, canonical_json
+from tsbench.config import SweepConfig, composed, one_sentence
+from tsbench.errors import UserError
+from tsbench.methods import METHODS, Method
+from tsbench.paths import carried
+from tsbench.prompts import read_prompts
+
+DTYPES = ("float32", "bfloat16", "float16")
+OFFLOADS = ("none", "model", "sequential")
+QUANTIZATIONS = ("bitsandbytes_4bit", "bitsandbytes_8bit", "quanto", "torchao", "gguf")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A cell before its model is known: one composed configuration, checked."""
+
+    config: SweepConfig
+    prompts: tuple[str, ...]
+    height: int
+    width: int
+
+    @property
+    def method(self) -> Method:
+        return self.config.method
+
+    def cell(self, model: str) -> Cell:
+        """The cell, with the identity of its model's weights."""
+        config = self.config
+        quantization = config.runtime.quantization
+        return Cell(
+            workload=Workload(
+                model=model,
+                model_name=config.model.name,
+                prompts=self.prompts,
+                seeds=tuple(config.seeds),
+                height=self.height,
+                width=self.width,
+                steps=config.steps,
+                guidance_scale=config.guidance_scale,
+                max_sequence_length=config.max_sequence_length,
+                batch_size=config.batch_size,
+            ),
+            settings=Settings(
+                dtype=config.runtime.dtype,
+                offload=config.runtime.offload,
+                compile=config.runtime.compile,
+                quantization="" if quantization.backend is None else canonical_json(vars(quantization)),
+            ),
+            method=self.method.name,
+            parameters=canonical_json(self.method.settings(config.steps)),
+        )
+
+
+def expand(arguments: list[str]) -> list[Point]:
+    """All points of a sweep, checked; every mistake is found here, before anything runs.
+
+    Args:
+        arguments: overrides as typed, sweeps and `experiment=` among them.
+
+    Raises:
+        UserError: for the first mistake.
+    """
+    typed = _parsed(arguments)
+    experiment = [override for override in typed if override.get_key_element() == "experiment"]
+    if any(override.is_sweep_override() for override in experiment):
+        raise UserError("experiment cannot be swept; run one experiment after the other: experiment=NAME.")
+    name = experiment[-1].value() if experiment else None
+    grids = [[]] if name is None else [_parsed(grid.split()) for grid in experiment_file(str(name))["grids"]]
+    combinations: dict[tuple[str, ...], None] = {}
+    known: set[str] = set()
+    for grid in grids:
+        merged = {override.get_key_element(): override for override in grid}
+        merged |= {override.get_key_element(): override for override in typed}
+        for chosen in itertools.product(*(_values(override) for override in merged.values())):
+            kept = _without_foreign_parameters(chosen)
+            known.update(text.split("=")[0] for text in kept)
+            combinations[kept] = None
+    for override in typed:
+        if override.get_key_element() not in known:
+            composed((override.get_key_element() + "=" + _values(override)[0].split("=", 1)[1],))  # raises
+            raise UserError(f"No cell of this sweep has the parameter {override.get_key_element()!r}.")
+    return [_checked(composed(overrides)) for overrides in combinations]
+
+
+def experiment_file(name: str) -> dict[str, Any]:
+    """Read experiments/NAME.yaml."""
+    folder = carried("experiments")
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise UserError(f"There is no experiment {name!r}; there are: {names} (type experiment=NAME).")
+    return yaml.safe_load(path.read_text())
+
+
+def ordered(cells: Iterable[Cell]) -> list[Cell]:
+    """Unique cells with their references: model, settings and size change slowest, a reference comes first."""
+    groups: dict[Any, dict[str, Cell]] = {}
+    for cell in cells:
+        workload = cell.workload
+        group = (workload.model, cell.settings, workload.height * workload.width, cell.reference.key)
+        members = groups.setdefault(group, {cell.reference.key: cell.reference})
+        members.setdefault(cell.key, cell)
+    models = list(dict.fromkeys(group[:2] for group in groups))
+    order = sorted(groups, key=lambda group: (models.index(group[:2]), group[2]))
+    return [cell for group in order for cell in groups[group].values()]
+
+
+def _parsed(arguments: list[str]) -> list[Override]:
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument!r} is no override; overrides look like steps=20 or method.cache_interval=2,3.")
+    try:
+        overrides = OverridesParser.create().parse_overrides(arguments)
+    except HydraException as error:
+        raise UserError(one_sentence(error)) from error
+    for override in overrides:
+        key = override.get_key_element()
+        if override.is_hydra_override() or key.split("/")[0] == "schema":
+            raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
+        if override.is_add() or override.is_delete() or "@" in key:
+            raise UserError(f"{override.input_line!r} adds or deletes a key; only existing ones can be set: key=value.")
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(f"{override.input_line!r} is a continuous interval; list its values: {key}=1,2,3.")
+    return overrides
+
+
+def _values(override: Override) -> list[str]:
+    """`key=value` for each value of an override."""
+    key = override.get_key_element()
+    if override.is_sweep_override():
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [f"{key}={override.get_value_element_as_str()}"]
+
+
+def _without_foreign_parameters(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the method parameters that the chosen method does not have."""
+    chosen = [text.split("=", 1)[1] for text in overrides if text.startswith("method=")]
+    method = METHODS.get(chosen[-1]) if chosen else None
+    if method is None:
+        return overrides
+    own = {f"method.{field.name}" for field in fields(method)}
+    return tuple(text for text in overrides if not text.startswith("method.") or text.split("=")[0] in own)
+
+
+def _checked(config: SweepConfig) -> Point:
+    height, width = _parse_size(config.size)
+    prompts = read_prompts(config.prompts.file, config.prompts.limit)
+    positive = {"steps": config.steps, "batch_size": config.batch_size, "timing.pairs": config.timing.pairs}
+    for key, value in positive.items():
+        if value < 1:
+            raise UserError(f"{key} is {value}, but must be 1 or more; try {key}=1.")
+    if not 1 <= config.max_sequence_length <= 512:
+        raise UserError(
+            f"max_sequence_length is {config.max_sequence_length}, but must be from 1 to 512 text tokens; "
+            "try max_sequence_length=512."
+        )
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
+        raise UserError(f"seeds is {config.seeds}, but must be different numbers, 0 or more; try seeds=[0,1].")
+    samples = len(prompts) * len(config.seeds)
+    if config.batch_size > samples:
+        raise UserError(f"batch_size is {config.batch_size}, but there are only {samples} samples; try batch_size=1.")
+    _check_choice("runtime.dtype", config.runtime.dtype, DTYPES)
+    _check_choice("runtime.offload", config.runtime.offload, OFFLOADS)
+    if config.runtime.quantization.backend is not None:
+        _check_choice("runtime.quantization.backend", config.runtime.quantization.backend, QUANTIZATIONS)
+    config.method.check(config.steps)
+    return Point(config, prompts, height, width)
+
+
+def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={choices[0]}.")
+
+
+def _parse_size(size: Any) -> tuple[int, int]:
+    """128 -> (128, 128); "1024x768" -> (1024, 768): height, width."""
+    parts = str(size).split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 and int(part) % 16 == 0 for part in parts):
+        raise UserError(
+            f"size is {size!r}, but must be a positive multiple of 16 pixels, or two of them as height x width; "
+            "try size=128 or size=1024x768."
+        )
+    return int(parts[0]), int(parts[-1])

@@ -1,0 +1,138 @@
+"""Clocks, peak memory and the description of the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+
+LIBRARIES = ("tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy")
+
+
+class Clock:
+    """Marks in time: CUDA events on a GPU, so that nothing waits in the middle of an image; `perf_counter` elsewhere.
+
+    Marks are read after the image, by `durations_s`.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def mark(self) -> Any:
+        if self.device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+    def wait(self) -> None:
+        """Let the device finish what was asked of it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def durations_s(self, marks: Sequence[Any]) -> list[float]:
+        """Seconds between consecutive marks."""
+        self.wait()
+        if self.device.type == "cuda":
+            return [start.elapsed_time(end) / 1000 for start, end in pairwise(marks)]
+        return [end - start for start, end in pairwise(marks)]
+
+
+class PeakMemory:
+    """The largest use of memory since `reset`: the CUDA allocator's on a GPU, the process's resident set elsewhere."""
+
+    STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.missing: str | None = None  # why there is no figure
+
+    def reset(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            return
+        try:
+            self.CLEAR.write_text("5")
+        except OSError as error:
+            self.missing = f"the kernel's high-water mark cannot be reset here ({error.__class__.__name__})"
+
+    def read(self) -> int | None:
+        """Bytes, or None where it cannot be known (`missing` says why)."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        if self.missing is not None:
+            return None
+        for line in self.STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        self.missing = "the kernel does not tell a high-water mark"
+        return None
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """The hardware, the versions and the threads that figures depend on: one environment a results folder."""
+    found: dict[str, Any] = {
+        "device": device.type,
+        "processor": processor_name(),
+        "threads": torch.get_num_threads(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "libraries": {name: installed for name in LIBRARIES if (installed := installed_version(name))},
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found["gpu"] = {
+            "name": properties.name,
+            "memory_bytes": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "driver": _driver_version(),
+        }
+    return found
+
+
+def installed_version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def hardware_name(environment: dict[str, Any]) -> str:
+    """The device as it is shown to people."""
+    gpu = environment.get("gpu")
+    return gpu["name"] if gpu else f"{environment['processor']}, {environment['threads']} threads"
+
+
+def processor_name() -> str:
+    """The CPU's model name as the kernel tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _driver_version() -> str | None:
+    try:
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout.split()[0]
+    except (OSError, subprocess.SubprocessError, IndexError):
+        return None
+
+
+def git_revision() -> str | None:
+    """The commit of the checkout that runs, marked where it has changes; None outside a checkout."""
+    folder = str(Path(__file__).resolve().parent)
+    try:
+        describe = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(describe, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,49 @@
+"""What a caching method is to the rest of tsbench."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass
+class Method:
+    """How steps are saved. A subclass is a Hydra config: its fields are the overrides `method.FIELD`.
+
+    A method changes a pipeline in `enable` and leaves it as it was in `disable`; nothing else of it runs while
+    images are drawn. This base class is the method that saves nothing.
+    """
+
+    name: str = "none"
+    title: ClassVar[str] = "Full compute"
+
+    def check(self, steps: int) -> None:
+        """Raise `UserError` for parameters that cannot run with so many steps."""
+
+    def settings(self, steps: int) -> dict[str, Any]:
+        """The parameters, resolved so that two spellings of the same computation are equal. Part of a cell's key."""
+        return self.parameters()
+
+    def parameters(self) -> dict[str, Any]:
+        """The fields as they were given, without the name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
+
+    def promised_schedule(self, steps: int) -> str | None:
+        """The steps that the method's own rule computes; None where it decides while drawing."""
+        return "C" * steps
+
+    def enable(self, pipeline: Any) -> None:
+        """Apply the method to a diffusers pipeline."""
+
+    def disable(self, pipeline: Any) -> None:
+        """Undo `enable`."""
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        """The name, in plots and tables, of the settings that differ only in how much is skipped."""
+        return cls.title
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        """What tells a cell from the others of its series, short enough for a label in a plot."""
+        return ""

@@ -1,0 +1,21 @@
+"""Peak signal-to-noise ratio in dB; infinite for identical images."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tsbench.metrics.base import Metric, Score
+
+
+def load() -> Score:
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    def score(image: np.ndarray, reference: np.ndarray) -> float:
+        drawn, wanted = (torch.from_numpy(picture.astype(np.float64)) for picture in (image, reference))
+        return float(peak_signal_noise_ratio(drawn, wanted, data_range=255.0))
+
+    return score
+
+
+METRIC = Metric("psnr", "psnr_db", "PSNR", "dB", higher_is_better=True, digits=2, load=load)

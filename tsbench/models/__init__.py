@@ -1,0 +1,1 @@
+"""Models: the embedded one, and any Flux of a hub or a folder."""

@@ -1,0 +1,129 @@
+"""Finding a model's files and telling what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+from tsbench.errors import UserError
+from tsbench.paths import ASSETS
+
+HUB_PATIENCE_S = 12.0
+EDGE_BYTES = 1 << 20
+
+
+def find_model(path: str) -> Path:
+    """The folder of a model in diffusers' format.
+
+    Args:
+        path: `embedded`, a folder, or a hub id, which is downloaded where it is not in the hub's cache.
+
+    Raises:
+        UserError: where it is none of these, or the hub does not answer, does not know it or does not let us in.
+    """
+    if path == "embedded":
+        return ASSETS / "tiny"
+    folder = Path(path).expanduser()
+    if (folder / "model_index.json").is_file():
+        return folder
+    if folder.exists():
+        raise UserError(
+            f"model.path is {path!r}, which has no model_index.json; give the folder of a model in diffusers' format."
+        )
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", path) or path.startswith((".", "/")):
+        raise UserError(
+            f"model.path is {path!r}, which is neither a folder nor a hub id; "
+            "give an existing folder, or an id such as model.path=black-forest-labs/FLUX.1-dev."
+        )
+    return _from_hub(path)
+
+
+def _from_hub(name: str) -> Path:
+    from diffusers import FluxPipeline
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        cached = FluxPipeline.download(name, local_files_only=True)
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        _ask_hub(name)
+        cached = FluxPipeline.download(name)
+    return Path(cached)
+
+
+def _ask_hub(name: str) -> None:
+    """Make sure within `HUB_PATIENCE_S` that the hub has the model and lets us in."""
+    from huggingface_hub import HfApi
+
+    failure: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            HfApi().auth_check(name)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_PATIENCE_S)
+    if thread.is_alive():
+        raise UserError(_unreachable(name, "the hub does not answer"))
+    if failure:
+        raise UserError(_unreachable(name, _reason(failure[0]))) from failure[0]
+
+
+def _reason(error: BaseException) -> str:
+    from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return "it is gated and this machine is not allowed in: accept its licence on the hub and run `hf auth login`"
+    if isinstance(error, RepositoryNotFoundError):
+        return "the hub has no model of that name, or it is private: check the name, or run `hf auth login`"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set"
+    return f"the hub cannot be reached ({error.__class__.__name__})"
+
+
+def _unreachable(name: str, reason: str) -> str:
+    return (
+        f"The model {name!r} is not in the local cache and cannot be had: {reason}; "
+        "or give a folder that has it: model.path=FOLDER."
+    )
+
+
+def identity(folder: Path) -> str:
+    """What a model is, wherever it lies: 16 hexadecimal digits over its files' names, sizes and contents.
+
+    Of a file larger than two megabytes only the first and the last megabyte are read: a safetensors file opens with
+    the names and shapes of its tensors, and other weights differ everywhere.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".txt", ".model"):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(_edges(path))
+    return digest.hexdigest()[:16]
+
+
+def _edges(path: Path) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= 2 * EDGE_BYTES:
+            return file.read()
+        first = file.read(EDGE_BYTES)
+        file.seek(-EDGE_BYTES, 2)
+        return first + file.read() + size.to_bytes(8, "little")
+
+
+def check_is_flux(folder: Path) -> None:
+    """Raise `UserError` where the folder holds another kind of pipeline than `FluxPipeline`."""
+    import json
+
+    index: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
+    if index.get("_class_name") != "FluxPipeline":
+        raise UserError(
+            f"The model in {str(folder)!r} is a {index.get('_class_name')}, but tsbench draws with FluxPipeline; "
+            "try model=flux1-dev."
+        )

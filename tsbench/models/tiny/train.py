@@ -1,0 +1,288 @@
+"""Make the embedded model from nothing and a seed: `python -m tsbench.models.tiny.train WORK`.
+
+Three stages, each resumed where it stopped: `autoencoder`, `latents` (the pictures encoded once), `transformer`
+(with its two text encoders, by flow matching). `export` writes the result in diffusers' folder format. Step i
+draws all its random numbers from (seed, i), so a run that was interrupted ends in the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tsbench.models.tiny import build
+from tsbench.models.tiny.pictures import draw, scene_of
+
+TRAIN, HELD_OUT = 1, 2  # seeds of the two collections of pictures
+
+AUTOENCODER_BATCH = {64: 9, 96: 4, 128: 3, 192: 1}  # picture size -> pictures a step, of about equal cost
+TRANSFORMER_BATCH = {128: 32, 192: 14, 256: 8}
+TRANSFORMER_SHARE = {128: 0.65, 192: 0.25, 256: 0.1}  # how often a step is of that size
+CACHED_PICTURES = {128: 32768, 192: 12288, 256: 4096}
+CODE_NOISE = 0.1
+CODE_PENALTY = 1e-3
+EMPTY_CAPTION = 0.1  # share of captions replaced by the empty one
+
+
+class Trainer:
+    """Modules, their optimiser and a moving average of their weights, kept in one checkpoint file."""
+
+    def __init__(self, path: Path, modules: dict[str, nn.Module], learning_rate: float, average: float) -> None:
+        self.path, self.average, self.learning_rate, self.step = path, average, learning_rate, 0
+        self.modules = nn.ModuleDict(modules)
+        self.averaged = copy.deepcopy(self.modules).requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.modules.parameters(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01
+        )
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self.modules.load_state_dict(state["modules"])
+            self.averaged.load_state_dict(state["averaged"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = state["step"]
+
+    def save(self) -> None:
+        state = {
+            "modules": self.modules.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.rename(self.path)
+
+    def descend(self, loss: Tensor, rate: float) -> None:
+        """One optimiser step at `rate` times the learning rate, then the moving average."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.modules.parameters()), 1 - decay)
+
+
+def learning_rate_at(step: int, total: int, warmup: int = 100) -> float:
+    """Linear warm-up, then constant, then linear to zero over the last fifth."""
+    return min(1.0, (step + 1) / warmup, max(0.0, 5 * (1 - step / total)))
+
+
+def steps_of(trainer: Trainer, total: int, stop: int | None, every: int = 100) -> Iterator[int]:
+    """Count the steps still to do, printing and saving on the way."""
+    started, first = time.perf_counter(), trainer.step
+    for step in range(trainer.step, min(total, stop or total)):
+        yield step
+        if trainer.step % every == 0:
+            pace = (time.perf_counter() - started) / (trainer.step - first)
+            print(f"{trainer.path.stem} {trainer.step}/{total}, {pace:.3f} s a step", flush=True)
+            trainer.save()
+    trainer.save()
+
+
+def pictures(collection: int, indices: range, size: int) -> Tensor:
+    """float32 [n, 3, size, size] in [-1, 1]."""
+    drawn = np.stack([draw(*_scene_at(collection, index, size)) for index in indices])
+    return torch.from_numpy(drawn).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def _scene_at(collection: int, index: int, size: int) -> tuple[Any, int, np.random.Generator]:
+    scene, rng = scene_of(collection, index)
+    return scene, size, rng
+
+
+def autocast() -> torch.autocast:
+    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
+
+
+def device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def train_autoencoder(work: Path, total: int, stop: int | None = None) -> None:
+    """Squared error on a deterministic code with a little noise added to it."""
+    torch.manual_seed(TRAIN)
+    model = build.autoencoder().to(device(), memory_format=torch.channels_last)
+    trainer = Trainer(work / "autoencoder.pt", {"vae": model}, learning_rate=4e-4, average=0.998)
+    for step in steps_of(trainer, total, stop):
+        sizes = [64] if step < 0.75 * total else list(AUTOENCODER_BATCH)  # small pictures learn several times faster
+        size = sizes[int(np.random.default_rng((TRAIN, step)).integers(len(sizes)))]
+        images = pictures(TRAIN, range(step * 9, step * 9 + AUTOENCODER_BATCH[size]), size).to(device())
+        images = images.contiguous(memory_format=torch.channels_last)
+        generator = torch.Generator().manual_seed(step)
+        with autocast():
+            code = model.encode(images).latent_dist.mode()
+            noise = torch.randn(code.shape, generator=generator).to(code) * CODE_NOISE * min(1.0, step / 300)
+            restored = model.decode(code + noise).sample
+        error = restored.float() - images
+        loss = error.square().mean() + 0.05 * error.abs().mean() + CODE_PENALTY * code.float().square().mean()
+        trainer.descend(loss, learning_rate_at(step, total))
+        if trainer.step % 100 == 0:
+            print(f"loss {loss.item():.4f}", flush=True)
+        if trainer.step % 1000 == 0:
+            print(autoencoder_psnr(trainer.averaged["vae"], 16), flush=True)
+
+
+@torch.no_grad()
+def autoencoder_psnr(model: Any, count: int) -> dict[int, float]:
+    """Mean PSNR in dB of unseen pictures after encoding and decoding, by picture size."""
+    result = {}
+    for size in TRANSFORMER_BATCH:
+        images = pictures(HELD_OUT, range(count), size).to(device())
+        restored = torch.cat([model.decode(model.encode(image[None]).latent_dist.mode()).sample for image in images])
+        error = ((restored.clamp(-1, 1) - images) / 2).square().mean(dim=(1, 2, 3))
+        result[size] = float((-10 * error.log10()).mean())
+    return result
+
+
+@torch.no_grad()
+def encode_pictures(work: Path, shard: int = 1024) -> None:
+    """Latents of the training pictures, float16 [n, tokens, 64] a size, shifted and scaled to mean 0 and variance 1."""
+    vae = build.autoencoder().to(device(), memory_format=torch.channels_last)
+    vae.load_state_dict(Trainer(work / "autoencoder.pt", {"vae": vae}, 0, 0).averaged["vae"].state_dict())
+    (work / "latents").mkdir(exist_ok=True)
+    for size, count in CACHED_PICTURES.items():
+        for start in range(0, count, shard):
+            path = work / "latents" / f"{size}-{start:06d}.safetensors"
+            if path.exists():
+                continue
+            codes = []
+            for first in range(start, start + shard, 16):
+                images = pictures(TRAIN, range(first, first + 16), size).to(device())
+                with autocast():
+                    codes.append(vae.encode(images).latent_dist.mode().float().cpu())
+            partial = path.with_suffix(".partial")
+            save_file({"codes": torch.cat(codes).half()}, partial)
+            partial.rename(path)
+            print(path.name, flush=True)
+    statistics = work / "latents" / "statistics.json"
+    if not statistics.exists():
+        code = load_file(work / "latents" / "128-000000.safetensors")["codes"].float()
+        statistics.write_text(json.dumps({"shift_factor": code.mean().item(), "scaling_factor": 1 / code.std().item()}))
+
+
+def pack(codes: Tensor) -> Tensor:
+    """[n, 16, h, w] -> [n, h/2 * w/2, 64], as FluxPipeline packs its latents."""
+    n, channels, height, width = codes.shape
+    codes = codes.view(n, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return codes.reshape(n, height // 2 * (width // 2), channels * 4)
+
+
+def image_ids(side: int) -> Tensor:
+    """[side * side, 3]: 0, row, column of each image token, as FluxPipeline numbers them."""
+    ids = torch.zeros(side, side, 3)
+    ids[..., 1] += torch.arange(side)[:, None]
+    ids[..., 2] += torch.arange(side)[None]
+    return ids.view(-1, 3)
+
+
+def flow_matching_loss(model: dict[str, nn.Module], batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """|v(x_t, t) - (noise - x)|^2 at x_t = (1 - t) x + t noise (Lipman et al., 2023; FLUX's direction of time)."""
+    latents = batch["latents"]
+    n, tokens, _ = latents.shape
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    t = torch.randn(n, generator=generator).sigmoid().to(latents)
+    shift = build.time_shift(tokens)
+    t = shift * t / (1 + (shift - 1) * t)
+    text = model["text_encoder_2"](batch["t5_ids"])[0]
+    pooled = model["text_encoder"](batch["clip_ids"]).pooler_output
+    velocity = model["transformer"](
+        hidden_states=(1 - t[:, None, None]) * latents + t[:, None, None] * noise,
+        timestep=t,
+        guidance=torch.full_like(t, build.GUIDANCE),
+        pooled_projections=pooled,
+        encoder_hidden_states=text,
+        txt_ids=torch.zeros(text.shape[1], 3, device=latents.device),
+        img_ids=image_ids(round(tokens**0.5)).to(latents.device),
+        return_dict=False,
+    )[0]
+    return F.mse_loss(velocity.float(), noise - latents)
+
+
+class Latents:
+    """The encoded pictures with their captions' token ids, a batch for every step."""
+
+    def __init__(self, work: Path, tokenizers: Path) -> None:
+        statistics = json.loads((work / "latents" / "statistics.json").read_text())
+        self.codes, self.ids = {}, {}
+        clip, t5 = build.tokenizers(tokenizers)
+        for size in CACHED_PICTURES:
+            shards = sorted((work / "latents").glob(f"{size}-*.safetensors"))
+            codes = torch.cat([load_file(path)["codes"] for path in shards])
+            self.codes[size] = pack((codes.float() - statistics["shift_factor"]) * statistics["scaling_factor"]).half()
+            captions = [str(scene_of(TRAIN, index)[0]) for index in range(len(codes))]
+            self.ids[size] = build.tokenize(clip, t5, captions)
+        self.empty = build.tokenize(clip, t5, [""])
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((TRAIN, step))
+        size = int(rng.choice(list(TRANSFORMER_SHARE), p=list(TRANSFORMER_SHARE.values())))
+        chosen = torch.from_numpy(rng.integers(len(self.codes[size]), size=TRANSFORMER_BATCH[size]))
+        dropped = torch.from_numpy(rng.random(len(chosen)) < EMPTY_CAPTION)[:, None]
+        ids = [torch.where(dropped, empty, all_ids[chosen]) for empty, all_ids in zip(self.empty, self.ids[size])]
+        batch = {"latents": self.codes[size][chosen].float(), "clip_ids": ids[0], "t5_ids": ids[1]}
+        return {name: value.to(device()) for name, value in batch.items()}
+
+
+def transformer_trainer(work: Path) -> Trainer:
+    torch.manual_seed(TRAIN)
+    modules = {
+        "transformer": build.transformer(),
+        "text_encoder": build.clip(),
+        "text_encoder_2": build.t5(),
+    }
+    for module in modules.values():
+        module.to(device())
+    return Trainer(work / "transformer.pt", modules, learning_rate=1e-3, average=0.9995)
+
+
+def train_transformer(work: Path, total: int, stop: int | None = None) -> None:
+    build.make_tokenizers(work, (str(scene_of(TRAIN, index)[0]) for index in range(20000)))
+    trainer = transformer_trainer(work)
+    data = Latents(work, work)
+    model = dict(trainer.modules.items())
+    losses = []
+    for step in steps_of(trainer, total, stop):
+        with autocast():
+            loss = flow_matching_loss(model, data.batch(step), torch.Generator().manual_seed(step))
+        trainer.descend(loss, learning_rate_at(step, total))
+        losses.append(loss.item())
+        if trainer.step % 100 == 0:
+            print(f"mean loss {np.mean(losses[-100:]):.4f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
+    parser.add_argument("--autoencoder-steps", type=int, default=5000)
+    parser.add_argument("--transformer-steps", type=int, default=12000)
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if arguments.export:
+        trainer = transformer_trainer(arguments.work)
+        vae = Trainer(arguments.work / "autoencoder.pt", {"vae": build.autoencoder()}, 0, 0).averaged["vae"]
+        statistics = json.loads((arguments.work / "latents" / "statistics.json").read_text())
+        build.export(arguments.export, arguments.work, dict(trainer.averaged.items()), vae, statistics)
+        return
+    train_autoencoder(arguments.work, arguments.autoencoder_steps)
+    encode_pictures(arguments.work)
+    train_transformer(arguments.work, arguments.transformer_steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The Pareto plot: speed-up against every metric, a row of panels a size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tsbench.metrics import METRICS, Metric
+from tsbench.present import series_and_point, workload_title
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito, 2008
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def pareto(cells: pd.DataFrame, hardware: str) -> Any:
+    """A matplotlib figure, or None where no cell has a score."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    scored = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"])]
+    metrics = [m for m in METRICS.values() if m.column in scored and scored[m.column].notna().any()]
+    if not metrics:
+        return None
+    scored = scored.assign(series=[series_and_point(row)[0] for row in scored.itertuples()])
+    styles = {
+        series: (COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
+        for number, series in enumerate(scored["series"].unique())
+    }
+    groups = [group for _, group in scored.groupby("reference", sort=False)]
+    figure, axes = pyplot.subplots(
+        len(groups), len(metrics), figsize=(4.6 * len(metrics), 3.9 * len(groups) + 0.8), squeeze=False, sharex="row"
+    )
+    for row, group in zip(axes, groups):
+        for axis, metric in zip(row, metrics):
+            _panel(axis, group, metric, styles)
+        row[0].set_title(workload_title(next(group.itertuples())), loc="left", fontsize=10, fontweight="bold")
+    handles: dict[str, Any] = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels()):
+            handles.setdefault(label, handle)
+    labels = list(handles)
+    figure.legend(handles.values(), labels, loc="lower center", ncols=min(3, len(labels)), frameon=False, fontsize=9)
+    figure.suptitle(f"Speed-up against full compute on {hardware}", x=0.01, ha="left", fontsize=11)
+    figure.tight_layout(rect=(0, 0.04 + 0.03 * (len(labels) // 3) / len(groups), 1, 1))
+    return figure
+
+
+def write_pareto(cells: pd.DataFrame, hardware: str, folder: Path) -> bool:
+    """Write `pareto.png` and `pareto.svg`; False where there is nothing to draw."""
+    figure = pareto(cells, hardware)
+    if figure is None:
+        return False
+    from matplotlib import pyplot
+
+    for ending in ("png", "svg"):
+        figure.savefig(folder / f"pareto.{ending}", dpi=150)
+    pyplot.close(figure)
+    return True
+
+
+def _panel(axis: Any, group: pd.DataFrame, metric: Metric, styles: dict[str, tuple[str, str]]) -> None:
+    shown = group[group[metric.column].notna()]
+    front = shown[[metric.name in text.split(";") for text in shown["on_front"]]].sort_values("speedup")
+    axis.plot(
+        front["speedup"], front[metric.column], color="0.55", linewidth=5, alpha=0.35, zorder=1, label="Pareto front"
+    )
+    for series, cells in shown.groupby("series", sort=False):
+        colour, marker = styles[str(series)]
+        axis.plot(
+            cells["speedup"], cells[metric.column], color=colour, marker=marker, markersize=6, linewidth=0.8,
+            alpha=0.9, zorder=2, label=series,
+        )  # fmt: skip
+    for place, row in enumerate(front.itertuples()):
+        axis.annotate(
+            series_and_point(row)[1], (row.speedup, getattr(row, metric.column)), textcoords="offset points",
+            xytext=(0, 9 if place % 2 == 0 else -15), ha="center", fontsize=8, color=styles[row.series][0], zorder=3,
+        )  # fmt: skip
+    axis.axvline(1, color="0.8", linewidth=0.8, zorder=0)
+    unit = f" ({metric.unit})" if metric.unit else ""
+    axis.set_xlabel("speed-up (x)")
+    axis.set_ylabel(f"{metric.label}{unit}, {'higher' if metric.higher_is_better else 'lower'} is better")
+    axis.margins(0.08, 0.12)
+    axis.grid(color="0.93")
+    axis.spines[["top", "right"]].set_visible(False)
+    corner = 0.97 if metric.higher_is_better else 0.03
+    axis.text(
+        0.985, corner, "best", transform=axis.transAxes, ha="right", va="top" if corner > 0.5 else "bottom",
+        fontsize=9, color="0.45", style="italic",
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Which steps really compute: counted below everything that a cache has hooked, never taken from its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def hooked_modules(model: nn.Module) -> list[nn.Module]:
+    """The modules that carry a diffusers hook."""
+    return [module for module in model.modules() if getattr(hook_registry(module), "hooks", None)]
+
+
+def hook_registry(module: nn.Module) -> Any:
+    """diffusers' registry of the hooks on a module, or None."""
+    return getattr(module, "_diffusers_hook", None)
+
+
+class ScheduleProbe:
+    """Writes down, a letter a step, whether everything that can be skipped was computed."""
+
+    def __init__(self, model: nn.Module) -> None:
+        hooked = hooked_modules(model)
+        self.watched = hooked or [
+            block for child in model.children() if isinstance(child, nn.ModuleList) for block in child
+        ]
+        self.hooked = {id(module) for module in hooked}
+        self.ran: set[int] = set()
+        self.letters: list[str] = []
+
+    @property
+    def schedule(self) -> str:
+        return "".join(self.letters)
+
+    def start(self) -> None:
+        self.ran.clear()
+        self.letters.clear()
+
+    def end_step(self) -> None:
+        """To be called after every denoising step."""
+        self.letters.append("C" if len(self.ran) == len(self.watched) else ".")
+        self.ran.clear()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count while the context lasts. To be left before the cache is disabled."""
+        undo: list[Callable[[], Any]] = []
+        try:
+            for number, module in enumerate(self.watched):
+                undo.append(self._watch(number, module))
+            yield
+        finally:
+            for step in undo:
+                step()
+
+    def _watch(self, number: int, module: nn.Module) -> Callable[[], Any]:
+        @torch.compiler.disable
+        def computed(*_: Any) -> None:
+            self.ran.add(number)
+
+        leaf = self._leaf(module)
+        if leaf is not None:
+            return leaf.register_forward_hook(computed).remove
+        # A hooked module with nothing below it: count at the forward that its innermost hook replaced.
+        reference = hook_registry(module)._fn_refs[0]
+        inner = reference.original_forward
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            computed()
+            return inner(*args, **kwargs)
+
+        reference.original_forward = counted
+        return lambda: setattr(reference, "original_forward", inner)
+
+    def _leaf(self, module: nn.Module) -> nn.Module | None:
+        """The first module below that has weights, no children and no hook of its own."""
+        for below in module.modules():
+            childless = next(below.children(), None) is None
+            if below is not module and childless and id(below) not in self.hooked and list(below.parameters()):
+                return below
+        return None

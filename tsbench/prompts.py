@@ -1,0 +1,38 @@
+"""Prompt lists: those that tsbench carries, and text files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tsbench.errors import UserError
+from tsbench.paths import ASSETS
+
+CARRIED = ASSETS / "prompts"
+
+
+def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
+    """The prompts of a carried list or of a text file, one a line; empty lines and repetitions are left out.
+
+    Args:
+        file: the name of a carried list, or the path of a UTF-8 text file.
+        limit: keep only so many of the first; None keeps all.
+
+    Raises:
+        UserError: where there is no such file, or nothing in it.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"prompts.limit is {limit}, but must be 1 or more, or null for all; try prompts.limit=6.")
+    carried = CARRIED / f"{file}.txt"
+    path = carried if carried.is_file() else Path(file).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))
+        raise UserError(
+            f"prompts.file is {file!r}, which cannot be read as a text file ({error.__class__.__name__}); "
+            f"give a path, a prompt a line, or one of the carried lists: {names}."
+        ) from error
+    prompts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not prompts:
+        raise UserError(f"prompts.file is {file!r}, which has no prompt in it; write one a line.")
+    return prompts[:limit]

@@ -1,0 +1,85 @@
+"""`python -m tsbench report RESULTS`: score what is unscored and rebuild tables and plots from the cells alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from tsbench import plot, present
+from tsbench.errors import UserError
+from tsbench.score import score_cells
+from tsbench.store import Store
+from tsbench.tables import cells_table, results_folder, write_tables
+
+USAGE = """\
+usage: python -m tsbench report RESULTS
+
+Scores the images that have no scores yet and rebuilds cells.csv, the Parquet files, table.md, table.tex and the
+Pareto plot from the cells alone. RESULTS is a folder, or its name in results/."""
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `report`."""
+    if arguments in (["--help"], ["-h"]):
+        print(USAGE)
+        return 0
+    if len(arguments) != 1:
+        raise UserError("report takes one results folder: python -m tsbench report RESULTS.")
+    folder = results_folder(arguments[0])
+    store = Store(folder)
+    manifest = store.manifest()
+    if manifest is None:
+        raise UserError(f"There are no results in {str(folder)!r}; run python -m tsbench sweep name=NAME first.")
+    return build_report(store, manifest["metrics"], Console())
+
+
+def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
+    """Score, write tables and plots, and print the best rows.
+
+    Returns:
+        0, or 1 where a cell has failed.
+    """
+    score_cells(store, metrics)
+    cells = cells_table(store)
+    manifest = store.manifest()
+    assert manifest is not None
+    missing = write_tables(store, cells)
+    (store.folder / "table.md").write_text(present.markdown(cells, manifest), encoding="utf-8")
+    (store.folder / "table.tex").write_text(present.latex(cells, manifest), encoding="utf-8")
+    drawn = plot.write_pareto(cells, manifest["hardware"], store.folder)
+    _print_best(cells, console)
+    for row in cells[cells["status"] == "failed"].itertuples():
+        console.print(f"[red]failed[/red] {', '.join(present.series_and_point(row))}: {row.reason}", highlight=False)
+    if missing:
+        console.print(f"note: {missing}", highlight=False)
+    _print_files(store.folder, drawn, console)
+    return int((cells["status"] == "failed").any())
+
+
+def _print_best(cells: pd.DataFrame, console: Console) -> None:
+    best = present.best_rows(cells)
+    if best.empty:
+        return
+    table = Table(
+        title="On a Pareto front (no other setting is both faster and better by some metric)",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for name in best.columns:
+        text = name in ("Size", "Method")
+        table.add_column(str(name), justify="left" if text else "right", no_wrap=name != "Method")
+    for row in best.itertuples(index=False):
+        table.add_row(*map(str, row))
+    console.print()
+    console.print(table)
+
+
+def _print_files(folder: Path, drawn: bool, console: Console) -> None:
+    names = ["table.md", "table.tex", "cells.csv", *(["pareto.png", "pareto.svg"] if drawn else [])]
+    console.print(f"\nIn {folder}/: {', '.join(names)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,147 @@
+"""Cells on disk: `results/NAME/cells/KEY/` with a JSON document and lossless PNGs.
+
+A cell is written beside its place and renamed into it, so what is there is whole. Everything else in a results
+folder is derived from the cells and can be built again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tsbench.cell import BACKEND, Cell
+from tsbench.errors import UserError
+
+MANIFEST, DOCUMENT, SCORES = "manifest.json", "cell.json", "scores.json"
+
+
+class Store:
+    """One results folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cells = folder, folder / "cells"
+
+    def manifest(self) -> dict[str, Any] | None:
+        """What made this folder; None where nothing has yet."""
+        path = self.folder / MANIFEST
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def open_run(
+        self, environment: dict[str, Any], hardware: str, git_revision: str | None, command: str, metrics: Iterable[str]
+    ) -> None:
+        """Note in the manifest what is about to draw here."""
+        manifest = self.manifest() or {"environment": environment, "hardware": hardware, "metrics": [], "commands": []}
+        manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest["commands"].append({"command": command, "started": started, "git_revision": git_revision})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / MANIFEST, manifest)
+
+    def check_environment(self, environment: dict[str, Any]) -> None:
+        """Raise `UserError` where the folder's cells were made on other hardware or with other versions."""
+        manifest = self.manifest()
+        different = differences(manifest["environment"], environment) if manifest else []
+        if different:
+            raise UserError(
+                f"{self.folder} was made in another environment ({'; '.join(different)}), and figures of two "
+                "environments do not mix; choose another folder by name=NAME."
+            )
+
+    def add_metrics(self, metrics: Iterable[str]) -> None:
+        """Note metrics that are asked for without drawing anything."""
+        manifest = self.manifest()
+        assert manifest is not None
+        manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
+        write_json(self.folder / MANIFEST, manifest)
+
+    def document(self, key: str) -> dict[str, Any] | None:
+        """A cell's document, or None where there is none."""
+        path = self.cells / key / DOCUMENT
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def documents(self) -> list[dict[str, Any]]:
+        """All cells, in the order in which they were made."""
+        found = [json.loads(path.read_text()) for path in self.cells.glob(f"[!.]*/{DOCUMENT}")]
+        return sorted(found, key=lambda document: (document["finished"], document["key"]))
+
+    def is_done(self, key: str) -> bool:
+        document = self.document(key)
+        return document is not None and document["status"] != "failed"
+
+    def write(self, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()) -> None:
+        """Put a cell in its place, in one step; a failed one that is there gives way.
+
+        Args:
+            cell: whose document this is.
+            status: `ok`, `failed` or `skipped`.
+            body: what else the document says.
+            images: uint8 [height, width, 3], one a sample.
+        """
+        place = self.cells / cell.key
+        partial = self.cells / f".{cell.key}.{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            for number, image in enumerate(images):
+                Image.fromarray(image).save(partial / image_name(number))
+            document = {
+                "key": cell.key,
+                "reference": cell.reference.key,
+                "status": status,
+                "finished": datetime.now(UTC).isoformat(),
+                "backend": BACKEND,
+                "method": cell.method,
+                "params": json.loads(cell.parameters),
+                "workload": asdict(cell.workload),
+                "settings": asdict(cell.settings),
+            }
+            write_json(partial / DOCUMENT, document | body)
+            shutil.rmtree(place, ignore_errors=True)
+            partial.rename(place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def images(self, key: str) -> list[np.ndarray]:
+        """A cell's images, uint8 [height, width, 3]."""
+        document = self.document(key)
+        count = len(document["schedules"]) if document else 0
+        return [np.asarray(Image.open(self.cells / key / image_name(number))) for number in range(count)]
+
+    def scores(self, key: str) -> dict[str, Any]:
+        """`{metric: [value of each sample]}` against the reference of the same folder; empty where unscored."""
+        path = self.cells / key / SCORES
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def write_scores(self, key: str, scores: dict[str, Any]) -> None:
+        write_json(self.cells / key / SCORES, scores)
+
+
+def image_name(number: int) -> str:
+    return f"{number:04d}.png"
+
+
+def write_json(path: Path, value: Any) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.replace(path)
+
+
+def differences(made: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """`name: then, now` for every entry in which two environments differ."""
+    found = []
+    for name in sorted(made.keys() | now.keys()):
+        then, there = made.get(name), now.get(name)
+        if isinstance(then, dict) and isinstance(there, dict):
+            found += differences(then, there, f"{prefix}{name}.")
+        elif then != there:
+            found.append(f"{prefix}{name}: {then} there, {there} here")
+    return found

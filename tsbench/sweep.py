@@ -1,0 +1,241 @@
+"""`python -m tsbench sweep [overrides]`: the grid, drawn, timed, scored and plotted, resumed where it stopped."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from tsbench.cell import Cell, Settings
+from tsbench.errors import UserError
+from tsbench.grid import Point, expand, ordered
+from tsbench.methods import Method
+from tsbench.paths import carried
+from tsbench.store import Store
+
+if TYPE_CHECKING:
+    from tsbench.generate import CellResult, Session
+    from tsbench.progress import SweepProgress
+
+SHOWING_FLAGS = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--resolve", "--package", "-p", "--info", "-i"}
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `sweep`."""
+    arguments = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    if any(argument.startswith("-") for argument in arguments):
+        return show_configuration(arguments)
+    return Sweep(arguments).run(Console())
+
+
+class Sweep:
+    """A grid that was expanded and checked as a whole, before anything ran."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        from tsbench.generate import choose_device
+        from tsbench.metrics import check_metrics
+        from tsbench.models.source import check_is_flux, find_model, identity
+
+        points = expand(arguments)
+        check_one_run(points)
+        first = points[0].config
+        self.arguments = arguments
+        self.name = first.name or first.experiment or "sweep"
+        self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
+        check_metrics(self.metrics)
+        if not self.name.strip(".") or "/" in self.name:
+            raise UserError(f"name is {self.name!r}, but must be a plain folder name; try name=first.")
+        for offload in {point.config.runtime.offload for point in points}:
+            self.device = choose_device(first.runtime.device, offload)
+        folders: dict[str, Path] = {}
+        identities: dict[str, str] = {}
+        for path in {point.config.model.path: None for point in points}:
+            folders[path] = find_model(path)
+            check_is_flux(folders[path])
+            identities[path] = identity(folders[path])
+        self.folders = {identities[path]: folder for path, folder in folders.items()}
+        self.methods: dict[str, Method] = {}
+        cells = []
+        for point in points:
+            cell = point.cell(identities[point.config.model.path])
+            self.methods.setdefault(cell.key, point.method)
+            cells.append(cell)
+        self.cells = ordered(cells)
+
+    def run(self, console: Console) -> int:
+        """Draw what is missing, then score and report everything.
+
+        Returns:
+            0, or 1 where a cell has failed.
+        """
+        from tsbench.measure import environment, git_revision, hardware_name
+        from tsbench.progress import SweepProgress
+        from tsbench.report import build_report
+
+        store = Store(Path("results") / self.name)
+        missing = [cell for cell in self.cells if not store.is_done(cell.key)]
+        here = environment(self.device)
+        if missing:
+            store.check_environment(here)
+            session = self._load(missing[0])
+            command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
+            store.open_run(here, hardware_name(here), git_revision(), command, self.metrics)
+            planned = self._planned_images(missing)
+            images = sum(planned.values())
+            done = len(self.cells) - len(missing)
+            console.print(
+                f"{store.folder}: {len(missing)} cells to draw, {images} images"
+                + (f"; {done} cells are there already" if done else ""),
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+            with SweepProgress(console, len(missing), images) as progress:
+                for cell, loaded in self._with_sessions(missing, session):
+                    self._run_cell(cell, loaded, store, progress, planned[cell.key])
+        else:
+            console.print(f"{store.folder}: all {len(self.cells)} cells are there already", highlight=False)
+            store.add_metrics(self.metrics)
+        console.print("scoring and drawing tables and plots")
+        return build_report(store, self.metrics, console)
+
+    def _load(self, cell: Cell) -> Session:
+        from tsbench.generate import Session
+
+        try:
+            return Session(self.folders[cell.workload.model], cell.settings, self.device)
+        except Exception as error:
+            raise UserError(
+                f"The model {cell.workload.model_name!r} could not be loaded with {describe(cell.settings)}: "
+                f"{first_line(error)}."
+            ) from error
+
+    def _with_sessions(self, cells: list[Cell], session: Session) -> Iterator[tuple[Cell, Session | UserError]]:
+        """Every cell with the loaded model it needs, or with the reason why there is none."""
+        current: Session | UserError | None = session
+        groups = groupby(cells, key=lambda cell: (cell.workload.model, cell.settings))
+        for number, (_, group) in enumerate(groups):
+            members = list(group)
+            if number > 0:
+                if current is not None and not isinstance(current, UserError):
+                    current.close()
+                try:
+                    current = self._load(members[0])
+                except UserError as error:
+                    current = error
+            assert current is not None
+            for cell in members:
+                yield cell, current
+
+    def _run_cell(
+        self, cell: Cell, session: Session | UserError, store: Store, progress: SweepProgress, planned: int
+    ) -> None:
+        before = progress.done_images
+        method = self.methods.get(cell.key, Method())
+        try:
+            if isinstance(session, UserError):
+                raise session
+            result = session.draw_cell(cell, method, Method(), self.pairs, progress.images_drawn)
+        except Exception as error:
+            body = {"reason": first_line(error), "traceback": traceback.format_exc()}
+            store.write(cell, "failed", body)
+            outcome = f"FAILED: {body['reason']}"
+            if not isinstance(session, UserError):
+                session.recover()
+        else:
+            store.write(cell, "ok", self._body(cell, method, result), result.images)
+            outcome = _outcome(result, cell)
+        size = f"{cell.workload.height}x{cell.workload.width}"
+        label = ", ".join(filter(None, (method.series(method.parameters()), method.point(method.parameters()))))
+        progress.cell_finished(f"{size} {label}: {outcome}", planned, before)
+
+    def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
+        return {
+            "promised_schedule": method.promised_schedule(cell.workload.steps),
+            "schedules": result.schedules,
+            "warmup": result.warmup,
+            "pairs": result.pairs,
+            "peak_memory_bytes": result.peak_memory_bytes,
+            "peak_memory_reason": result.peak_memory_reason,
+        }
+
+    def _planned_images(self, cells: list[Cell]) -> dict[str, int]:
+        """Images that each cell draws: samples, timed runs and warm-ups."""
+        planned: dict[str, int] = {}
+        warm: set[str] = set()
+        for cell in cells:
+            batch = cell.workload.batch_size
+            samples = len(cell.workload.samples)
+            arms = {cell.key, cell.reference.key}
+            timed = min(self.pairs, samples // batch) * batch
+            planned[cell.key] = (self.pairs * len(arms) + len(arms - warm)) * batch + samples - timed
+            warm |= arms
+        return planned
+
+
+def check_one_run(points: list[Point]) -> None:
+    """Raise `UserError` where the cells of a sweep could not go into one results folder."""
+    shared = {
+        "name": lambda point: point.config.name,
+        "runtime.device": lambda point: point.config.runtime.device,
+        "timing.pairs": lambda point: point.config.timing.pairs,
+        "metrics": lambda point: tuple(point.config.metrics),
+    }
+    for key, value in shared.items():
+        if len({value(point) for point in points}) > 1:
+            raise UserError(f"{key} cannot be swept: one sweep has one; run a sweep for each value.")
+
+
+def show_configuration(arguments: list[str]) -> int:
+    """`--help`, `--cfg job` and the other flags with which Hydra shows something and runs nothing."""
+    import os
+
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from tsbench.config import one_sentence, register
+
+    unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
+    if unknown:
+        raise UserError(f"{unknown[0]!r} is no flag of sweep; settings are overrides such as steps=20 (see --help).")
+    register()
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["tsbench sweep", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(carried("conf")), config_name="sweep")(lambda config: None)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(one_sentence(error)) from error
+    return 0
+
+
+def describe(settings: Settings) -> str:
+    compiled = ", compiled" if settings.compile else ""
+    quantized = f", quantization {settings.quantization}" if settings.quantization else ""
+    return f"dtype {settings.dtype}, offload {settings.offload}{quantized}{compiled}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, with its kind where it does not speak for itself."""
+    from tsbench.generate import DrawingFailed
+
+    text = (str(error).strip().splitlines() or [""])[0].strip().rstrip(".")
+    return text if isinstance(error, DrawingFailed | UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _outcome(result: CellResult, cell: Cell) -> str:
+    from statistics import fmean, median
+
+    from tsbench.schedule import computed_steps
+
+    latency = median(pair["method"]["latency_s"] for pair in result.pairs)
+    computed = fmean(computed_steps(schedule) for schedule in result.schedules)
+    text = f"{latency:.3g} s, {computed:g} of {cell.workload.steps} steps computed"
+    if cell.is_reference:
+        return text
+    speedup = median(pair["reference"]["latency_s"] / pair["method"]["latency_s"] for pair in result.pairs)
+    return f"{speedup:.2f}x, {text}"
