@@ -45,7 +45,7 @@ def test_an_interval_of_one_is_a_cell_of_its_own() -> None:
         "runtime.dtype=bfloat16",
         "runtime.compile=true",
         "runtime.offload=model",
-        "runtime.quantization.backend=torchao",
+        "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}",
         "method.max_order=2",
         "method.taylor_factors_dtype=float32",
     ],
@@ -74,7 +74,9 @@ def test_model_settings_and_size_change_slowest() -> None:
 
 def test_ranges_and_lists() -> None:
     assert len(keys("method.cache_interval=range(2,6)")) == 5
-    assert len(expand(["seeds=[0,1]"])) == 1 and len(expand(["seeds=[0],[1]"])) == 2
+    assert [point.seeds for point in expand(["seeds=[0,1]"])] == [(0, 1)]
+    assert [point.seeds for point in expand(["seeds=0,1"])] == [(0,), (1,)]
+    assert keys("seeds=0") == keys("seeds=[0]")
 
 
 def test_an_experiment_is_a_union_and_overrides_apply_to_every_grid() -> None:
@@ -115,7 +117,9 @@ MISTAKES = {
     "method.cache_interval=1.5": "method.cache_interval is '1.5', but must be a whole number, such as",
     "guidance_scale=x": "guidance_scale is 'x', but must be a number",
     "runtime.compile=x": "runtime.compile is 'x', but must be true or false",
-    "seeds=0": "seeds must be a list in brackets",
+    "seeds=[a]": "seeds is ['a'], but must be different whole numbers",
+    "seeds=-1": "seeds is -1, but must be different whole numbers",
+    "metrics=psnr": "metrics must be a list in brackets",
     "method.cache_interval=0": "method.cache_interval is 0, but must be 1 or more",
     "method.disable_cache_before_step=0": "method.disable_cache_before_step is 0, but must be from 1 to 27",
     "method.disable_cache_before_step=28": "method.disable_cache_before_step is 28, but must be from 1 to 27",
@@ -127,8 +131,8 @@ MISTAKES = {
     "batch_size=99": "batch_size is 99, but there are only 8 samples",
     "timing.pairs=0": "timing.pairs is 0, but must be 1 or more",
     "max_sequence_length=513": "max_sequence_length is 513, but must be from 1 to 512",
-    "seeds=[]": "seeds is [], but must be different numbers",
-    "seeds=[1,1]": "seeds is [1, 1], but must be different numbers",
+    "seeds=[]": "seeds is [], but must be different whole numbers",
+    "seeds=[1,1]": "seeds is [1, 1], but must be different whole numbers",
     "size=100": "size is 100, but must be a positive multiple of 16 pixels",
     "size=0": "size is 0, but must be a positive multiple of 16 pixels",
     "size=-128": "size is -128, but must be a positive multiple of 16 pixels",
@@ -137,6 +141,7 @@ MISTAKES = {
     "prompts.limit=0": "prompts.limit is 0, but must be 1 or more",
     "runtime.dtype=int8": "runtime.dtype is 'int8', but must be one of: float32, bfloat16, float16",
     "runtime.offload=disk": "runtime.offload is 'disk', but must be one of: none, model, sequential",
+    "runtime.quantization.backend=quanto": "runtime.quantization.kwargs is None, but must say what the backend needs",
     "runtime.quantization.backend=zip": "runtime.quantization.backend is 'zip', but must be one of: ",
     "steps": "'steps' is no override; overrides look like",
     "+foo=1": "'+foo=1' adds or deletes a key",

@@ -42,7 +42,7 @@ class PromptsConfig:
 @dataclass
 class QuantizationConfig:
     backend: str | None = None
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    kwargs: Any = None
     components: list[str] = field(default_factory=lambda: ["transformer"])
 
 
@@ -75,7 +75,7 @@ class SweepConfig:
     steps: int = MISSING
     guidance_scale: float = MISSING
     max_sequence_length: int = MISSING
-    seeds: list[int] = field(default_factory=lambda: [0])
+    seeds: Any = MISSING
     batch_size: int = 1
     metrics: list[str] = field(default_factory=list)
 
@@ -83,10 +83,10 @@ class SweepConfig:
 def register() -> None:
     """Make the schemas known to Hydra."""
     store = ConfigStore.instance()
-    store.store(group="schema", name="sweep", node=SweepConfig)
-    store.store(group="schema", name="model", node=ModelConfig)
+    store.store(name="sweep_schema", node=SweepConfig)
+    store.store(name="model_schema", node=ModelConfig)
     for name, method in METHODS.items():
-        store.store(group="schema/method", name=name, node=method)
+        store.store(name=f"{name}_schema", node=method)
 
 
 @cache
@@ -135,6 +135,8 @@ def one_sentence(error: BaseException) -> str:
     if wrong := re.fullmatch(r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", text):
         kind, example = _KINDS[wrong[2]]
         return f"{key} is {wrong[1]!r}, but must be {kind}, such as {key}={example}."
+    if text.startswith("Ambiguous value"):
+        return "Only one configuration can be shown: give every override a single value."
     if "is not a ListConfig, list or tuple" in text:
         return f"{key} must be a list in brackets, such as seeds=[0,1] or metrics=[psnr,lpips]."
     return f"{key}: {text}." if key else f"{text}."

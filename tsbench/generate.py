@@ -265,6 +265,19 @@ class Session:
             torch.cuda.empty_cache()
 
 
+def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -> Any:
+    """diffusers' configuration: for each component the class of the library that it comes from."""
+    import diffusers
+    import transformers
+
+    name = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}[backend]
+    mapping = {
+        component: getattr(transformers if component.startswith("text_encoder") else diffusers, name)(**kwargs)
+        for component in components
+    }
+    return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
+
+
 def _load(folder: Path, settings: Settings, device: torch.device) -> Any:
     import diffusers
     import transformers
@@ -275,12 +288,7 @@ def _load(folder: Path, settings: Settings, device: torch.device) -> Any:
         warnings.simplefilter("ignore", FutureWarning)
         options: dict[str, Any] = {"torch_dtype": getattr(torch, settings.dtype)}
         if settings.quantization:
-            chosen = json.loads(settings.quantization)
-            options["quantization_config"] = diffusers.PipelineQuantizationConfig(
-                quant_backend=chosen["backend"],
-                quant_kwargs=chosen["kwargs"],
-                components_to_quantize=chosen["components"],
-            )
+            options["quantization_config"] = _quantization(**json.loads(settings.quantization))
         pipeline = diffusers.FluxPipeline.from_pretrained(folder, **options)
         if settings.offload == "model":
             pipeline.enable_model_cpu_offload(device=device)

@@ -21,7 +21,7 @@ from tsbench.prompts import read_prompts
 
 DTYPES = ("float32", "bfloat16", "float16")
 OFFLOADS = ("none", "model", "sequential")
-QUANTIZATIONS = ("bitsandbytes_4bit", "bitsandbytes_8bit", "quanto", "torchao", "gguf")
+QUANTIZATIONS = ("bitsandbytes", "quanto")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Point:
 
     config: SweepConfig
     prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
     height: int
     width: int
 
@@ -46,7 +47,7 @@ class Point:
                 model=model,
                 model_name=config.model.name,
                 prompts=self.prompts,
-                seeds=tuple(config.seeds),
+                seeds=self.seeds,
                 height=self.height,
                 width=self.width,
                 steps=config.steps,
@@ -129,7 +130,7 @@ def _parsed(arguments: list[str]) -> list[Override]:
         raise UserError(one_sentence(error)) from error
     for override in overrides:
         key = override.get_key_element()
-        if override.is_hydra_override() or key.split("/")[0] == "schema":
+        if override.is_hydra_override():
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
         if override.is_add() or override.is_delete() or "@" in key:
             raise UserError(f"{override.input_line!r} adds or deletes a key; only existing ones can be set: key=value.")
@@ -168,22 +169,37 @@ def _checked(config: SweepConfig) -> Point:
             f"max_sequence_length is {config.max_sequence_length}, but must be from 1 to 512 text tokens; "
             "try max_sequence_length=512."
         )
-    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
-        raise UserError(f"seeds is {config.seeds}, but must be different numbers, 0 or more; try seeds=[0,1].")
-    samples = len(prompts) * len(config.seeds)
+    seeds = _parse_seeds(config.seeds)
+    samples = len(prompts) * len(seeds)
     if config.batch_size > samples:
         raise UserError(f"batch_size is {config.batch_size}, but there are only {samples} samples; try batch_size=1.")
     _check_choice("runtime.dtype", config.runtime.dtype, DTYPES)
     _check_choice("runtime.offload", config.runtime.offload, OFFLOADS)
     if config.runtime.quantization.backend is not None:
         _check_choice("runtime.quantization.backend", config.runtime.quantization.backend, QUANTIZATIONS)
+        kwargs = config.runtime.quantization.kwargs
+        if not isinstance(kwargs, dict) or not kwargs:
+            raise UserError(
+                f"runtime.quantization.kwargs is {kwargs!r}, but must say what the backend needs; "
+                "try 'runtime.quantization.kwargs={weights_dtype: int8}' for quanto or '{load_in_4bit: true}' for "
+                "bitsandbytes."
+            )
     config.method.check(config.steps)
-    return Point(config, prompts, height, width)
+    return Point(config, prompts, seeds, height, width)
 
 
 def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={choices[0]}.")
+
+
+def _parse_seeds(seeds: Any) -> tuple[int, ...]:
+    """[0, 1] -> (0, 1); 3 -> (3,)."""
+    numbers = seeds if isinstance(seeds, list) else [seeds]
+    whole = all(type(number) is int and number >= 0 for number in numbers)
+    if not whole or not numbers or len(set(numbers)) < len(numbers):
+        raise UserError(f"seeds is {seeds!r}, but must be different whole numbers, 0 or more; try seeds=[0,1].")
+    return tuple(numbers)
 
 
 def _parse_size(size: Any) -> tuple[int, int]:

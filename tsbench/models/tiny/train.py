@@ -27,9 +27,10 @@ from tsbench.models.tiny.pictures import draw, scene_of
 TRAIN, HELD_OUT = 1, 2  # seeds of the two collections of pictures
 
 AUTOENCODER_BATCH = {64: 9, 96: 4, 128: 3, 192: 1}  # picture size -> pictures a step, of about equal cost
-TRANSFORMER_BATCH = {128: 32, 192: 14, 256: 8}
-TRANSFORMER_SHARE = {128: 0.65, 192: 0.25, 256: 0.1}  # how often a step is of that size
-CACHED_PICTURES = {128: 32768, 192: 12288, 256: 4096}
+TRANSFORMER_BATCH = {128: 32, 192: 14}
+TRANSFORMER_SHARE = {128: 0.7, 192: 0.3}  # how often a step is of that size
+CACHED_PICTURES = {128: 20480, 192: 6144}
+SHARD = 1024  # pictures a file
 CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
 EMPTY_CAPTION = 0.1  # share of captions replaced by the empty one
@@ -150,18 +151,18 @@ def autoencoder_psnr(model: Any, count: int) -> dict[int, float]:
 
 
 @torch.no_grad()
-def encode_pictures(work: Path, shard: int = 1024) -> None:
+def encode_pictures(work: Path) -> None:
     """Latents of the training pictures, float16 [n, tokens, 64] a size, shifted and scaled to mean 0 and variance 1."""
     vae = build.autoencoder().to(device(), memory_format=torch.channels_last)
     vae.load_state_dict(Trainer(work / "autoencoder.pt", {"vae": vae}, 0, 0).averaged["vae"].state_dict())
     (work / "latents").mkdir(exist_ok=True)
     for size, count in CACHED_PICTURES.items():
-        for start in range(0, count, shard):
+        for start in range(0, count, SHARD):
             path = work / "latents" / f"{size}-{start:06d}.safetensors"
             if path.exists():
                 continue
             codes = []
-            for first in range(start, start + shard, 16):
+            for first in range(start, start + SHARD, 16):
                 images = pictures(TRAIN, range(first, first + 16), size).to(device())
                 with autocast():
                     codes.append(vae.encode(images).latent_dist.mode().float().cpu())

@@ -1,0 +1,183 @@
+"""Tables from stored cells, on figures that can be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.helpers import cell
+from tsbench import plot, present
+from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.score import score_cells
+from tsbench.store import Store
+from tsbench.tables import cells_table, samples_table, schedule_note
+
+ENVIRONMENT = {"platform": "Linux x", "python": "3", "libraries": {"torch": "2"}, "processor": "P_1", "threads": 2}
+
+
+def timing(latency: float, denoise: float) -> dict[str, object]:
+    return {"latency_s": latency, "encode_s": 0.1, "denoise_s": denoise, "decode_s": 0.1, "step_s": [denoise]}
+
+
+def image(level: int) -> np.ndarray:
+    picture = np.full((32, 32, 3), 100, np.uint8)
+    picture[:, ::2] += np.uint8(level)
+    return picture
+
+
+def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | None = "CC.C") -> dict[str, object]:
+    return {
+        "promised_schedule": promised,
+        "schedules": schedules,
+        "pairs": pairs,
+        "peak_memory_bytes": 3_000_000,
+        "peak_memory_reason": None,
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A reference and three cells: fast and poor, slow and good, fast and poorest."""
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P_1, 2 threads", None, "python -m tsbench sweep", ["psnr", "ssim"])
+    reference = cell(steps=4)
+    full = [{"method": timing(1.0, 0.8)}] * 6
+    store.write(reference, "ok", body(["CCCC", "CCCC"], full, "CCCC"), [image(0), image(40)])
+    for interval, seconds, levels in ((4, 0.4, (32, 72)), (2, 0.8, (16, 40)), (6, 0.4, (64, 104))):
+        ratios = [0.9, 0.95, 1.0, 1.05, 1.1, 1.4]
+        pairs = [{"reference": timing(1.0 * r, 0.8), "method": timing(seconds, seconds / 2)} for r in ratios]
+        parameters = json.dumps(TaylorSeer(cache_interval=interval).settings(4))
+        store.write(
+            cell("taylorseer", parameters, steps=4),
+            "ok",
+            body(["CC.C", "CC.C" if interval == 4 else "CCCC"], pairs),
+            [image(level) for level in levels],
+        )
+    parameters = json.dumps(TaylorSeer(cache_interval=8).settings(4))
+    store.write(cell("taylorseer", parameters, steps=4), "failed", {"reason": "no memory", "traceback": "…"})
+    score_cells(store, ["psnr", "ssim"])
+    return store
+
+
+def by_interval(store: Store) -> dict[int, object]:
+    rows = cells_table(store).itertuples()
+    return {json.loads(row.params).get("cache_interval", 0): row for row in rows}
+
+
+def test_speedups_are_medians_of_paired_ratios(store: Store) -> None:
+    row = by_interval(store)[4]
+    assert row.speedup == pytest.approx(1.025 / 0.4)
+    assert (row.speedup_low, row.speedup_high) == pytest.approx((0.9 / 0.4, 1.4 / 0.4))
+    assert row.denoise_speedup == pytest.approx(0.8 / 0.2)
+    assert (row.latency_s, row.n_pairs) == (0.4, 6)
+    reference = by_interval(store)[0]
+    assert (reference.speedup, reference.denoise_speedup, reference.latency_s) == (1, 1, 1)
+
+
+def test_psnr_is_a_mean_over_images_without_the_identical_ones(store: Store) -> None:
+    """Half of the columns differ by 32 levels in both images: 10 log10(255^2 / 512) each.
+
+    The second cell's second image is the reference's own.
+    """
+    assert by_interval(store)[4].psnr_db == pytest.approx(10 * np.log10(255**2 / 512), abs=1e-4)
+    assert by_interval(store)[4].n_identical == 0
+    assert by_interval(store)[2].psnr_db == pytest.approx(10 * np.log10(255**2 / 128), abs=1e-4)
+    assert by_interval(store)[2].n_identical == 1
+    samples = samples_table(store)
+    assert list(samples[samples["key"] == by_interval(store)[2].key]["psnr_db"])[1] == np.inf
+
+
+def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
+    """40 dB and 10.46 dB are 25.23 dB on average; their pooled error would be 13.46 dB."""
+    store = Store(tmp_path / "run")
+    parameters = json.dumps(TaylorSeer().settings(4))
+    black = np.zeros((32, 32, 3), np.uint8)
+    near, far = black.copy(), black.copy()
+    near[:16, :, 0], far[...] = 6, 76  # squared errors of 6 and 5776
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"method": timing(1, 1)}]), [black, black])
+    pair = {"reference": timing(1, 1), "method": timing(1, 1)}
+    store.write(cell("taylorseer", parameters, steps=4), "ok", body(["CC.C"] * 2, [pair]), [near, far])
+    score_cells(store, ["psnr"])
+    expected = (10 * np.log10(255**2 / 6) + 10 * np.log10(255**2 / 5776)) / 2
+    assert by_interval(store)[5].psnr_db == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_front_and_the_schedule(store: Store) -> None:
+    rows = by_interval(store)
+    assert rows[4].on_front == "psnr;ssim" and rows[2].on_front == "psnr;ssim"
+    assert rows[6].on_front == "" and rows[0].on_front == "" and rows[8].on_front == ""
+    assert (rows[4].schedule, rows[4].computed_steps) == ("CC.C", 3)
+    assert (rows[2].schedule, rows[2].computed_steps) == ("varies", 3.5)
+    assert rows[4].note is None or np.isnan(rows[4].note)
+    assert rows[2].note == "computed other steps than its rule, CC.C"
+    assert (rows[8].status, rows[8].reason) == ("failed", "no memory")
+
+
+def test_what_is_said_of_a_schedule() -> None:
+    assert schedule_note("CC.C", ["CC.C"]) is None
+    assert schedule_note("CC.C", ["CCCC", "CCCC"]) == "inert: every step was computed"
+    assert schedule_note("CCCC", ["CCCC"]) is None
+    assert schedule_note(None, ["C..C"]) is None
+
+
+def test_tables_for_people(store: Store) -> None:
+    cells, manifest = cells_table(store), store.manifest()
+    text = present.markdown(cells, manifest)
+    assert "## tiny, 64 x 64, 4 steps, 2 images, float32" in text
+    assert "| TaylorSeer (diffusers), default, warm-up 3, N=4 | 3/4" in text
+    assert "2.56x [2.25, 3.50]" in text and "failed: no memory" in text
+    assert "1 of 2 images identical" in text and "PSNR (dB) ↑" in text
+    assert "P_1, 2 threads" in text and "torch 2" in text and "`python -m tsbench sweep`" in text
+    latex = present.latex(cells, manifest)
+    assert r"\toprule" in latex and r"PSNR (dB) $\uparrow$" in latex and "P\\_1" not in latex.split("\n")[1]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a TeX")
+def test_the_latex_compiles(store: Store, tmp_path: Path) -> None:
+    table = present.latex(cells_table(store), store.manifest())
+    source = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + table + "\\end{document}\n"
+    (tmp_path / "t.tex").write_text(source)
+    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_without_pyarrow_the_cells_are_there_and_it_is_said(store: Store) -> None:
+    code = "import sys; sys.modules['pyarrow'] = None; from tsbench.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    report = [sys.executable, "-c", code, "report", str(store.folder)]
+    shown = subprocess.run(report, capture_output=True, text=True)
+    assert shown.returncode == 1, shown.stderr  # one cell of the fixture has failed
+    assert "because pyarrow is not installed" in " ".join(shown.stdout.split())
+    assert not list(store.folder.glob("*.parquet"))
+    assert len(pd.read_csv(store.folder / "cells.csv")) == 5
+
+
+def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None:
+    figure = plot.pareto(cells_table(store), "P_1")
+    assert [axis.get_ylabel() for axis in figure.axes] == ["PSNR (dB), higher is better", "SSIM, higher is better"]
+    assert all(len(axis.get_lines()) == 3 for axis in figure.axes)  # the front, the series, and a line at 1x
+    labels = [text.get_text() for text in figure.axes[0].texts]
+    assert labels.count("N=2") == labels.count("N=4") == 1 and "N=6" not in labels
+
+
+def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
+    """A crash while writing leaves the old state; a failed cell gives way to its second try."""
+
+    def broken() -> object:
+        yield image(0)
+        raise RuntimeError
+
+    new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).settings(4)), steps=4)
+    with pytest.raises(RuntimeError):
+        store.write(new, "ok", body(["CC.C"], []), broken())
+    assert store.document(new.key) is None
+    assert not list(store.cells.glob(".*"))
+    failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).settings(4)), steps=4)
+    assert not store.is_done(failed.key)
+    store.write(failed, "ok", body(["CC.C"], []), [image(0)])
+    assert store.is_done(failed.key)

@@ -1,0 +1,77 @@
+"""The embedded model: its pictures, its captions, its training and its trade-off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tsbench.models.tiny import train
+from tsbench.models.tiny.pictures import COLOURS, draw, parse, scene_of
+from tsbench.paths import ASSETS
+from tsbench.prompts import read_prompts
+
+
+def test_a_caption_says_what_is_there() -> None:
+    for index in range(300):
+        scene, _ = scene_of(0, index)
+        assert parse(str(scene)) == scene
+
+
+def test_the_carried_captions_are_in_the_grammar() -> None:
+    captions = read_prompts("captions", None)
+    assert len(captions) >= 6
+    assert [str(parse(caption)) for caption in captions] == list(captions)
+
+
+@pytest.mark.parametrize("caption", ["a cat", "huge red circle at left, blue background", "pink background"])
+def test_other_captions_are_refused_with_the_grammar(caption: str) -> None:
+    with pytest.raises(ValueError, match="does not know") as caught:
+        parse(caption)
+    assert "caption    = thing" in str(caught.value)
+
+
+def test_a_scene_is_the_same_at_every_size() -> None:
+    """Halving a picture of 256 pixels gives nearly the one that is drawn at 128."""
+    for index in range(5):
+        small, large = (draw(*(lambda s, r: (s, size, r))(*scene_of(3, index))) for size in (128, 256))
+        halved = large.reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
+        assert np.abs(halved - small).mean() < 2.0
+
+
+def test_colours_are_told_apart() -> None:
+    values = np.array(list(COLOURS.values()), dtype=float)
+    distances = np.linalg.norm(values[:, None] - values[None], axis=2) + 999 * np.eye(len(values))
+    assert distances.min() > 60
+
+
+def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve steps of each stage at once, and interrupted after five."""
+    monkeypatch.setattr(train, "CACHED_PICTURES", {128: 32})
+    monkeypatch.setattr(train, "TRANSFORMER_BATCH", {128: 4})
+    monkeypatch.setattr(train, "TRANSFORMER_SHARE", {128: 1.0})
+    monkeypatch.setattr(train, "SHARD", 32)
+
+    def weights(folder: Path, stops: tuple[int | None, ...]) -> list[torch.Tensor]:
+        folder.mkdir()
+        for stop in stops:
+            train.train_autoencoder(folder, 12, stop)
+        train.encode_pictures(folder)
+        for stop in stops:
+            train.train_transformer(folder, 12, stop)
+        states = [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("autoencoder", "transformer")]
+        return [tensor for state in states for tensor in (*state["modules"].values(), *state["averaged"].values())]
+
+    at_once, interrupted = weights(tmp_path / "a", (None,)), weights(tmp_path / "b", (5, None))
+    assert all(torch.equal(one, other) for one, other in zip(at_once, interrupted, strict=True))
+
+
+def test_the_model_is_small_and_without_pickle() -> None:
+    files = [path for path in (ASSETS / "tiny").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 25e6
+    assert {path.suffix for path in files} == {".json", ".safetensors"}
+    config = json.loads((ASSETS / "tiny" / "transformer" / "config.json").read_text())
+    assert config["guidance_embeds"] and config["num_layers"] and config["num_single_layers"]
