@@ -235,7 +235,7 @@ def _colour(name: str, rng: np.random.Generator) -> np.ndarray:
     return (np.array(COLOURS[name], np.float32) / 255 + rng.normal(0, 0.02, 3).astype(np.float32)).clip(0, 1)
 
 
-def _second_tone(colour: np.ndarray) -> np.ndarray:
+def second_tone(colour: np.ndarray) -> np.ndarray:
     """The other tone of a stripe or a check: the same colour, clearly darker, or lighter where it is dark."""
     return colour * 0.62 if colour.max() > 0.45 else colour * 0.6 + 0.32
 
@@ -270,7 +270,7 @@ def _draw_thing(
     if thing.fill == "striped":
         wave = np.sin((dx * np.cos(stripe_angle) + dy * np.sin(stripe_angle)) * stripes * np.pi)
         edge = (wave * radius * height / (stripes * np.pi) + 0.5).clip(0, 1)[..., None]
-        paint = colour * edge + _second_tone(colour) * (1 - edge)
+        paint = colour * edge + second_tone(colour) * (1 - edge)
     elif thing.fill == "shaded":
         light = (1.1 - 0.5 * np.hypot(dx + 0.4, dy + 0.4))[..., None].clip(0.25, 1.1)
         paint = colour * light + 0.25 * (light - 0.6).clip(0)
