@@ -88,6 +88,22 @@ def test_a_run_after_a_failure_is_like_any_other(session: Session) -> None:
     assert np.array_equal(first_batch(session, method), expected)
 
 
+def test_a_cache_that_fails_while_enabling_leaves_no_hooks(session: Session) -> None:
+    """diffusers' own `disable_cache` does not remove them."""
+
+    class Failing(TaylorSeer):
+        def enable(self, pipeline: object) -> None:
+            super().enable(pipeline)
+            pipeline.transformer._cache_config = None
+            raise RuntimeError("while enabling")
+
+    expected = first_batch(session, FULL)
+    with pytest.raises(RuntimeError, match="while enabling"):
+        first_batch(session, Failing())
+    assert not hooked_modules(session.pipeline.transformer)
+    assert np.array_equal(first_batch(session, FULL), expected)
+
+
 def test_a_cache_without_a_module_to_hook_is_an_error(session: Session) -> None:
     with pytest.raises(DrawingFailed, match="found no module"):
         first_batch(session, TaylorSeer(cache_identifiers=["nothing"]))

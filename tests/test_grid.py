@@ -138,6 +138,7 @@ MISTAKES = {
     "size=-128": "size is -128, but must be a positive multiple of 16 pixels",
     "size=128x": "size is '128x', but must be a positive multiple of 16 pixels",
     "prompts.file=nowhere.txt": "prompts.file is 'nowhere.txt', which cannot be read as a text file",
+    "prompts=general": "cannot be drawn by model=tiny: ",
     "prompts.limit=0": "prompts.limit is 0, but must be 1 or more",
     "runtime.dtype=int8": "runtime.dtype is 'int8', but must be one of: float32, bfloat16, float16",
     "runtime.offload=disk": "runtime.offload is 'disk', but must be one of: none, model, sequential",
@@ -167,8 +168,10 @@ def test_a_parameter_that_no_method_of_the_sweep_has() -> None:
 def test_prompt_files(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("a cat\n\n  a dog \na cat\n")
-    (point,) = expand([f"prompts.file={file}"])
+    (point,) = expand(["model=flux1-dev", f"prompts.file={file}"])
     assert point.prompts == ("a cat", "a dog")
+    with pytest.raises(UserError, match="'a cat' is not in the grammar of the embedded model, which knows captions"):
+        expand([f"prompts.file={file}"])
     file.write_text("\n \n")
     with pytest.raises(UserError, match="which has no prompt in it"):
         expand([f"prompts.file={file}"])

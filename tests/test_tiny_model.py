@@ -28,10 +28,9 @@ def test_the_carried_captions_are_in_the_grammar() -> None:
 
 
 @pytest.mark.parametrize("caption", ["a cat", "huge red circle at left, blue background", "pink background"])
-def test_other_captions_are_refused_with_the_grammar(caption: str) -> None:
-    with pytest.raises(ValueError, match="does not know") as caught:
+def test_other_captions_are_refused(caption: str) -> None:
+    with pytest.raises(ValueError, match="is not in the grammar of the embedded model"):
         parse(caption)
-    assert "caption    = thing" in str(caught.value)
 
 
 def test_a_scene_is_the_same_at_every_size() -> None:

@@ -31,6 +31,7 @@ class ModelConfig:
     max_sequence_length: int = MISSING
     dtype: str = MISSING
     prompts: str = MISSING
+    grammar: str | None = None  # a module whose `parse` raises ValueError for a prompt that the model cannot draw
 
 
 @dataclass

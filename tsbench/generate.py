@@ -18,7 +18,7 @@ from tsbench.cell import Cell, Sample, Settings, Workload
 from tsbench.errors import UserError
 from tsbench.measure import Clock, PeakMemory
 from tsbench.methods import Method
-from tsbench.probe import ScheduleProbe, hooked_modules
+from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
 
 
 class DrawingFailed(Exception):
@@ -224,10 +224,9 @@ class Session:
     def _applied(self, method: Method) -> Iterator[ScheduleProbe]:
         """The method on the pipeline, its state fresh, with a probe that counts; all of it undone at the end."""
         transformer = self.pipeline.transformer
-        before = len(hooked_modules(transformer))
         try:
             method.enable(self.pipeline)
-            if method.name != "none" and len(hooked_modules(transformer)) == before:
+            if method.name != "none" and not hooked_modules(transformer):
                 raise DrawingFailed("the cache found no module of this model to hook")
             transformer._reset_stateful_cache()
             probe = ScheduleProbe(transformer)
@@ -237,8 +236,9 @@ class Session:
             transformer._reset_stateful_cache()
             if transformer.is_cache_enabled:
                 method.disable(self.pipeline)
-        if len(hooked_modules(transformer)) != before:
-            raise DrawingFailed("hooks of the cache were left behind after disabling it")
+            left_behind = remove_hooks(transformer)
+        if left_behind:
+            raise DrawingFailed(f"{left_behind} modules still had hooks of the cache after disabling it")
 
     def _encode(self, workload: Workload, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompt embeddings of a batch, kept in host memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any
 
 import yaml
@@ -160,6 +161,8 @@ def _without_foreign_parameters(overrides: tuple[str, ...]) -> tuple[str, ...]:
 def _checked(config: SweepConfig) -> Point:
     height, width = _parse_size(config.size)
     prompts = read_prompts(config.prompts.file, config.prompts.limit)
+    if config.model.grammar is not None:
+        _check_grammar(prompts, config)
     positive = {"steps": config.steps, "batch_size": config.batch_size, "timing.pairs": config.timing.pairs}
     for key, value in positive.items():
         if value < 1:
@@ -186,6 +189,18 @@ def _checked(config: SweepConfig) -> Point:
             )
     config.method.check(config.steps)
     return Point(config, prompts, seeds, height, width)
+
+
+def _check_grammar(prompts: tuple[str, ...], config: SweepConfig) -> None:
+    for prompt in prompts:
+        try:
+            import_module(str(config.model.grammar)).parse(prompt)
+        except ValueError as error:
+            raise UserError(
+                f"The prompt {prompt!r} in {config.prompts.file!r} cannot be drawn by model={config.model.name}: "
+                f'{error}, which knows captions such as "large striped red circle at left, small white star at top, '
+                'blue background"; try prompts=captions, or another model.'
+            ) from error
 
 
 def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:

@@ -20,6 +20,16 @@ def hook_registry(module: nn.Module) -> Any:
     return getattr(module, "_diffusers_hook", None)
 
 
+def remove_hooks(model: nn.Module) -> int:
+    """Take away what a cache left behind, as one does whose enabling failed; the number of modules that had some."""
+    modules = hooked_modules(model)
+    for module in modules:
+        registry = hook_registry(module)
+        for name in list(registry.hooks):
+            registry.remove_hook(name, recurse=False)
+    return len(modules)
+
+
 class ScheduleProbe:
     """Writes down, a letter a step, whether everything that can be skipped was computed."""
 

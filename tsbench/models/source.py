@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from pathlib import Path
@@ -94,14 +95,17 @@ def _unreachable(name: str, reason: str) -> str:
 
 
 def identity(folder: Path) -> str:
-    """What a model is, wherever it lies: 16 hexadecimal digits over its files' names, sizes and contents.
+    """What a model is, wherever it lies: 16 hexadecimal digits over the names, sizes and contents of its parts' files.
 
     Of a file larger than two megabytes only the first and the last megabyte are read: a safetensors file opens with
     the names and shapes of its tensors, and other weights differ everywhere.
     """
+    index = json.loads((folder / "model_index.json").read_text())
+    parts = [folder / name for name in index if (folder / name).is_dir()]
+    files = [folder / "model_index.json", *(path for part in parts for path in part.rglob("*") if path.is_file())]
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        if path.is_file() and path.suffix in (".json", ".safetensors", ".txt", ".model"):
+    for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
+        if path.suffix in (".json", ".safetensors", ".txt", ".model"):
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(_edges(path))
     return digest.hexdigest()[:16]
@@ -119,8 +123,6 @@ def _edges(path: Path) -> bytes:
 
 def check_is_flux(folder: Path) -> None:
     """Raise `UserError` where the folder holds another kind of pipeline than `FluxPipeline`."""
-    import json
-
     index: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
     if index.get("_class_name") != "FluxPipeline":
         raise UserError(

@@ -167,7 +167,7 @@ def parse(caption: str) -> Scene:
     """Read a caption back into the scene it describes.
 
     Raises:
-        ValueError: where the caption leaves the grammar; the message names the phrase and shows the grammar.
+        ValueError: where the caption leaves the grammar; the message names the phrase.
     """
     *phrases, last = [phrase.strip() for phrase in caption.strip().split(",")]
     background = _parse_background(last)
@@ -204,7 +204,7 @@ def _parse_background(phrase: str) -> Background:
 
 
 def _unknown(phrase: str) -> ValueError:
-    return ValueError(f"The embedded model does not know {phrase!r}. It draws captions of this grammar:\n{GRAMMAR}")
+    return ValueError(f"{phrase!r} is not in the grammar of the embedded model")
 
 
 def draw(scene: Scene, size: int | tuple[int, int], rng: np.random.Generator) -> np.ndarray:
