@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tsbench.models.tiny import train
+from tsbench.models.tiny import build, train
+from tsbench.models.tiny.check import check
 from tsbench.models.tiny.pictures import COLOURS, draw, parse, scene_of
 from tsbench.paths import ASSETS
 from tsbench.prompts import read_prompts
@@ -41,10 +42,30 @@ def test_a_scene_is_the_same_at_every_size() -> None:
         assert np.abs(halved - small).mean() < 2.0
 
 
+def test_the_program_that_reads_pictures_reads_true_ones() -> None:
+    """Nine in ten or more of the true pictures; the rest overlap too much. And no picture of another caption."""
+    scenes = [scene_of(11, index) for index in range(40)]
+    pictures = [draw(scene, 128, rng) for scene, rng in scenes]
+    right = [check(picture, scene).right for picture, (scene, _) in zip(pictures, scenes)]
+    wrong = [check(picture, scene).right for picture, (scene, _) in zip(pictures, scenes[1:])]
+    assert sum(right) >= 36 and sum(wrong) == 0
+
+
 def test_colours_are_told_apart() -> None:
     values = np.array(list(COLOURS.values()), dtype=float)
     distances = np.linalg.norm(values[:, None] - values[None], axis=2) + 999 * np.eye(len(values))
     assert distances.min() > 60
+
+
+def test_tokenizers_are_the_same_every_time_and_know_every_word(tmp_path: Path) -> None:
+    captions = [str(scene_of(0, index)[0]) for index in range(200)]
+    for name in ("a", "b"):
+        build.make_tokenizers(tmp_path / name, captions)
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.json")]
+    assert files and all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+    for tokenizer in build.tokenizers(tmp_path / "a"):
+        for caption in captions:
+            assert len(tokenizer.tokenize(caption)) == len(caption.replace(",", " ,").split())
 
 
 def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +74,7 @@ def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(train, "TRANSFORMER_BATCH", {128: 4})
     monkeypatch.setattr(train, "TRANSFORMER_SHARE", {128: 1.0})
     monkeypatch.setattr(train, "SHARD", 32)
+    monkeypatch.setattr(train, "SIMPLE_STEPS", 8)
 
     def weights(folder: Path, stops: tuple[int | None, ...]) -> list[torch.Tensor]:
         folder.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from torch import Tensor, nn
 from transformers import (
     CLIPTextConfig,
@@ -26,6 +25,7 @@ from transformers import (
 WIDTH = 128  # of the transformer and of both text encoders
 TEXT_TOKENS = 32
 CLIP_TOKENS = 77
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 GUIDANCE = 3.5  # the only value the guidance embedding has seen
 
 SCHEDULER = {  # FLUX.1-dev's
@@ -37,14 +37,6 @@ SCHEDULER = {  # FLUX.1-dev's
     "base_image_seq_len": 256,
     "max_image_seq_len": 4096,
 }
-
-
-def time_shift(tokens: int) -> float:
-    """exp(mu) of the dynamic shifting for so many image tokens."""
-    slope = (SCHEDULER["max_shift"] - SCHEDULER["base_shift"]) / (
-        SCHEDULER["max_image_seq_len"] - SCHEDULER["base_image_seq_len"]
-    )
-    return math.exp(SCHEDULER["base_shift"] + slope * (tokens - SCHEDULER["base_image_seq_len"]))
 
 
 def autoencoder(**factors: float) -> AutoencoderKL:
@@ -126,35 +118,45 @@ def make_tokenizers(folder: Path, captions: Iterable[str]) -> None:
     """Make a CLIP byte-pair and a T5 unigram tokenizer of the captions' words: `tokenizer`, `tokenizer_2`."""
     if (folder / "tokenizer_2").exists():
         return
-    captions = list(captions)
-    blank = CLIPTokenizer()
-    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    bpe.normalizer, bpe.pre_tokenizer = blank.backend_tokenizer.normalizer, blank.backend_tokenizer.pre_tokenizer
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    bpe.train_from_iterator(
-        [*captions, *letters],  # every letter also as the end of a word
-        trainers.BpeTrainer(
-            vocab_size=512,
-            special_tokens=["<|startoftext|>", "<|endoftext|>"],
-            initial_alphabet=alphabet,
-            end_of_word_suffix="</w>",
-            show_progress=False,
-        ),
-    )
-    model = json.loads(bpe.to_str())["model"]
-    clip_tokenizer = CLIPTokenizer(
-        vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]], model_max_length=CLIP_TOKENS
-    )
-    clip_tokenizer.save_pretrained(folder / "tokenizer")
-
     words = Counter(word for caption in captions for word in re.findall(r"[^\s,]+", caption))
+    vocabulary, merges = byte_pairs([",", *sorted(words)])
+    CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CLIP_TOKENS).save_pretrained(folder / "tokenizer")
+
     total = sum(words.values())
-    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), (",", math.log(0.2))]
-    vocabulary += [(f"▁{word}", math.log(count / total)) for word, count in sorted(words.items())]
-    vocabulary += [(letter, -20.0) for letter in "▁" + letters]
-    t5_tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=TEXT_TOKENS)
-    t5_tokenizer.save_pretrained(folder / "tokenizer_2")
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), (",", math.log(0.2))]
+    pieces += [(f"▁{word}", math.log(count / total)) for word, count in sorted(words.items())]
+    pieces += [(letter, -20.0) for letter in "▁" + LETTERS]
+    T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=TEXT_TOKENS).save_pretrained(folder / "tokenizer_2")
+
+
+def byte_pairs(words: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The vocabulary and the merges of a byte-pair encoding in which each of the words is one token.
+
+    The library's trainer breaks ties at random, and the same captions have to give the same tokens: each word in
+    turn is encoded by the merges so far, and what remains is merged from left to right.
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{letter}</w>" for letter in "," + LETTERS)]
+    merges: list[tuple[str, str]] = []
+    for word in words:
+        pieces = [*word[:-1], f"{word[-1]}</w>"]
+        for pair in merges:
+            pieces = _merged(pieces, pair)
+        while len(pieces) > 1:
+            merges.append((pieces[0], pieces[1]))
+            pieces = _merged(pieces, merges[-1])
+    tokens += dict.fromkeys(first + second for first, second in merges)
+    return {token: number for number, token in enumerate(tokens)}, merges
+
+
+def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    result: list[str] = []
+    for piece in pieces:
+        if result and (result[-1], piece) == pair:
+            result[-1] += piece
+        else:
+            result.append(piece)
+    return result
 
 
 def tokenizers(folder: Path) -> tuple[Any, Any]:

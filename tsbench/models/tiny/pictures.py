@@ -95,6 +95,11 @@ class Scene:
     line: Line | None
     background: Background
 
+    @property
+    def is_simple(self) -> bool:
+        """One thing and no line."""
+        return len(self.things) == 1 and self.line is None
+
     def __str__(self) -> str:
         return ", ".join(str(part) for part in (*self.things, self.line, self.background) if part is not None)
 
