@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from tsbench.generate import Session
+from tsbench.methods import Method
+from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.models.tiny import build, train
 from tsbench.models.tiny.check import check
+from tsbench.models.tiny.evaluate import drawn
 from tsbench.models.tiny.pictures import COLOURS, draw, parse, scene_of
 from tsbench.paths import ASSETS
 from tsbench.prompts import read_prompts
+from tsbench.score import scorer
 
 
 def test_a_caption_says_what_is_there() -> None:
@@ -96,3 +101,15 @@ def test_the_model_is_small_and_without_pickle() -> None:
     assert {path.suffix for path in files} == {".json", ".safetensors"}
     config = json.loads((ASSETS / "tiny" / "transformer" / "config.json").read_text())
     assert config["guidance_embeds"] and config["num_layers"] and config["num_single_layers"]
+
+
+def test_longer_intervals_cost_quality(session: Session) -> None:
+    """The model is trained: with random weights a cache costs nothing, and every comparison would be fiction."""
+    captions = read_prompts("captions", 6)
+    full, _ = drawn(session, captions, 128, Method())
+    means = []
+    for interval in (2, 3, 4, 6, 8):
+        pictures, _ = drawn(session, captions, 128, TaylorSeer(cache_interval=interval, use_lite_mode=True))
+        means.append(np.mean([scorer("psnr")(a, b) for a, b in zip(pictures, full, strict=True)]))
+    assert means == sorted(means, reverse=True)
+    assert means[0] - means[-1] >= 6

@@ -34,7 +34,13 @@ def main(arguments: list[str]) -> int:
     manifest = store.manifest()
     if manifest is None:
         raise UserError(f"There are no results in {str(folder)!r}; run python -m tsbench sweep name=NAME first.")
-    return build_report(store, manifest["metrics"], Console())
+    return build_report(store, manifest["metrics"], output())
+
+
+def output() -> Console:
+    """Where verbs print: as wide as the terminal, and wide enough for the tables in a log file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
 
 
 def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:

@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError
@@ -20,6 +19,8 @@ from tsbench.paths import carried
 from tsbench.store import Store
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tsbench.generate import CellResult, Session
     from tsbench.progress import SweepProgress
 
@@ -31,7 +32,9 @@ def main(arguments: list[str]) -> int:
     arguments = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     if any(argument.startswith("-") for argument in arguments):
         return show_configuration(arguments)
-    return Sweep(arguments).run(Console())
+    from tsbench.report import output
+
+    return Sweep(arguments).run(output())
 
 
 class Sweep:
