@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError
 from tsbench.grid import Point, expand, ordered
