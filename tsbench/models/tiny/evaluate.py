@@ -22,7 +22,7 @@ from tsbench.generate import Session
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.models.tiny.check import Verdict, check
-from tsbench.models.tiny.pictures import GRAMMAR, draw, parse, scene_of
+from tsbench.models.tiny.pictures import GRAMMAR, parse, picture, scene_of
 from tsbench.paths import ASSETS
 from tsbench.schedule import computed_steps
 from tsbench.score import scorer
@@ -43,10 +43,6 @@ def unseen_captions(count: int) -> tuple[str, ...]:
     return tuple(str(scene_of(UNSEEN, index)[0]) for index in range(count))
 
 
-def workload(captions: Sequence[str], size: int) -> Workload:
-    return Workload("tiny", "tiny", tuple(captions), (0,), size, size, STEPS, 3.5, 32, 1)
-
-
 def drawn(session: Session, captions: Sequence[str], size: int, method: Method) -> tuple[list[np.ndarray], str]:
     """One picture a caption, each from noise of its own, and the schedule."""
     pictures, schedule = [], ""
@@ -63,16 +59,15 @@ def restored_psnr_db(session: Session, size: int, count: int) -> float:
     """Mean PSNR of unseen pictures after the autoencoder, on 8-bit images."""
     vae, values = session.pipeline.vae, []
     for index in range(count):
-        scene, rng = scene_of(UNSEEN, index)
-        picture = draw(scene, size, rng)
-        code = vae.encode(torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1).latent_dist.mode()
+        true = picture(UNSEEN, index, size)
+        code = vae.encode(torch.from_numpy(true).permute(2, 0, 1)[None] / 127.5 - 1).latent_dist.mode()
         image = (vae.decode(code).sample[0].permute(1, 2, 0) / 2 + 0.5).clamp(0, 1).numpy()
-        values.append(scorer("psnr")((image * 255).round().astype(np.uint8), picture))
+        values.append(scorer("psnr")((image * 255).round().astype(np.uint8), true))
     return statistics.fmean(values)
 
 
 def verdicts(captions: Sequence[str], pictures: Sequence[np.ndarray]) -> list[Verdict]:
-    return [check(picture, parse(caption)) for caption, picture in zip(captions, pictures, strict=True)]
+    return [check(image, parse(caption)) for caption, image in zip(captions, pictures, strict=True)]
 
 
 def shares(found: Sequence[Verdict]) -> dict[str, float]:
@@ -154,8 +149,8 @@ def contact_sheet(
     figure, axes = pyplot.subplots(rows, columns, figsize=(2.1 * columns, 2.75 * rows))
     for axis in axes.flat:
         axis.axis("off")
-    for axis, caption, picture, verdict in zip(axes.flat, captions, pictures, found):
-        axis.imshow(picture)
+    for axis, caption, image, verdict in zip(axes.flat, captions, pictures, found):
+        axis.imshow(image)
         text = "\n".join(textwrap.wrap(caption, 34))
         axis.set_title(text, fontsize=6, y=-0.02, va="top", color="black" if verdict.right else "#C00000")
     figure.tight_layout(h_pad=2.2)
@@ -175,7 +170,7 @@ def report(folder: Path, count: int) -> dict[str, Any]:
         right[size] = shares(found)
         if size == SIZES[0]:
             contact_sheet(captions[:24], pictures[:24], found[:24], folder / "embedded-model.png")
-    ceiling = shares(verdicts(captions, [draw(*_placed(index)) for index in range(count)]))
+    ceiling = shares(verdicts(captions, [picture(UNSEEN, index, SIZES[0]) for index in range(count)]))
     table = trade_off(session, captions[:8], grid_of_settings())
     holds = expectations(table["psnr_db"].to_dict())
     lines = [DOCUMENT.format(grammar=GRAMMAR, count=count)]
@@ -189,11 +184,6 @@ def report(folder: Path, count: int) -> dict[str, Any]:
     lines += [f"- {'Holds' if held else '**Does not hold**'}: {sentence}" for sentence, held in holds.items()]
     (folder / "embedded-model.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"restored_psnr_db": restored, "right": right, "ceiling": ceiling, "holds": holds}
-
-
-def _placed(index: int) -> tuple[Any, int, np.random.Generator]:
-    scene, rng = scene_of(UNSEEN, index)
-    return scene, SIZES[0], rng
 
 
 DOCUMENT = """\

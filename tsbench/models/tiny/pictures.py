@@ -296,3 +296,9 @@ def scene_of(seed: int, index: int) -> tuple[Scene, np.random.Generator]:
     """Picture `index` of the endless collection `seed`: its scene, and the generator to draw it with."""
     rng = np.random.default_rng((seed, index))
     return random_scene(rng), rng
+
+
+def picture(seed: int, index: int, size: int) -> np.ndarray:
+    """Picture `index` of the collection `seed`, uint8 [size, size, 3]."""
+    scene, rng = scene_of(seed, index)
+    return draw(scene, size, rng)

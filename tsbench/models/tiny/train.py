@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tsbench.models.tiny import build
-from tsbench.models.tiny.pictures import draw, scene_of
+from tsbench.models.tiny.pictures import picture, scene_of
 
 TRAIN, HELD_OUT = 1, 2  # seeds of the two collections of pictures
 
@@ -101,13 +101,8 @@ def steps_of(trainer: Trainer, total: int, stop: int | None, every: int = 100) -
 
 def pictures(collection: int, indices: range, size: int) -> Tensor:
     """float32 [n, 3, size, size] in [-1, 1]."""
-    drawn = np.stack([draw(*_scene_at(collection, index, size)) for index in indices])
+    drawn = np.stack([picture(collection, index, size) for index in indices])
     return torch.from_numpy(drawn).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-
-def _scene_at(collection: int, index: int, size: int) -> tuple[Any, int, np.random.Generator]:
-    scene, rng = scene_of(collection, index)
-    return scene, size, rng
 
 
 def autocast() -> torch.autocast:
@@ -156,7 +151,7 @@ def autoencoder_psnr(model: Any, count: int) -> dict[int, float]:
 
 @torch.no_grad()
 def encode_pictures(work: Path) -> None:
-    """Latents of the training pictures, float16 [n, tokens, 64] a size, shifted and scaled to mean 0 and variance 1."""
+    """Codes of the training pictures, float16 [n, 16, size / 8, size / 8], and the factors that normalise them."""
     vae = build.autoencoder().to(device(), memory_format=torch.channels_last)
     vae.load_state_dict(Trainer(work / "autoencoder.pt", {"vae": vae}, 0, 0).averaged["vae"].state_dict())
     (work / "latents").mkdir(exist_ok=True)
@@ -221,10 +216,10 @@ def flow_matching_loss(model: dict[str, nn.Module], batch: dict[str, Tensor], ge
 class Latents:
     """The encoded pictures with their captions' token ids, a batch for every step."""
 
-    def __init__(self, work: Path, tokenizers: Path) -> None:
+    def __init__(self, work: Path) -> None:
         statistics = json.loads((work / "latents" / "statistics.json").read_text())
         self.codes, self.ids, self.simple = {}, {}, {}
-        clip, t5 = build.tokenizers(tokenizers)
+        clip, t5 = build.tokenizers(work)
         for size in CACHED_PICTURES:
             shards = sorted((work / "latents").glob(f"{size}-*.safetensors"))
             codes = torch.cat([load_file(path)["codes"] for path in shards])
@@ -266,7 +261,7 @@ def transformer_trainer(work: Path) -> Trainer:
 def train_transformer(work: Path, total: int, stop: int | None = None) -> None:
     build.make_tokenizers(work, (str(scene_of(TRAIN, index)[0]) for index in range(20000)))
     trainer = transformer_trainer(work)
-    data = Latents(work, work)
+    data = Latents(work)
     model = dict(trainer.modules.items())
     losses = []
     for step in steps_of(trainer, total, stop):
