@@ -92,8 +92,8 @@ def test_a_cache_that_fails_while_enabling_leaves_no_hooks(session: Session) -> 
     """diffusers' own `disable_cache` does not remove them."""
 
     class Failing(TaylorSeer):
-        def enable(self, pipeline: object) -> None:
-            super().enable(pipeline)
+        def enable(self, pipeline: object, steps: int) -> None:
+            super().enable(pipeline, steps)
             pipeline.transformer._cache_config = None
             raise RuntimeError("while enabling")
 

@@ -1,4 +1,4 @@
-"""The rule of diffusers' TaylorSeer, held against diffusers' own hook and against schedules measured elsewhere."""
+"""The rules of four implementations, held against diffusers' own hook, measured schedules and one another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from diffusers import TaylorSeerCacheConfig
 from diffusers.hooks import apply_taylorseer_cache
 from diffusers.hooks.hooks import CacheContext, _set_cache_context
 
-from tsbench.schedule import computed_steps, diffusers_taylorseer
+from tsbench.schedule import (
+    computed_steps,
+    diffusers_taylorseer,
+    official_taylorseer,
+    openvino_taylorseer,
+    taylor_seer_decorator,
+)
 
 
 class Attention(torch.nn.Module):
@@ -59,3 +65,66 @@ def test_published_counts() -> None:
     assert computed_steps(diffusers_taylorseer(50, 5, 3, None)) == 13
     assert computed_steps(diffusers_taylorseer(50, 5, 10, None)) == 18
     assert computed_steps(diffusers_taylorseer(28, 5, 3, None)) == 8
+
+
+OPENVINO_MEASURED = {  # read off the durations of the transformer in openvino_genai 2026.4.1, 28 steps
+    (3, 6, -2): "CCCCCC..C..C..C..C..C..C..CC",
+    (3, 4, 20): "CCCC..C..C..C..C..C.CCCCCCCC",
+}
+
+
+@pytest.mark.parametrize("parameters", OPENVINO_MEASURED)
+def test_openvino_schedules_are_the_measured_ones(parameters: tuple[int, int, int]) -> None:
+    assert openvino_taylorseer(28, *parameters) == OPENVINO_MEASURED[parameters]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "computed"),
+    [((3, 6, -2), 14), ((2, 6, -2), 18), ((4, 6, -2), 13), ((5, 6, -2), 12), ((50, 2, -1), 3), ((3, 27, 28), 27)],
+)
+def test_openvino_counts_are_the_measured_ones(parameters: tuple[int, int, int], computed: int) -> None:
+    assert computed_steps(openvino_taylorseer(28, *parameters)) == computed
+
+
+@pytest.mark.parametrize("steps", [4, 8])
+def test_openvino_computes_a_short_run_in_full(steps: int) -> None:
+    assert openvino_taylorseer(steps, 3, 6, -2) == "C" * steps
+
+
+def test_openvino_has_no_interval_of_one() -> None:
+    with pytest.raises(ValueError, match="cache_interval is 1, but must be 2 or more"):
+        openvino_taylorseer(28, 1, 6, -2)
+
+
+def test_the_defaults_are_the_implementations() -> None:
+    assert openvino_taylorseer(28) == OPENVINO_MEASURED[3, 6, -2]
+    assert diffusers_taylorseer(28) == diffusers_taylorseer(28, 5, 3, None)
+    assert official_taylorseer(50) == official_taylorseer(50, 3, 6)
+    assert taylor_seer_decorator(9) == "C" * 9  # never forecasts
+
+
+def test_three_rules_are_one_rule() -> None:
+    """The authors' rule, the decorator's and OpenVINO's without a cool-down compute the same steps from E = 2 on."""
+    for steps, first, interval in itertools.product((1, 5, 28, 50), range(2, 12), range(2, 16)):
+        official = official_taylorseer(steps, first, interval)
+        assert official == taylor_seer_decorator(steps, first, interval)
+        assert official == openvino_taylorseer(steps, interval, first, steps), (steps, first, interval)
+
+
+def test_diffusers_computes_the_official_steps_two_later_and_forecasts_one_more() -> None:
+    for steps, before, interval in itertools.product((5, 28, 50), range(1, 12), range(2, 16)):
+        official = official_taylorseer(steps, before + 2, interval)
+        expected = official[:before] + "." * (before < steps) + official[before + 1 :]
+        assert diffusers_taylorseer(steps, interval, before) == expected, (steps, before, interval)
+
+
+def test_no_setting_of_diffusers_gives_the_official_schedule() -> None:
+    official = official_taylorseer(50, 3, 6)
+    settings = itertools.product(range(1, 51), range(1, 51), (None, *range(51)))
+    assert all(diffusers_taylorseer(50, *setting) != official for setting in settings)
+
+
+def test_the_decorators_map_takes_the_place_of_its_rule() -> None:
+    assert taylor_seer_decorator(4, 3, 2, [True, False, False, True, True]) == "C..C"
+    with pytest.raises(ValueError, match="compute_step_map has 3 entries, but the run has 4 steps"):
+        taylor_seer_decorator(4, compute_step_map=[True] * 3)

@@ -41,6 +41,8 @@ def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.Captur
     assert same.schedule == "C" * 8 and same.n_identical == 2 and np.isnan(same.psnr_db)
     assert same.ssim == pytest.approx(1, abs=1e-12) and same.lpips == 0
     assert cached.schedule == "CCC.C..C" and cached.computed_steps == 5
+    assert full.flops_speedup == 1 and same.tflop == pytest.approx(full.tflop) and full.tflop > 0
+    assert cached.flops_speedup == pytest.approx(8 / (5 + 3 * cached.forecast_share))
     assert 0 < cached.psnr_db < 90 and 0 < cached.lpips < 2 and cached.n_identical == 0
     assert np.isnan(cached.speedup_low)  # two pairs have no interval
     samples = pd.read_parquet(folder / "samples.parquet")
@@ -141,7 +143,7 @@ def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixtur
 
 
 MISTAKES = [
-    (["frobnicate"], "There is no verb 'frobnicate'; there are: sweep, report."),
+    (["frobnicate"], "There is no verb 'frobnicate'; there are: sweep, plan, report."),
     (["sweep", "method=nope"], "There is no method 'nope'"),
     (["sweep", "metrics=[nope]"], "There is no metric 'nope'; there are: psnr, ssim, lpips"),
     (["sweep", "--nope"], "'--nope' is no flag of sweep"),
@@ -152,6 +154,8 @@ MISTAKES = [
     (["sweep", "model.path=/nowhere/at/all"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=nowhere"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=."], "which has no model_index.json"),
+    (["sweep", "backend=openvino"], "backend=openvino can be planned, but not drawn yet"),
+    (["sweep", "method=openvino/taylorseer"], "type backend=openvino method=taylorseer."),
     (["report"], "report takes one results folder"),
     (["report", "nowhere"], "There are no results in 'results/nowhere'"),
 ]
@@ -194,7 +198,7 @@ def test_another_kind_of_pipeline_is_refused(here: Path, capsys: pytest.CaptureF
 def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "sweep" in capfd.readouterr().out
-    for arguments, expected in ((["--help"], "method: none, taylorseer"), (["--cfg", "job"], "cache_interval: 5")):
+    for arguments, expected in ((["--help"], "method: fewer_steps, none, "), (["--cfg", "job"], "cache_interval: 5")):
         shown = subprocess.run(
             [sys.executable, "-m", "tsbench", "sweep", *arguments], capture_output=True, text=True, check=True
         )

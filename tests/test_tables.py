@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tsbench import plot, present
+from tsbench import paper, plot, published
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
 from tsbench.store import Store
 from tsbench.tables import cells_table, samples_table, schedule_note
@@ -39,6 +40,8 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "pairs": pairs,
         "peak_memory_bytes": 3_000_000,
         "peak_memory_reason": None,
+        "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
+        "cost_reason": None,
     }
 
 
@@ -129,19 +132,27 @@ def test_what_is_said_of_a_schedule() -> None:
 
 def test_tables_for_people(store: Store) -> None:
     cells, manifest = cells_table(store), store.manifest()
-    text = present.markdown(cells, manifest)
+    text = paper.markdown(cells, manifest)
     assert "## tiny, 64 x 64, 4 steps, 2 images, float32" in text
-    assert "| TaylorSeer (diffusers), default, warm-up 3, N=4 | 3/4" in text
-    assert "2.56x [2.25, 3.50]" in text and "failed: no memory" in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert "Full compute" in lines[2] and "**" not in lines[2]  # the baseline comes first and takes no part
+    cells_of = {line.split("|")[2].strip(): [part.strip() for part in line.split("|")] for line in lines}
+    assert cells_of["N=2"][1] == "TaylorSeer (diffusers), default, warm-up 3" and cells_of["N=4"][1] == ""
+    assert cells_of["N=4"][3] == "3/4"
+    assert cells_of["N=4"][5] == "**2.56x [2.25, 3.50]**" and cells_of["N=2"][5] == "<u>1.28x [1.12, 1.75]</u>"
+    assert cells_of["N=4"][6] == "**13.00**" and cells_of["N=4"][7] == "**1.23x**"
+    assert cells_of["N=2"][8].startswith("**27.")
+    assert "failed: no memory" in text
     assert "1 of 2 images identical" in text and "PSNR (dB) ↑" in text
     assert "P_1, 2 threads" in text and "torch 2" in text and "`python -m tsbench sweep`" in text
-    latex = present.latex(cells, manifest)
-    assert r"\toprule" in latex and r"PSNR (dB) $\uparrow$" in latex and "P\\_1" not in latex.split("\n")[1]
+    latex = paper.latex(cells, manifest)
+    assert r"\toprule" in latex and r"PSNR (dB) $\uparrow$" in latex and r"\textbf{2.56x [2.25, 3.50]}" in latex
+    assert latex.count(r"\midrule") == 2  # below the head, and between the baseline and the method
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a TeX")
 def test_the_latex_compiles(store: Store, tmp_path: Path) -> None:
-    table = present.latex(cells_table(store), store.manifest())
+    table = paper.latex(cells_table(store), store.manifest())
     source = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + table + "\\end{document}\n"
     (tmp_path / "t.tex").write_text(source)
     subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
@@ -181,3 +192,51 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
     assert not store.is_done(failed.key)
     store.write(failed, "ok", body(["CC.C"], []), [image(0)])
     assert store.is_done(failed.key)
+
+
+def flux_row(method: str, params: dict[str, object], schedule: str, **changes: object) -> dict[str, object]:
+    row = {"model": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "compile": False, "method": method}
+    return row | {"params": json.dumps(params), "schedule": schedule, "tflop": 893.48} | changes
+
+
+def test_a_published_row_is_of_the_same_method_and_order_or_says_so() -> None:
+    settings = {"first_enhance": 3, "cache_interval": 4, "max_order": 2}
+    four, five = official_taylorseer(50, 3, 4), official_taylorseer(50, 3, 5)
+    assert published.matches(flux_row("taylorseer_official", settings, four))[0].title == "TaylorSeer N=4 O=2"
+    first = published.matches(flux_row("taylorseer_official", settings | {"max_order": 1}, four))[0]
+    assert first.title == "same schedule, TaylorSeer N=4 O=2"
+    columns = published.columns(flux_row("taylorseer_official", settings | {"cache_interval": 5}, five))
+    assert columns["published"] == "same schedule, FoCa N=5" and columns["published_tflop"] == 893.54
+    assert columns["published_difference"] == pytest.approx(893.48 / 893.54 - 1)
+
+
+@pytest.mark.parametrize("change", [{"height": 512}, {"steps": 28}, {"model": "tiny"}])
+def test_nothing_published_of_another_workload_is_shown(change: dict[str, object]) -> None:
+    assert published.matches(flux_row("none", {}, "C" * 50)) != []
+    assert published.matches(flux_row("none", {}, "C" * 50, **change)) == []
+
+
+def test_both_published_baselines_are_shown() -> None:
+    columns = published.columns(flux_row("none", {}, "C" * 50, tflop=3719.23))
+    assert columns["published_tflop"] == 3719.5
+    assert columns["published"] == "50 steps; 3726.87: 50 steps, text encoders and VAE included"
+
+
+def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_path: Path) -> None:
+    """A PSNR from a harness that wraps is shown as not comparable, with the reason in a footnote."""
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    changes = {"model_name": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "prompts": ("a",)}
+    store.write(cell(**changes), "ok", body(["C" * 50], [{"method": timing(1, 1)}], "C" * 50), [image(0)])
+    settings = json.dumps({"first_enhance": 3, "cache_interval": 5, "max_order": 1})
+    schedule = official_taylorseer(50, 3, 5)
+    pair = {"reference": timing(1, 1), "method": timing(0.25, 0.25)}
+    official = cell("taylorseer_official", settings, **changes)
+    store.write(official, "ok", body([schedule], [pair], schedule), [image(16)])
+    score_cells(store, ["psnr"])
+    text = paper.markdown(cells_table(store), store.manifest())
+    assert "4.16x<sup>" in text and "893.54<sup>" in text and "29.328, 29.413 (not comparable)" not in text
+    assert "29.328 (not comparable), 29.413 (not comparable)<sup>" in text
+    assert ". same schedule, TaylorSeer N=5, order not stated: L2P" in text and "subtracts 8-bit images" in text
+    latex = paper.latex(cells_table(store), store.manifest())
+    assert r"\textsuperscript{" in latex and r"\par\footnotesize" in latex

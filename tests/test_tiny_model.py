@@ -33,9 +33,23 @@ def test_the_carried_captions_are_in_the_grammar() -> None:
     assert [str(parse(caption)) for caption in captions] == list(captions)
 
 
-@pytest.mark.parametrize("caption", ["a cat", "huge red circle at left, blue background", "pink background"])
+@pytest.mark.parametrize("caption", ["a cat", "huge red circle at centre, blue background", "pink background"])
 def test_other_captions_are_refused(caption: str) -> None:
     with pytest.raises(ValueError, match="is not in the grammar of the embedded model"):
+        parse(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "reason"),
+    [
+        ("blue background", "0 things are not in the grammar"),
+        ("small red star at centre, small white star at centre, blue background", "two things at one place"),
+        ("small red star at centre, red checkered background", "something red on a red checkered background is not"),
+        ("large red star at centre, thin blue vertical line, red to blue gradient background", "something blue on a"),
+    ],
+)
+def test_captions_that_no_picture_was_seen_of_are_refused(caption: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         parse(caption)
 
 
@@ -74,7 +88,7 @@ def test_tokenizers_are_the_same_every_time_and_know_every_word(tmp_path: Path) 
 
 
 def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve steps of each stage at once, and interrupted after five."""
+    """Twenty steps of each stage at once, and interrupted after seven."""
     monkeypatch.setattr(train, "CACHED_PICTURES", {128: 32})
     monkeypatch.setattr(train, "TRANSFORMER_BATCH", {128: 4})
     monkeypatch.setattr(train, "TRANSFORMER_SHARE", {128: 1.0})
@@ -84,14 +98,17 @@ def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
     def weights(folder: Path, stops: tuple[int | None, ...]) -> list[torch.Tensor]:
         folder.mkdir()
         for stop in stops:
-            train.train_autoencoder(folder, 12, stop)
+            train.train_autoencoder(folder, 20, stop)
         train.encode_pictures(folder)
-        for stop in stops:
-            train.train_transformer(folder, 12, stop)
-        states = [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("autoencoder", "transformer")]
+        for stage in (train.train_transformer, train.train_guided):
+            for stop in stops:
+                stage(folder, 20, stop)
+        names = ("autoencoder", "transformer", "guided")
+        states = [torch.load(folder / f"{name}.pt", weights_only=True) for name in names]
+        assert [state["step"] for state in states] == [20, 20, 20]
         return [tensor for state in states for tensor in (*state["modules"].values(), *state["averaged"].values())]
 
-    at_once, interrupted = weights(tmp_path / "a", (None,)), weights(tmp_path / "b", (5, None))
+    at_once, interrupted = weights(tmp_path / "a", (None,)), weights(tmp_path / "b", (7, None))
     assert all(torch.equal(one, other) for one, other in zip(at_once, interrupted, strict=True))
 
 

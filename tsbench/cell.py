@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-BACKEND = "diffusers"
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -63,13 +61,14 @@ class Cell:
     settings: Settings
     method: str
     parameters: str  # JSON of the method's resolved settings
+    backend: str = "diffusers"
 
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits that identify what the cell computes, and neither where nor how it is timed."""
         workload = asdict(self.workload)
         del workload["model_name"]
-        identity = [workload, BACKEND, asdict(self.settings), self.method, json.loads(self.parameters)]
+        identity = [workload, self.backend, asdict(self.settings), self.method, json.loads(self.parameters)]
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
 
     @property

@@ -31,6 +31,7 @@ class ModelConfig:
     max_sequence_length: int = MISSING
     dtype: str = MISSING
     prompts: str = MISSING
+    architecture: str | None = None  # of tsbench/assets/architectures: what is counted where no weights are at hand
     grammar: str | None = None  # a module whose `parse` raises ValueError for a prompt that the model cannot draw
 
 
@@ -66,6 +67,7 @@ class SweepConfig:
     """One point of a grid, as Hydra composes it."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
+    backend: str = "diffusers"
     method: Any = MISSING
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
@@ -86,8 +88,9 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="sweep_schema", node=SweepConfig)
     store.store(name="model_schema", node=ModelConfig)
-    for name, method in METHODS.items():
+    for name, method in METHODS["diffusers"].items():
         store.store(name=f"{name}_schema", node=method)
+    store.store(name="openvino_taylorseer_schema", node=METHODS["openvino"]["taylorseer"])
 
 
 @cache
@@ -130,7 +133,7 @@ def one_sentence(error: BaseException) -> str:
     text = re.sub(r"\s+", " ", str(cause).split("\n    full_key")[0].split("\nSee https")[0]).strip().rstrip(".")
     if unknown := re.fullmatch(r"Key '.*' not in '(\w+)'", text):
         known = ", ".join(
-            f.name for f in fields(_SCHEMAS[unknown[1]]) if unknown[1] not in _METHOD_NAMES or f.name != "name"
+            f.name for f in fields((_SCHEMAS | _METHODS)[unknown[1]]) if unknown[1] not in _METHODS or f.name != "name"
         )
         return f"There is no parameter {key!r}; there are: {known}."
     if wrong := re.fullmatch(r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", text):
@@ -146,6 +149,6 @@ def one_sentence(error: BaseException) -> str:
 _SCHEMAS: dict[str, Any] = {
     schema.__name__: schema
     for schema in (SweepConfig, ModelConfig, PromptsConfig, RuntimeConfig, QuantizationConfig, TimingConfig)
-} | {method.__name__: method for method in METHODS.values()}
-_METHOD_NAMES = {method.__name__ for method in METHODS.values()}
+}
+_METHODS = {method.__name__: method for methods in METHODS.values() for method in methods.values()}
 _KINDS = {"Integer": ("a whole number", "4"), "Float": ("a number", "3.5"), "bool": ("true or false", "true")}

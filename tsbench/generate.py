@@ -177,7 +177,7 @@ class Session:
             method: applied before and taken away after.
             encoded: prompt embeddings; None encodes the prompts within the timed call.
         """
-        with self._applied(method) as probe:
+        with self._applied(method, workload.steps) as probe:
             text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
             if encoded is not None:
                 text = {"prompt_embeds": encoded[0].to(self.device), "pooled_prompt_embeds": encoded[1].to(self.device)}
@@ -200,7 +200,7 @@ class Session:
                     **text,
                     height=workload.height,
                     width=workload.width,
-                    num_inference_steps=workload.steps,
+                    num_inference_steps=method.drawn_steps(workload.steps),
                     guidance_scale=workload.guidance_scale,
                     max_sequence_length=workload.max_sequence_length,
                     generator=[torch.Generator("cpu").manual_seed(sample.seed) for sample in batch],
@@ -221,12 +221,13 @@ class Session:
         )
 
     @contextmanager
-    def _applied(self, method: Method) -> Iterator[ScheduleProbe]:
+    def _applied(self, method: Method, steps: int) -> Iterator[ScheduleProbe]:
         """The method on the pipeline, its state fresh, with a probe that counts; all of it undone at the end."""
         transformer = self.pipeline.transformer
         try:
-            method.enable(self.pipeline)
-            if method.name != "none" and not hooked_modules(transformer):
+            method.enable(self.pipeline, steps)
+            skips = "." in (method.promised_schedule(steps) or ".")
+            if skips and not hooked_modules(transformer):
                 raise DrawingFailed("the cache found no module of this model to hook")
             transformer._reset_stateful_cache()
             probe = ScheduleProbe(transformer)

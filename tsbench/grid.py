@@ -22,6 +22,7 @@ from tsbench.prompts import read_prompts
 
 DTYPES = ("float32", "bfloat16", "float16")
 OFFLOADS = ("none", "model", "sequential")
+DEFAULT_METHOD = "taylorseer"  # of conf/sweep.yaml
 QUANTIZATIONS = ("bitsandbytes", "quanto")
 
 
@@ -64,6 +65,7 @@ class Point:
             ),
             method=self.method.name,
             parameters=canonical_json(self.method.settings(config.steps)),
+            backend=config.backend,
         )
 
 
@@ -88,7 +90,7 @@ def expand(arguments: list[str]) -> list[Point]:
         merged = {override.get_key_element(): override for override in grid}
         merged |= {override.get_key_element(): override for override in typed}
         for chosen in itertools.product(*(_values(override) for override in merged.values())):
-            kept = _without_foreign_parameters(chosen)
+            kept = _for_its_method(chosen)
             known.update(text.split("=")[0] for text in kept)
             combinations[kept] = None
     for override in typed:
@@ -148,14 +150,27 @@ def _values(override: Override) -> list[str]:
     return [f"{key}={override.get_value_element_as_str()}"]
 
 
-def _without_foreign_parameters(overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out the method parameters that the chosen method does not have."""
-    chosen = [text.split("=", 1)[1] for text in overrides if text.startswith("method=")]
-    method = METHODS.get(chosen[-1]) if chosen else None
+def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """The overrides with the method as its backend calls it, without the parameters that this method does not have."""
+    chosen = dict(text.split("=", 1) for text in overrides)
+    backend, name = chosen.get("backend", "diffusers"), chosen.get("method", DEFAULT_METHOD)
+    _check_choice("backend", backend, tuple(METHODS))
+    if "/" in name:
+        raise UserError(f"method is {name!r}; type backend={name.split('/')[0]} method={name.split('/')[1]}.")
+    method = METHODS[backend].get(name)
     if method is None:
+        if name in METHODS["diffusers"]:
+            raise UserError(
+                f"method is {name!r}, which backend={backend} does not have; it has: {', '.join(METHODS[backend])}."
+            )
         return overrides
-    own = {f"method.{field.name}" for field in fields(method)}
-    return tuple(text for text in overrides if not text.startswith("method.") or text.split("=")[0] in own)
+    kept = list(overrides)
+    if "method" in chosen:
+        own = {f"method.{field.name}" for field in fields(method)}
+        kept = [text for text in overrides if not text.startswith("method.") or text.split("=")[0] in own]
+    if method is not METHODS["diffusers"][name]:
+        kept = [text for text in kept if not text.startswith("method=")] + [f"method={backend}/{name}"]
+    return tuple(kept)
 
 
 def _checked(config: SweepConfig) -> Point:
@@ -198,8 +213,9 @@ def _check_grammar(prompts: tuple[str, ...], config: SweepConfig) -> None:
         except ValueError as error:
             raise UserError(
                 f"The prompt {prompt!r} in {config.prompts.file!r} cannot be drawn by model={config.model.name}: "
-                f'{error}, which knows captions such as "large striped red circle at left, small white star at top, '
-                'blue background"; try prompts=captions, or another model.'
+                f'{error}, which knows captions such as "large striped red circle at centre, small white star at top '
+                f'left, blue background" (python -m {config.model.grammar} shows all); '
+                "try prompts=captions, or another model."
             ) from error
 
 

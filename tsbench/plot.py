@@ -7,11 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.metrics import METRICS, Metric
 from tsbench.present import series_and_point, workload_title
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito, 2008
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, 2008
+CONTROL = FewerSteps.title  # every cache has to beat it
+MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def pareto(cells: pd.DataFrame, hardware: str) -> Any:
@@ -26,10 +28,10 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
     if not metrics:
         return None
     scored = scored.assign(series=[series_and_point(row)[0] for row in scored.itertuples()])
+    names = [series for series in scored["series"].unique() if series != CONTROL]
     styles = {
-        series: (COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
-        for number, series in enumerate(scored["series"].unique())
-    }
+        series: (COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]) for number, series in enumerate(names)
+    } | {CONTROL: ("black", "x")}
     groups = [group for _, group in scored.groupby("reference", sort=False)]
     figure, axes = pyplot.subplots(
         len(groups), len(metrics), figsize=(4.6 * len(metrics), 3.9 * len(groups) + 0.8), squeeze=False, sharex="row"
@@ -71,8 +73,8 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, styles: dict[str, tup
     for series, cells in shown.groupby("series", sort=False):
         colour, marker = styles[str(series)]
         axis.plot(
-            cells["speedup"], cells[metric.column], color=colour, marker=marker, markersize=6, linewidth=0.8,
-            alpha=0.9, zorder=2, label=series,
+            cells["speedup"], cells[metric.column], color=colour, marker=marker, markersize=6, alpha=0.9, zorder=2,
+            linestyle="--" if series == CONTROL else "-", linewidth=1.2 if series == CONTROL else 0.8, label=series,
         )  # fmt: skip
     for place, row in enumerate(front.itertuples()):
         axis.annotate(

@@ -1,4 +1,4 @@
-"""Tables as people read them: Markdown, LaTeX and the console's."""
+"""How figures, settings and workloads are written for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from tsbench.methods import METHODS
 from tsbench.metrics import METRICS
@@ -23,76 +24,110 @@ def workload_title(row: Any) -> str:
 
 def series_and_point(row: Any) -> tuple[str, str]:
     """The method with the settings that a series shares, and the label of the cell within it."""
-    method, params = METHODS[row.method], json.loads(row.params)
+    method, params = METHODS[row.backend][row.method], json.loads(row.params)
     return method.series(params), method.point(params)
 
 
-def readable(cells: pd.DataFrame) -> pd.DataFrame:
-    """One workload's cells with the columns and roundings that people read."""
-    rows = []
-    for row in cells.itertuples():
-        series, point = series_and_point(row)
-        shown = {
-            "Method": f"{series}, {point}" if point else series,
-            "Computed": "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}",
-            "Latency (s)": "" if pd.isna(row.latency_s) else f"{row.latency_s:.3g}",
-            "Speed-up": _with_interval(row.speedup, row.speedup_low, row.speedup_high),
-            "Denoising": _number(row.denoise_speedup, 2, "x"),
-        }
-        for metric in METRICS.values():
-            if metric.column in cells and cells[metric.column].notna().any():
-                unit = f" ({metric.unit})" if metric.unit else ""
-                arrow = "↑" if metric.higher_is_better else "↓"
-                shown[f"{metric.label}{unit} {arrow}"] = _number(getattr(row, metric.column), metric.digits)
-        if cells["peak_memory_bytes"].notna().any():
-            shown["Memory (GB)"] = _number(row.peak_memory_bytes / 1e9, 2)
-        shown["Front"] = (row.on_front or "").replace(";", ", ")
-        shown["Note"] = "; ".join(_notes(row))
-        rows.append(shown)
-    table = pd.DataFrame(rows)
-    return table.drop(columns=[name for name in ("Front", "Note") if (table[name] == "").all()])
-
-
-def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
-    """`table.md`: a table a workload, and what made it."""
-    parts = ["# Results", "", provenance(manifest), ""]
-    for _, group in cells.groupby("reference", sort=False):
-        title = workload_title(next(group.itertuples()))
-        parts += [f"## {title}", "", readable(group).to_markdown(index=False, disable_numparse=True), ""]
-    parts.append(READING)
-    return "\n".join(parts) + "\n"
-
-
-def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
-    """`table.tex`: a booktabs table a workload."""
-    parts = [f"% {provenance(manifest)}", "% needs \\usepackage{booktabs}"]
-    for _, group in cells.groupby("reference", sort=False):
-        table = readable(group).rename(columns=_latex_text).map(_latex_text)
-        style = table.style.hide(axis="index")
-        title = _latex_text(workload_title(next(group.itertuples())))
-        align = "l" + "r" * (len(table.columns) - 1)
-        parts.append(style.to_latex(hrules=True, caption=title, column_format=align, position_float="centering"))
-    return "\n".join(parts)
+def full_name(row: Any) -> str:
+    """The method with all its settings."""
+    series, point = series_and_point(row)
+    return f"{series}, {point}" if point else series
 
 
 def best_rows(cells: pd.DataFrame) -> pd.DataFrame:
     """For the console: of every workload the cells on a front, the nearest to full compute first."""
-    parts = []
-    for _, group in cells.groupby("reference", sort=False):
-        front = group[(group["on_front"] != "") & (group["status"] == "ok")].sort_values("speedup")
-        if len(front):
-            shown = readable(front.assign(speedup_low=None))
-            first = next(front.itertuples())
-            shown.insert(0, "Size", f"{first.height}x{first.width}")
-            parts.append(shown)
-    columns = ["Latency (s)", "Denoising", "Memory (GB)", "Front", "Note"]
-    return pd.concat(parts).drop(columns=columns, errors="ignore").fillna("") if parts else pd.DataFrame()
+    rows = []
+    front = cells[(cells["on_front"] != "") & (cells["status"] == "ok")]
+    for _, group in front.groupby("reference", sort=False):
+        for row in group.sort_values("speedup").itertuples():
+            shown = {
+                "Size": f"{row.height}x{row.width}",
+                "Method": full_name(row),
+                "Computed": f"{row.computed_steps:g}/{row.steps}",
+                "Speed-up": number(row.speedup, 2, "x"),
+            }
+            for metric in METRICS.values():
+                if metric.column in cells and cells[metric.column].notna().any():
+                    title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+                    arrow = "↑" if metric.higher_is_better else "↓"
+                    shown[f"{title} {arrow}"] = number(getattr(row, metric.column), metric.digits)
+            rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def print_plan(table: pd.DataFrame, console: Console) -> None:
+    """The plan on the console: a block a workload, in it a heading and a row a cell for every series."""
+    for _, group in table.groupby(["model", "backend", "height", "width", "steps", "dtype", "compile"], sort=False):
+        first = next(group.itertuples())
+        settings = [f"{first.steps} steps", first.dtype, *(["compiled"] if first.compile else [])]
+        settings += [f"backend {first.backend}"] if first.backend != "diffusers" else []
+        console.print(f"[bold]{first.model}, {first.height} x {first.width}, {', '.join(settings)}[/bold]")
+        marks: list[str] = []
+        by_series: dict[str, list[Any]] = {}
+        for row in group.itertuples():
+            by_series.setdefault(_series_heading(row), []).append(row)
+        rows = [(heading, _plan_row(row, marks)) for heading, members in by_series.items() for row in members]
+        widths = {name: max(len(name), *(len(row[name]) for _, row in rows)) for name in rows[0][1]}
+        shown = [name for name in widths if any(row[name] for _, row in rows)]
+        console.print("  ".join(_padded(name, name, widths) for name in shown), style="bold", soft_wrap=True)
+        before = None
+        for heading, row in rows:
+            if heading != before:
+                console.print(heading, style="cyan", highlight=False, soft_wrap=True)
+            console.print(
+                "  ".join(_padded(name, row[name], widths) for name in shown), highlight=False, soft_wrap=True
+            )
+            before = heading
+        for place, text in enumerate(marks):
+            console.print(f"({'abcdefghijklmnopqrstuvwxyz'[place]}) published as: {text}", highlight=False)
+        console.print()
+
+
+def _series_heading(row: Any) -> str:
+    parts = [series_and_point(row)[0]]
+    if not pd.isna(row.forecast_share):
+        parts.append(f"a forecast step costs {100 * row.forecast_share:.3g} % of a full one")
+    if row.cache_bytes:
+        parts.append(f"the cache keeps {size_of(row.cache_bytes)}")
+    return "; ".join(parts)
+
+
+def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
+    mark = ""
+    if not pd.isna(row.published):
+        if row.published not in marks:
+            marks.append(row.published)
+        mark = f" ({'abcdefghijklmnopqrstuvwxyz'[marks.index(row.published)]})"
+    unknown = not pd.isna(row.reason)
+    return {
+        "  Setting": f"  {series_and_point(row)[1]}",
+        "Schedule": row.reason if unknown else row.schedule,
+        "Computed": number(row.computed_steps, 0),
+        "TFLOP": tflop_text(row.tflop),
+        "Speed-up": ("< " if unknown else "") + number(row.max_speedup, 2, "x"),
+        "Published TFLOP": number(row.published_tflop, 2),
+        "Off by": "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %{mark}",
+    }
+
+
+def _padded(name: str, text: str, widths: dict[str, int]) -> str:
+    return text.ljust(widths[name]) if name in ("  Setting", "Schedule") else text.rjust(widths[name])
+
+
+def size_of(count: float) -> str:
+    """3221225472 -> "3.00 GiB"; nothing for nothing."""
+    if not count:
+        return ""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count / 2**10:.1f} KiB"
 
 
 def provenance(manifest: dict[str, Any]) -> str:
     """What made the figures: hardware, versions, command."""
     environment = manifest["environment"]
-    libraries = ", ".join(f"{name} {number}" for name, number in environment["libraries"].items())
+    libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
     command = manifest["commands"][-1]
     return (
         f"Made on {manifest['hardware']} ({environment['platform']}) with {libraries}, "
@@ -100,34 +135,27 @@ def provenance(manifest: dict[str, Any]) -> str:
     )
 
 
-READING = """\
-Latency is the median of the timed runs of one image, text encoding and decoding included. Speed-up is the median of
-paired ratios to full compute, with its 95 % order-statistic interval in brackets (from six pairs on); denoising is
-the same of the denoising steps alone. Metrics are means over images against the same images computed in full;
-identical images are counted, not averaged. Front: the metrics for which no other setting is both faster and better.
-"""
-
-
-def _notes(row: Any) -> list[str]:
+def notes_of(row: Any) -> list[str]:
+    """What is to be said of a cell beside its figures."""
     notes = [] if row.status == "ok" else [f"{row.status}: {row.reason}"]
-    if isinstance(row.note, str):
-        notes.append(row.note)
+    notes += [note for note in (row.note, row.cost_reason) if isinstance(note, str)]
     if row.n_identical and row.n_identical == row.n_identical:
         notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
     return notes
 
 
-def _number(value: Any, digits: int, suffix: str = "") -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.{digits}f}{suffix}"
+def number(value: Any, digits: int, suffix: str = "", kind: str = "f") -> str:
+    """A figure with so many decimals (or, of kind `g`, significant digits); nothing for none."""
+    return "" if value is None or pd.isna(value) else f"{value:.{digits}{kind}}{suffix}"
 
 
-def _with_interval(value: Any, low: Any, high: Any) -> str:
-    if low is None or pd.isna(low):
-        return _number(value, 2, "x")
-    return f"{value:.2f}x [{low:.2f}, {high:.2f}]"
+def tflop_text(value: Any) -> str:
+    """As the papers write it, and of small models as many digits as are of use."""
+    return number(value, 2) if pd.isna(value) or value >= 1 else f"{value:.3g}"
 
 
-def _latex_text(text: str) -> str:
-    for plain, escaped in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#"), ("↑", r"$\uparrow$")):
-        text = text.replace(plain, escaped)
-    return text.replace("↓", r"$\downarrow$")
+def with_interval(row: Any) -> str:
+    """The speed-up of a row, with its interval where there is one."""
+    if row.speedup_low is None or pd.isna(row.speedup_low):
+        return number(row.speedup, 2, "x")
+    return f"{row.speedup:.2f}x [{row.speedup_low:.2f}, {row.speedup_high:.2f}]"

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from tsbench import plot, present
+from tsbench import paper, plot, present
 from tsbench.errors import UserError
 from tsbench.score import score_cells
 from tsbench.store import Store
@@ -54,12 +54,12 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     manifest = store.manifest()
     assert manifest is not None
     missing = write_tables(store, cells)
-    (store.folder / "table.md").write_text(present.markdown(cells, manifest), encoding="utf-8")
-    (store.folder / "table.tex").write_text(present.latex(cells, manifest), encoding="utf-8")
+    (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
+    (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
     drawn = plot.write_pareto(cells, manifest["hardware"], store.folder)
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
-        console.print(f"[red]failed[/red] {', '.join(present.series_and_point(row))}: {row.reason}", highlight=False)
+        console.print(f"[red]failed[/red] {present.full_name(row)}: {row.reason}", highlight=False)
     if missing:
         console.print(f"note: {missing}", highlight=False)
     _print_files(store.folder, drawn, console)

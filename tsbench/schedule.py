@@ -1,13 +1,16 @@
-"""Which steps an implementation computes.
+"""Which steps each implementation computes.
 
 A schedule is written as a string with a letter a step: `C` where everything the method may skip is computed, `.`
-where at least a part of it is forecast.
+where at least a part of it is forecast. The rules differ although their parameters share names: compare methods by
+the steps they compute.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 
-def diffusers_taylorseer(steps: int, interval: int, before: int, after: int | None) -> str:
+
+def diffusers_taylorseer(steps: int, interval: int = 5, before: int = 3, after: int | None = None) -> str:
     """The rule of diffusers' `TaylorSeerCacheHook` (diffusers 0.42, hooks/taylorseer_cache.py).
 
     Args:
@@ -16,12 +19,68 @@ def diffusers_taylorseer(steps: int, interval: int, before: int, after: int | No
         before: `disable_cache_before_step`: earlier steps are computed.
         after: `disable_cache_after_step`: this step and later ones are computed; an absolute step, or None.
     """
-    return "".join(
-        "C" if s < before or (s - before - 1) % interval == 0 or (after is not None and s >= after) else "."
-        for s in range(steps)
+    return _written(
+        steps, lambda s: s < before or (s - before - 1) % interval == 0 or (after is not None and s >= after)
     )
+
+
+def official_taylorseer(steps: int, first_enhance: int = 3, interval: int = 6) -> str:
+    """The rule of the TaylorSeer authors' FLUX code (Liu et al., 2025, arXiv:2503.06923).
+
+    Args:
+        steps: number of denoising steps.
+        first_enhance: earlier steps are computed.
+        interval: `interval`, called N in the paper: of so many steps one is computed.
+    """
+    return _written(steps, lambda s: s < first_enhance or (s - first_enhance + 1) % interval == 0)
+
+
+def taylor_seer_decorator(
+    steps: int, warmup_steps: int = 1, skip_interval_steps: int = 1, compute_step_map: Sequence[bool] | None = None
+) -> str:
+    """The rule of the `taylor_seer` decorator (github.com/alexarmbr/taylor-seer), with the defaults of `reset_cache`.
+
+    Args:
+        steps: number of denoising steps.
+        warmup_steps: earlier steps are computed.
+        skip_interval_steps: of so many steps one is computed.
+        compute_step_map: whether to compute, a step each; takes the place of the rule.
+
+    Raises:
+        ValueError: for a map that is shorter than the run.
+    """
+    if compute_step_map is None:
+        return official_taylorseer(steps, warmup_steps, skip_interval_steps)
+    if len(compute_step_map) < steps:
+        raise ValueError(f"compute_step_map has {len(compute_step_map)} entries, but the run has {steps} steps")
+    return _written(steps, lambda s: compute_step_map[s])
+
+
+def openvino_taylorseer(steps: int, interval: int = 3, before: int = 6, after: int = -2) -> str:
+    """The rule of OpenVINO GenAI's TaylorSeer Lite (openvino.genai 2026.4, `TaylorSeerCacheConfig`).
+
+    Args:
+        steps: number of denoising steps.
+        interval: `cache_interval`, 2 or more.
+        before: `disable_cache_before_step`: earlier steps are computed; at least two are.
+        after: `disable_cache_after_step`: this step and later ones are computed; a negative one counts from the end.
+
+    Raises:
+        ValueError: for an interval below 2.
+    """
+    if interval < 2:
+        raise ValueError(f"cache_interval is {interval}, but must be 2 or more")
+    end = after if after >= 0 else steps + after
+    if before >= steps or end < 0 or end <= before:
+        return "C" * steps
+    warm = max(before, 2)
+    return _written(steps, lambda s: s < warm or s >= end or (s - warm) % interval == interval - 1)
 
 
 def computed_steps(schedule: str) -> int:
     """Number of computed steps of a schedule."""
     return schedule.count("C")
+
+
+def _written(steps: int, computes: Callable[[int], bool]) -> str:
+    return "".join("C" if computes(step) else "." for step in range(steps))

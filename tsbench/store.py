@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tsbench.cell import BACKEND, Cell
+from tsbench.cell import Cell
 from tsbench.errors import UserError
 
 MANIFEST, DOCUMENT, SCORES = "manifest.json", "cell.json", "scores.json"
@@ -98,7 +98,7 @@ class Store:
                 "reference": cell.reference.key,
                 "status": status,
                 "finished": datetime.now(UTC).isoformat(),
-                "backend": BACKEND,
+                "backend": cell.backend,
                 "method": cell.method,
                 "params": json.loads(cell.parameters),
                 "workload": asdict(cell.workload),

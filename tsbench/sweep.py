@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError
 from tsbench.grid import Point, expand, ordered
@@ -47,6 +50,8 @@ class Sweep:
         points = expand(arguments)
         check_one_run(points)
         first = points[0].config
+        if any(point.config.backend != "diffusers" for point in points):
+            raise UserError("backend=openvino can be planned, but not drawn yet; type python -m tsbench plan instead.")
         self.arguments = arguments
         self.name = first.name or first.experiment or "sweep"
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
@@ -88,7 +93,7 @@ class Sweep:
             session = self._load(missing[0])
             command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
             store.open_run(here, hardware_name(here), git_revision(), command, self.metrics)
-            planned = self._planned_images(missing)
+            planned = {key: images.total for key, images in planned_images(missing, self.pairs).items()}
             images = sum(planned.values())
             done = len(self.cells) - len(missing)
             console.print(
@@ -163,20 +168,18 @@ class Sweep:
             "pairs": result.pairs,
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,
+            **self._cost(cell, method),
         }
 
-    def _planned_images(self, cells: list[Cell]) -> dict[str, int]:
-        """Images that each cell draws: samples, timed runs and warm-ups."""
-        planned: dict[str, int] = {}
-        warm: set[str] = set()
-        for cell in cells:
-            batch = cell.workload.batch_size
-            samples = len(cell.workload.samples)
-            arms = {cell.key, cell.reference.key}
-            timed = min(self.pairs, samples // batch) * batch
-            planned[cell.key] = (self.pairs * len(arms) + len(arms - warm)) * batch + samples - timed
-            warm |= arms
-        return planned
+    def _cost(self, cell: Cell, method: Method) -> dict[str, Any]:
+        """What a step costs, counted; or why it could not be."""
+        from tsbench.flops import step_cost
+
+        try:
+            config = json.loads((self.folders[cell.workload.model] / "transformer" / "config.json").read_text())
+            return {"cost": asdict(step_cost(config, cell, method)), "cost_reason": None}
+        except Exception as error:
+            return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
 
 
 def check_one_run(points: list[Point]) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsbench import published
 from tsbench.cell import canonical_json
+from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.metrics import METRICS
 from tsbench.schedule import computed_steps
 from tsbench.stats import finite_mean, median_interval, on_front
@@ -19,12 +21,15 @@ from tsbench.store import Store, image_name
 
 COLUMNS = [
     "key", "status", "reason", "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile",
-    "height", "width", "steps", "n_samples", "schedule", "computed_steps", "latency_s", "denoise_s", "speedup",
-    "speedup_low", "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
+    "height", "width", "steps", "n_samples", "schedule", "computed_steps", *COST_COLUMNS, "published_tflop",
+    "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low", "speedup_high", "denoise_speedup",
+    "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
 ]  # fmt: skip
 EXTRA_COLUMNS = [
     "n_identical",
     "note",
+    "cost_reason",
+    "published",
     "reference",
     "n_pairs",
     "encode_s",
@@ -103,10 +108,16 @@ def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
     if document["status"] != "ok":
         return row
     schedules = document["schedules"]
-    return {
-        **row,
+    row |= {
         "schedule": schedules[0] if len(set(schedules)) == 1 else "varies",
         "computed_steps": statistics.fmean(computed_steps(schedule) for schedule in schedules),
+        "cost_reason": document["cost_reason"],
+    }
+    if document["cost"] is not None:
+        row |= StepCost(**document["cost"]).columns(schedules, workload["steps"], workload["batch_size"])
+        row |= published.columns(row)
+    return {
+        **row,
         "note": schedule_note(document["promised_schedule"], schedules),
         **_speed(document["pairs"], document["key"] == document["reference"]),
         **_quality(store.scores(document["key"])),

@@ -16,6 +16,7 @@ class Method:
 
     name: str = "none"
     title: ClassVar[str] = "Full compute"
+    whole_output_order: ClassVar[int | None] = None  # a forecast of the transformer's output itself, of this order
 
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""
@@ -30,10 +31,23 @@ class Method:
 
     def promised_schedule(self, steps: int) -> str | None:
         """The steps that the method's own rule computes; None where it decides while drawing."""
-        return "C" * steps
+        return "C" * self.drawn_steps(steps)
 
-    def enable(self, pipeline: Any) -> None:
-        """Apply the method to a diffusers pipeline."""
+    def drawn_steps(self, steps: int) -> int:
+        """How many denoising steps the method draws where the reference draws `steps`."""
+        return steps
+
+    def condensed(self) -> tuple[Method, int]:
+        """The shortest run that shows what the method's steps cost, and what it keeps.
+
+        Returns:
+            The same method with the parameters that decide only when to compute at their quickest, so that settings
+            that cost the same a step have the same one; and the number of steps of that run.
+        """
+        return self, 1
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        """Apply the method to a diffusers pipeline that is about to draw an image of so many steps."""
 
     def disable(self, pipeline: Any) -> None:
         """Undo `enable`."""

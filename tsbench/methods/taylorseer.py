@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tsbench.errors import UserError
@@ -67,7 +67,12 @@ class TaylorSeer(Method):
             steps, self.cache_interval, self.disable_cache_before_step, self.disable_cache_after_step
         )
 
-    def enable(self, pipeline: Any) -> None:
+    def condensed(self) -> tuple[Method, int]:
+        before = self.max_order + 1
+        short = replace(self, cache_interval=2, disable_cache_before_step=before, disable_cache_after_step=None)
+        return short, before + 1
+
+    def enable(self, pipeline: Any, steps: int) -> None:
         import torch
         from diffusers import TaylorSeerCacheConfig
 

@@ -26,7 +26,6 @@ WIDTH = 128  # of the transformer and of both text encoders
 TEXT_TOKENS = 32
 CLIP_TOKENS = 77
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-GUIDANCE = 3.5  # the only value the guidance embedding has seen
 
 SCHEDULER = {  # FLUX.1-dev's
     "num_train_timesteps": 1000,

@@ -1,0 +1,108 @@
+"""What a sweep would compute and cost, and that every experiment runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tsbench.__main__ import main
+from tsbench.grid import expand
+from tsbench.paths import carried
+from tsbench.plan import COLUMNS, plan_table, planned_cells, totals
+
+EXPERIMENTS = sorted(path.stem for path in carried("experiments").glob("*.yaml"))
+DRAWABLE = [name for name in EXPERIMENTS if name != "openvino_taylorseer"]
+
+
+def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> pd.DataFrame:
+    assert main(["plan", *arguments, "--format", "csv"]) == 0
+    return pd.read_csv(io.StringIO(capsys.readouterr().out))
+
+
+def test_the_papers_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FLOPs of every published row, and nothing left behind."""
+    table = planned(capsys, "experiment=taylorseer_flux")
+    assert list(table.columns) == COLUMNS
+    held = table[table["published_tflop"].notna()]
+    assert len(held) == 12 and (held["published_difference"].abs() < 2e-4).all()
+    first = held.iloc[0]
+    assert first["method"] == "none" and first["tflop"] == pytest.approx(3719.23, abs=0.01)
+    seven = held[held["params"].str.contains('"cache_interval":7') & held["params"].str.contains('"max_order":2')]
+    assert seven["tflop"].item() == pytest.approx(670.39, abs=0.01)
+    assert seven["published"].item() == "TaylorSeer N=7 O=2"
+    assert list(here.iterdir()) == []
+
+
+def test_openvinos_default(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = planned(capsys, "experiment=openvino_taylorseer")
+    default = table[table["params"].str.contains('"cache_interval":3') & table["params"].str.contains('step":6')]
+    assert default["computed_steps"].item() == 14 and default["forecast_share"].item() == 0
+    assert set(table["backend"]) == {"openvino"}
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "md"])
+def test_a_format_writes_nothing_but_the_table(form: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", f"--format={form}", "method.cache_interval=2,3"]) == 0
+    text = capsys.readouterr().out
+    if form == "md":
+        assert text.startswith("| model") and len(text.splitlines()) == 5
+    else:
+        table = pd.read_csv(io.StringIO(text)) if form == "csv" else pd.DataFrame(json.loads(text))
+        assert list(table["computed_steps"]) == [28, 15, 11]
+
+
+def test_the_plan_of_the_console_ends_with_what_it_costs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two cells of two prompts: 7 images of the reference (6 runs and its warm-up); then 7 of each arm, but the
+    reference is warm: 13. A full step of 1 s, no forecast cheaper than nothing."""
+    overrides = ["method.cache_interval=2", "method.use_lite_mode=true", "prompts.limit=2"]
+    assert main(["plan", *overrides, "--step-s", "1"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "2 cells, 1 of them references; 20 images to draw (4 samples" in text
+    table = plan_table(points := expand(overrides), *planned_cells(points))
+    seconds = 13 * 28 + 7 * 28 / table["flops_speedup"][1]
+    line = totals(table, planned_cells(points)[0], 6, 1.0)[1]
+    assert f"{round(seconds) // 60} min {round(seconds) % 60:02} s at 1 s a full step" in line
+    assert "--step-s SECONDS turns it into device hours" in totals(table, planned_cells(points)[0], 6, None)[1]
+
+
+MISTAKES = [
+    (["--format", "xml"], "--format is 'xml', but must be one of: csv, json, md"),
+    (["--step-s", "-1"], "--step-s is '-1', but must be seconds, more than 0"),
+    (["--step-s=x"], "--step-s is 'x', but must be seconds"),
+    (["--nope"], "'--nope' is no flag of plan"),
+    (["model.path=someone/some-model"], "of which nothing is known here; try model=flux1-dev"),
+    (["model=flux1-dev", "model.architecture=x"], "model.architecture is 'x', but must be one of: flux1-dev"),
+    (["backend=nope"], "backend is 'nope', but must be one of: diffusers, openvino"),
+    (["backend=openvino", "method=taylorseer_official"], "which backend=openvino does not have"),
+    (["backend=openvino", "method.max_order=2"], "There is no parameter 'method.max_order'; there are: cache_interval"),
+    (["backend=openvino", "method.cache_interval=1"], "OpenVINO GenAI wants 2 or more"),
+    (["method=fewer_steps", "method.num_inference_steps=29"], "must be from 1 to 28, the steps of the reference"),
+    (["method=taylorseer_official", "method.first_enhance=0"], "method.first_enhance is 0, but must be from 1 to 27"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES, ids=[" ".join(arguments) for arguments, _ in MISTAKES])
+def test_mistakes(arguments: list[str], sentence: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert sentence in shown.err and shown.err.count("\n") == 1 and shown.out == ""
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_can_be_planned(experiment: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = planned(capsys, f"experiment={experiment}")
+    assert table["tflop"].notna().all() and table["schedule"].notna().all()
+    assert experiment == "openvino_taylorseer" or "fewer_steps" in set(table["method"])
+
+
+@pytest.mark.parametrize("experiment", DRAWABLE)
+def test_every_experiment_can_be_drawn(experiment: str, here: Path) -> None:
+    small = ["model=tiny", "size=128", "prompts.limit=1", "timing.pairs=1", "runtime.compile=false", "metrics=[psnr]"]
+    assert main(["sweep", f"experiment={experiment}", *small]) == 0
+    cells = pd.read_csv(f"results/{experiment}/cells.csv")
+    assert set(cells["status"]) <= {"ok", "skipped"} and cells["note"].isna().all()
+    assert cells.loc[cells["status"] == "skipped", "reason"].notna().all()

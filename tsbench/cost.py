@@ -1,0 +1,55 @@
+"""What a schedule costs, from what its steps cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from tsbench.schedule import computed_steps
+
+COST_COLUMNS = ["forecast_share", "tflop", "flops_speedup", "max_speedup", "cache_bytes"]
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What the transformer's steps of one method cost, for one batch.
+
+    `flop` counts a multiplication with its addition as two, in matrix products, convolutions and attention, as
+    `torch.utils.flop_counter` does. `cache_bytes` is what the method keeps between steps.
+    """
+
+    full_flop: float
+    forecast_flop: float | None  # None for a method that forecasts nothing
+    cache_bytes: int
+
+    def columns(self, schedules: Sequence[str], steps: int, batch_size: int) -> dict[str, Any]:
+        """`COST_COLUMNS` of a cell.
+
+        Args:
+            schedules: one of every image; empty where they are not known before an image is drawn.
+            steps: of the reference.
+            batch_size: images a batch.
+
+        Returns:
+            `forecast_share`: a forecast step's share of the FLOPs of a full one; `tflop`: of the transformer, per
+            image; `flops_speedup`: the reference's over these; `max_speedup`: the speed-up when time goes as FLOPs
+            and everything outside the transformer takes none (of unknown schedules: with one computed step);
+            `cache_bytes`: per batch.
+        """
+        share = None if self.forecast_flop is None else self.forecast_flop / self.full_flop
+        row: dict[str, Any] = {"forecast_share": share, "cache_bytes": self.cache_bytes}
+        if not schedules:
+            return row | {"max_speedup": steps / (1 + (steps - 1) * (share or 0.0))}
+        full_steps = fmean(self._in_full_steps(schedule) for schedule in schedules)
+        speedup = steps / full_steps
+        return row | {
+            "tflop": full_steps * self.full_flop / batch_size / 1e12,
+            "flops_speedup": speedup,
+            "max_speedup": speedup,
+        }
+
+    def _in_full_steps(self, schedule: str) -> float:
+        computed = computed_steps(schedule)
+        return computed + (len(schedule) - computed) * (self.forecast_flop or 0.0) / self.full_flop

@@ -1,0 +1,130 @@
+"""FLOPs of full and forecast steps, counted on tensors without data: no weights and no GPU are needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tsbench.cell import Cell, canonical_json
+from tsbench.cost import StepCost
+from tsbench.methods import METHODS, Method
+from tsbench.probe import ScheduleProbe, hook_registry, hooked_modules, remove_hooks
+
+PIXELS = 16  # side of the square that an image token stands for: eight of the autoencoder, two of packing
+
+
+def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepCost:
+    """Count what a step of a cell costs, with the method really applied.
+
+    Args:
+        architecture: the transformer's configuration, as in its config.json.
+        cell: gives size, text length, batch and dtype.
+        method: the cell's method.
+    """
+    if method.whole_output_order is not None:
+        return _without_transformer(architecture, cell, method.whole_output_order)
+    short, steps = method.condensed()
+    return _counted(
+        json.dumps(architecture, sort_keys=True),
+        (cell.workload.height, cell.workload.width, cell.workload.max_sequence_length, cell.workload.batch_size),
+        cell.settings.dtype,
+        cell.backend,
+        short.name,
+        canonical_json(short.parameters()),
+        steps,
+    )
+
+
+def _without_transformer(architecture: dict[str, Any], cell: Cell, order: int) -> StepCost:
+    """A forecast of the whole output runs nothing; it keeps the output and its differences."""
+    work = cell.workload
+    full = step_cost(architecture, cell, Method()).full_flop
+    tokens = work.height // PIXELS * (work.width // PIXELS)
+    size = getattr(torch, cell.settings.dtype).itemsize
+    return StepCost(full, 0.0, (order + 1) * work.batch_size * tokens * architecture["in_channels"] * size)
+
+
+@cache
+def _counted(
+    architecture: str,
+    shape: tuple[int, int, int, int],
+    dtype: str,
+    backend: str,
+    name: str,
+    parameters: str,
+    steps: int,
+) -> StepCost:
+    model = _transformer(architecture, dtype)
+    method = METHODS[backend][name](**json.loads(parameters))
+    inputs = _inputs(model, *shape)
+    flops: dict[str, float] = {}
+    most = 0
+    try:
+        method.enable(SimpleNamespace(transformer=model), steps)
+        probe = ScheduleProbe(model)
+        with probe.watching(), torch.no_grad():
+            for _ in range(steps):
+                with FlopCounterMode(display=False) as counter, model.cache_context("cond"):
+                    model(**inputs)
+                probe.end_step()
+                flops.setdefault(probe.schedule[-1], counter.get_total_flops())
+                most = max(most, sum(tensor.nbytes for tensor in cached_tensors(model)))
+    finally:
+        if model.is_cache_enabled:
+            method.disable(SimpleNamespace(transformer=model))
+        remove_hooks(model)
+    return StepCost(flops["C"], flops.get("."), most)
+
+
+@cache
+def _transformer(architecture: str, dtype: str) -> Any:
+    from diffusers import FluxTransformer2DModel
+
+    with torch.device("meta"):
+        return FluxTransformer2DModel.from_config(json.loads(architecture)).to(getattr(torch, dtype)).eval()
+
+
+def _inputs(model: Any, height: int, width: int, text_tokens: int, batch: int) -> dict[str, Any]:
+    config, image_tokens = model.config, height // PIXELS * (width // PIXELS)
+
+    def tensor(*shape: int) -> torch.Tensor:
+        return torch.empty(shape, dtype=model.dtype, device="meta")
+
+    return {
+        "hidden_states": tensor(batch, image_tokens, config.in_channels),
+        "timestep": tensor(batch),
+        "guidance": tensor(batch) if config.guidance_embeds else None,
+        "pooled_projections": tensor(batch, config.pooled_projection_dim),
+        "encoder_hidden_states": tensor(batch, text_tokens, config.joint_attention_dim),
+        "txt_ids": tensor(text_tokens, 3),
+        "img_ids": tensor(image_tokens, 3),
+        "return_dict": False,
+    }
+
+
+def cached_tensors(model: torch.nn.Module) -> list[torch.Tensor]:
+    """All tensors in the states of the cache hooks of a model, each once."""
+    found: dict[int, torch.Tensor] = {}
+    for module in hooked_modules(model):
+        for hook in hook_registry(module).hooks.values():
+            for manager in vars(hook).values():
+                for state in getattr(manager, "_state_cache", {}).values():
+                    found |= {id(tensor): tensor for tensor in _tensors(vars(state))}
+    return list(found.values())
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from _tensors(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _tensors(member)

@@ -1,0 +1,48 @@
+"""TaylorSeer Lite as OpenVINO GenAI ships it (`openvino_genai.TaylorSeerCacheConfig`, 2026.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+from tsbench.schedule import openvino_taylorseer
+
+
+@dataclass
+class OpenVinoTaylorSeer(Method):
+    """The transformer's whole output is forecast in a straight line. Names and defaults are OpenVINO GenAI's."""
+
+    name: str = "taylorseer"
+    cache_interval: int = 3
+    disable_cache_before_step: int = 6
+    disable_cache_after_step: int = -2
+    title: ClassVar[str] = "TaylorSeer Lite (OpenVINO)"
+    whole_output_order: ClassVar[int | None] = 1
+
+    def check(self, steps: int) -> None:
+        if self.cache_interval < 2:
+            raise UserError(
+                f"method.cache_interval is {self.cache_interval}, but OpenVINO GenAI wants 2 or more; "
+                "try method.cache_interval=3."
+            )
+        if self.disable_cache_before_step < 0:
+            raise UserError(
+                f"method.disable_cache_before_step is {self.disable_cache_before_step}, but must be 0 or more; "
+                "try method.disable_cache_before_step=6."
+            )
+
+    def promised_schedule(self, steps: int) -> str:
+        return openvino_taylorseer(
+            steps, self.cache_interval, self.disable_cache_before_step, self.disable_cache_after_step
+        )
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        after = settings["disable_cache_after_step"]
+        return f"{cls.title}, warm-up {settings['disable_cache_before_step']}, after {after}"
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"N={settings['cache_interval']}"

@@ -1,0 +1,104 @@
+"""TaylorSeer as its authors run it on FLUX (Liu et al., 2025, arXiv:2503.06923; github.com/Shenyi-Z/TaylorSeer)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+from tsbench.schedule import official_taylorseer
+
+CACHED = [r"transformer_blocks\.\d+\.(attn|ff|ff_context)", r"single_transformer_blocks\.\d+\.proj_out"]
+SKIPPED = [r"single_transformer_blocks\.\d+\.(attn|proj_mlp)"]
+
+
+@dataclass
+class TaylorSeerOfficial(Method):
+    """The authors' modules and schedule, which no setting of diffusers' TaylorSeer gives, on diffusers' own hook.
+
+    What is forecast: attention and feed-forward of every block. Derivatives start at step `first_enhance - 1`, and
+    factors have the dtype of what they forecast. Names are those of the authors' code.
+    """
+
+    name: str = "taylorseer_official"
+    first_enhance: int = 3
+    cache_interval: int = 6
+    max_order: int = 1
+    title: ClassVar[str] = "TaylorSeer (official)"
+
+    def check(self, steps: int) -> None:
+        if self.cache_interval < 1:
+            raise UserError(
+                f"method.cache_interval is {self.cache_interval}, but must be 1 or more (1 computes every step); "
+                "try method.cache_interval=6."
+            )
+        if not 1 <= self.first_enhance < steps:
+            raise UserError(
+                f"method.first_enhance is {self.first_enhance}, but must be from 1 to {steps - 1}: something must be "
+                f"computed before it is forecast, and this sweep has {steps} steps; try method.first_enhance=3."
+            )
+        if self.max_order < 0:
+            raise UserError(f"method.max_order is {self.max_order}, but must be 0 or more; try method.max_order=1.")
+
+    def promised_schedule(self, steps: int) -> str:
+        return official_taylorseer(steps, self.first_enhance, self.cache_interval)
+
+    def condensed(self) -> tuple[Method, int]:
+        return replace(self, first_enhance=1, cache_interval=2), 2 * self.max_order + 2
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        import torch
+        from diffusers import TaylorSeerCacheConfig
+        from diffusers.hooks.hooks import StateManager
+        from diffusers.hooks.taylorseer_cache import TaylorSeerState
+
+        from tsbench.probe import hook_registry, hooked_modules
+
+        schedule = self.promised_schedule(steps)
+        first_derivative = self.first_enhance - 1
+
+        class State(TaylorSeerState):
+            def update(self, outputs: tuple[torch.Tensor, ...]) -> None:
+                if self.current_step < first_derivative:
+                    self.last_update_step = None  # what came before does not count: order 0 only
+                super().update(outputs)
+
+        transformer = pipeline.transformer
+        transformer.enable_cache(
+            TaylorSeerCacheConfig(
+                max_order=self.max_order,
+                taylor_factors_dtype=transformer.dtype,
+                cache_identifiers=CACHED,
+                skip_predict_identifiers=SKIPPED,
+            )
+        )
+        for module in hooked_modules(transformer):
+            hook = hook_registry(module).get_hook("taylorseer_cache")
+            hook.state_manager = StateManager(State, init_kwargs=hook.state_manager._init_kwargs)
+            hook._measure_should_compute = _decision(hook, schedule)
+
+    def disable(self, pipeline: Any) -> None:
+        pipeline.transformer.disable_cache()
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"
+        return f"{cls.title}, warm-up {settings['first_enhance']}{order}"
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"N={settings['cache_interval']}"
+
+
+def _decision(hook: Any, schedule: str) -> Any:
+    """What takes the place of `TaylorSeerCacheHook._measure_should_compute`."""
+    import torch
+
+    @torch.compiler.disable
+    def decide() -> tuple[bool, Any]:
+        state = hook.state_manager.get_state()
+        state.current_step += 1
+        return schedule[state.current_step] == "C", state
+
+    return decide

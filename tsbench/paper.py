@@ -1,0 +1,225 @@
+"""Tables in the style of the papers: methods in groups, the best in bold, published figures beside measured ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from tsbench import published
+from tsbench.metrics import METRICS
+from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_title
+
+BEST, SECOND = 1, 2
+TIMES = "{:.2f}x".format
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a table: its text, whether it is the best or the second best, and its footnotes."""
+
+    text: str
+    rank: int = 0
+    footnotes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of figures."""
+
+    column: str
+    title: str
+    text: Callable[[Any], str]  # of a row
+    published_text: Callable[[float], str]
+    better: int = 0  # 1 where more is better, -1 where less is, 0 where nothing is to be marked
+
+    @property
+    def heading(self) -> str:
+        return self.title + {1: " ↑", -1: " ↓", 0: ""}[self.better]
+
+
+@dataclass
+class PaperTable:
+    """One workload's table, before it is written in a language."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[Entry]]
+    group_starts: set[int]
+    footnotes: list[str] = field(default_factory=list)
+
+
+def quantities(cells: pd.DataFrame) -> list[Quantity]:
+    """The columns that at least one of the cells has figures for."""
+    found = [
+        Quantity("latency_s", "Latency (s)", lambda r: number(r.latency_s, 3, kind="g"), lambda v: f"{v:.4g}", -1),
+        Quantity("speedup", "Speed-up", with_interval, TIMES, 1),
+        Quantity("tflop", "TFLOP", lambda r: tflop_text(r.tflop), lambda v: f"{v:.2f}", -1),
+        Quantity("flops_speedup", "FLOPs speed-up", lambda r: number(r.flops_speedup, 2, "x"), TIMES, 1),
+    ]
+    for metric in METRICS.values():
+        title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+        better = 1 if metric.higher_is_better else -1
+
+        def text(row: Any, column: str = metric.column, digits: int = metric.digits) -> str:
+            return number(getattr(row, column), digits)
+
+        found.append(Quantity(metric.column, title, text, lambda v: f"{v:g}", better))
+    return [quantity for quantity in found if quantity.column in cells and cells[quantity.column].notna().any()]
+
+
+def paper_table(group: pd.DataFrame) -> PaperTable:
+    """The table of one workload's cells, the reference first."""
+    rows = list(group.itertuples())
+    table = PaperTable(workload_title(rows[0]), ["Method", "Setting", "Computed"], [], set())
+    shown = quantities(group)
+    matches = [published.matches(row._asdict()) for row in rows]
+    columns: list[list[Entry]] = []
+    for quantity in shown:
+        ranks = _ranks(rows, quantity)
+        columns.append([Entry(quantity.text(row), rank) for row, rank in zip(rows, ranks)])
+        table.headings.append(quantity.heading)
+        said = _published(quantity, matches, table.footnotes)
+        if any(entry.text for entry in said):
+            columns.append(said)
+            table.headings.append(f"{quantity.title}, published")
+    said = _published(IMAGE_REWARD, matches, table.footnotes)
+    if any(entry.text for entry in said):
+        columns.append(said)
+        table.headings.append("ImageReward, published")
+    if group["peak_memory_bytes"].notna().any():
+        columns.append([Entry(number(row.peak_memory_bytes / 1e9, 2)) for row in rows])
+        table.headings.append("Memory (GB)")
+    for heading, texts in (
+        ("Front", [(row.on_front or "").replace(";", ", ") for row in rows]),
+        ("Note", ["; ".join(notes_of(row)) for row in rows]),
+    ):
+        if any(texts):
+            columns.append([Entry(text) for text in texts])
+            table.headings.append(heading)
+    before = None
+    for number_of_row, row in enumerate(rows):
+        series, point = series_and_point(row)
+        if series != before:
+            table.group_starts.add(number_of_row)
+        computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
+        first = [Entry("" if series == before else series), Entry(point), Entry(computed)]
+        table.rows.append(first + [column[number_of_row] for column in columns])
+        before = series
+    return table
+
+
+IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}")
+
+
+def _ranks(rows: Sequence[Any], quantity: Quantity) -> list[int]:
+    """The best and the second best of the cells that are not the reference, by what is shown of them."""
+    if not quantity.better:
+        return [0] * len(rows)
+    values = [getattr(row, quantity.column) for row in rows]
+    taking_part = [
+        not pd.isna(value) and math.isfinite(value) and row.key != row.reference for value, row in zip(values, rows)
+    ]
+    texts = {quantity.text(row): value for row, value, takes in zip(rows, values, taking_part) if takes}
+    order = sorted(texts, key=lambda text: -quantity.better * texts[text])
+    places = {text: place for place, text in enumerate(order[:2], start=1)} if len(order) > 1 else {}
+    return [places.get(quantity.text(row), 0) if takes else 0 for row, takes in zip(rows, taking_part)]
+
+
+def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]], footnotes: list[str]) -> list[Entry]:
+    """What is published of a quantity, an entry a row; what is to be said of it goes to the footnotes."""
+    entries = []
+    for found in matches:
+        texts: list[str] = []
+        numbers: list[int] = []
+        for match in found:
+            value = match.row.get(quantity.column)
+            if value is None:
+                continue
+            comparable = quantity.column != "psnr_db" or match.row["psnr_comparable"]
+            text = quantity.published_text(value) + ("" if comparable else " (not comparable)")
+            note = _footnote(match)
+            if note not in footnotes:
+                footnotes.append(note)
+            texts.append(text)
+            numbers.append(footnotes.index(note) + 1)
+        entries.append(Entry(", ".join(dict.fromkeys(texts)), footnotes=tuple(dict.fromkeys(numbers))))
+    return entries
+
+
+def _footnote(match: published.Match) -> str:
+    row = match.row
+    parts = [f"{match.title}: {row['source']}, {row['url']}"]
+    parts += [str(part) for part in (row["hardware"], row["caveat"]) if part]
+    return "; ".join(parts)
+
+
+def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
+    """`table.md`: a table a workload, and what made it."""
+    parts = ["# Results", "", provenance(manifest), ""]
+    for _, group in cells.groupby("reference", sort=False):
+        table = paper_table(group)
+        texts = [[_in_markdown(entry) for entry in row] for row in table.rows]
+        frame = pd.DataFrame(texts, columns=table.headings)
+        align = ["left", "left", *["right"] * (len(table.headings) - 2)]
+        parts += [f"## {table.title}", "", frame.to_markdown(index=False, disable_numparse=True, colalign=align), ""]
+        parts += [f"{place}. {note}" for place, note in enumerate(table.footnotes, start=1)]
+        parts += [""] if table.footnotes else []
+    parts.append(READING)
+    return "\n".join(parts) + "\n"
+
+
+def _in_markdown(entry: Entry) -> str:
+    text = {BEST: f"**{entry.text}**", SECOND: f"<u>{entry.text}</u>"}.get(entry.rank, entry.text)
+    return text + "".join(f"<sup>{number}</sup>" for number in entry.footnotes)
+
+
+def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
+    """`table.tex`: a booktabs table a workload."""
+    parts = [f"% {provenance(manifest)}", r"% needs \usepackage{booktabs}"]
+    for _, group in cells.groupby("reference", sort=False):
+        table = paper_table(group)
+        rows = [" & ".join(_in_latex(entry) for entry in row) + r" \\" for row in table.rows]
+        for start in sorted(table.group_starts - {0}, reverse=True):
+            rows.insert(start, r"\midrule")
+        notes = [
+            rf"\par\footnotesize\textsuperscript{{{place}}} {latex_text(note)}"
+            for place, note in enumerate(table.footnotes, start=1)
+        ]
+        parts += [
+            r"\begin{table}", r"\centering", rf"\caption{{{latex_text(table.title)}}}",
+            rf"\begin{{tabular}}{{ll{'r' * (len(table.headings) - 2)}}}", r"\toprule",
+            " & ".join(latex_text(heading) for heading in table.headings) + r" \\", r"\midrule",
+            *rows, r"\bottomrule", r"\end{tabular}", *notes, r"\end{table}",
+        ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def _in_latex(entry: Entry) -> str:
+    text = latex_text(entry.text)
+    text = {BEST: rf"\textbf{{{text}}}", SECOND: rf"\underline{{{text}}}"}.get(entry.rank, text)
+    return text + (rf"\textsuperscript{{{','.join(map(str, entry.footnotes))}}}" if entry.footnotes else "")
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "Δ": r"$\Delta$",
+}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """Plain text, for LaTeX."""
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+READING = """\
+Computed: steps in which everything is computed, of the reference's. Latency is the median of the timed runs of one
+image, text encoding and decoding included. Speed-up is the median of paired ratios to full compute, with its 95 %
+order-statistic interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were
+measured. Metrics are means over images against the same images computed in full; identical images are counted, not
+averaged. Best in bold, second best underlined. Front: the metrics for which no other setting is both faster and better.
+Published figures are shown as published; *same schedule* marks those of another method that computes the same steps.
+"""

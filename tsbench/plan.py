@@ -1,0 +1,188 @@
+"""`python -m tsbench plan [overrides]`: what a sweep would compute and cost, without weights and without images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tsbench import published
+from tsbench.budget import planned_images
+from tsbench.cell import Cell
+from tsbench.config import ModelConfig
+from tsbench.cost import COST_COLUMNS
+from tsbench.errors import UserError
+from tsbench.grid import Point, expand, ordered
+from tsbench.methods import Method
+from tsbench.paths import ASSETS
+from tsbench.present import print_plan, size_of
+from tsbench.progress import duration
+from tsbench.schedule import computed_steps
+
+USAGE = """\
+usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
+
+A row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
+costs, FLOPs, the ceiling on speed, the bytes of the cache, and the published FLOPs where there are some.
+  --step-s SECONDS     of a full step of the first cell, as measured by a sweep: also shows device hours
+  --format csv|json|md write the table to standard output, and nothing else"""
+
+FORMATS = ("csv", "json", "md")
+COLUMNS = [
+    "model", "backend", "method", "params", "dtype", "compile", "height", "width", "steps", "max_sequence_length",
+    "batch_size", "schedule", "computed_steps", *COST_COLUMNS, "published_tflop", "published_difference", "published",
+    "reason",
+]  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `plan`."""
+    if "--help" in arguments or "-h" in arguments:
+        print(USAGE)
+        return 0
+    overrides, form, step_s = _flags(arguments)
+    points = expand(overrides)
+    cells, methods = planned_cells(points)
+    table = plan_table(points, cells, methods)
+    if form is not None:
+        sys.stdout.write(written(table, form))
+        return 0
+    from tsbench.report import output
+
+    console = output()
+    print_plan(table, console)
+    for line in totals(table, cells, points[0].config.timing.pairs, step_s):
+        console.print(line, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _flags(arguments: list[str]) -> tuple[list[str], str | None, float | None]:
+    """The overrides, the format and the time of a step."""
+    overrides: list[str] = []
+    given: dict[str, str] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        flag, _, value = argument.partition("=")
+        if flag in ("--format", "--step-s"):
+            given[flag] = value or next(rest, "")
+        elif argument.startswith("-"):
+            raise UserError(f"{argument!r} is no flag of plan; there are: --format csv|json|md, --step-s SECONDS.")
+        else:
+            overrides.append(argument)
+    form = given.get("--format")
+    if form is not None and form not in FORMATS:
+        raise UserError(f"--format is {form!r}, but must be one of: {', '.join(FORMATS)}; try --format csv.")
+    try:
+        step_s = float(given["--step-s"]) if "--step-s" in given else None
+    except ValueError:
+        step_s = 0.0
+    if step_s is not None and not 0 < step_s < float("inf"):
+        raise UserError(f"--step-s is {given['--step-s']!r}, but must be seconds, more than 0; try --step-s 0.3.")
+    return overrides, form, step_s
+
+
+def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method]]:
+    """The cells in the order in which a sweep draws them, and their methods by key."""
+    methods: dict[str, Method] = {}
+    cells = []
+    for point in points:
+        cell = point.cell(point.config.model.path)
+        methods.setdefault(cell.key, point.method)
+        cells.append(cell)
+    return ordered(cells), methods
+
+
+def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:
+    """A row a cell: `COLUMNS`."""
+    from tsbench.flops import step_cost
+
+    models = {point.config.model.path: point.config.model for point in points}
+    architectures = {path: architecture(model) for path, model in models.items()}
+    rows = []
+    for cell in cells:
+        method = methods.get(cell.key, Method())
+        work = cell.workload
+        schedule = method.promised_schedule(work.steps)
+        cost = step_cost(architectures[work.model], cell, method)
+        row: dict[str, Any] = {
+            "model": work.model_name,
+            "backend": cell.backend,
+            "method": cell.method,
+            "params": cell.parameters,
+            "dtype": cell.settings.dtype,
+            "compile": cell.settings.compile,
+            **{name: getattr(work, name) for name in ("height", "width", "steps", "max_sequence_length", "batch_size")},
+            "schedule": schedule,
+            "computed_steps": None if schedule is None else computed_steps(schedule),
+            **cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size),
+            "reason": None if schedule is not None else "the method decides while it draws",
+        }
+        rows.append(row | published.columns(row))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def architecture(model: ModelConfig) -> dict[str, Any]:
+    """The configuration of a model's transformer: its own where it lies in a folder, else the one that is carried.
+
+    Raises:
+        UserError: where there is neither.
+    """
+    from tsbench.models.source import find_model
+
+    if model.path == "embedded" or Path(model.path).expanduser().is_dir():
+        return json.loads((find_model(model.path) / "transformer" / "config.json").read_text())
+    if model.architecture is None:
+        raise UserError(
+            f"model.path is {model.path!r}, of which nothing is known here; "
+            "try model=flux1-dev, or model.architecture=flux1-dev for a model of that architecture."
+        )
+    path = ASSETS / "architectures" / f"{model.architecture}.json"
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+        raise UserError(f"model.architecture is {model.architecture!r}, but must be one of: {names}.")
+    return json.loads(path.read_text())
+
+
+def written(table: pd.DataFrame, form: str) -> str:
+    """The table as text."""
+    if form == "csv":
+        return table.to_csv(index=False)
+    if form == "json":
+        return table.to_json(orient="records", indent=1) + "\n"
+    return table.to_markdown(index=False) + "\n"
+
+
+def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float | None) -> list[str]:
+    """What the sweep would draw, how long it would take and what it would leave, a sentence each."""
+    planned = planned_images(cells, pairs)
+    images = sum(count.total for count in planned.values())
+    stored = sum(len(cell.workload.samples) for cell in cells)
+    pixels = sum(len(cell.workload.samples) * cell.workload.height * cell.workload.width for cell in cells)
+    lines = [
+        f"{len(cells)} cells, {sum(cell.is_reference for cell in cells)} of them references; {images} images to draw "
+        f"({stored} samples, the others warm-ups and {pairs} timed pairs a cell); "
+        f"at most {size_of(3 * pixels)} of images to store"
+    ]
+    rows = [row._asdict() for row in table.itertuples(index=False)]
+    full = [row["tflop"] * row["flops_speedup"] if row["reason"] is None else None for row in rows]
+    drawn = [
+        None if whole is None else planned[cell.key].method * row["tflop"] + planned[cell.key].reference * whole
+        for cell, row, whole in zip(cells, rows, full)
+    ]
+    known = sum(tflop for tflop in drawn if tflop is not None)
+    work = f"{known / 1000:.3g} PFLOP" if known >= 1000 else f"{known:.3g} TFLOP"
+    rest = "" if None not in drawn else "; cells that decide while they draw are not in it"
+    if step_s is None:
+        lines.append(f"{work} in the transformer{rest}; --step-s SECONDS turns it into device hours")
+    else:
+        assert full[0] is not None
+        hours = known / (full[0] / rows[0]["steps"] / step_s)
+        lines.append(
+            f"{work} in the transformer, {duration(hours)} at {step_s:g} s a full step of the first "
+            f"cell, others by their FLOPs; text encoders, decoding and compilation come on top{rest}"
+        )
+    return lines

@@ -1,0 +1,77 @@
+"""Published rows, beside the cells that they speak of: shown as published, never adjusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from tsbench.paths import ASSETS
+from tsbench.schedule import official_taylorseer
+
+FILE = ASSETS / "published.csv"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A published row that speaks of a cell: of its method and order, or only of the steps that it computes."""
+
+    row: dict[str, Any]
+    same_method: bool
+
+    @property
+    def title(self) -> str:
+        return self.row["label"] if self.same_method else f"same schedule, {self.row['label']}"
+
+
+@cache
+def rows() -> tuple[dict[str, Any], ...]:
+    """The published rows: figures as published, `params` and `schedule_rule` read, None where nothing is said."""
+    table = pd.read_csv(FILE).astype(object)
+    table = table.where(table.notna(), None)
+    records = table.to_dict(orient="records")
+    for record in records:
+        record["params"] = json.loads(record["params"])
+        record["schedule_rule"] = json.loads(record["schedule_rule"] or "null")
+    return tuple(records)
+
+
+def matches(cell: Mapping[str, Any]) -> list[Match]:
+    """The published rows that speak of a cell.
+
+    Args:
+        cell: a row of the plan or of the cells' table; `params` is JSON.
+
+    Returns:
+        First those of the same method and parameters, then those of the same schedule.
+    """
+    params = json.loads(cell["params"])
+    same, alike = [], []
+    for row in rows():
+        sized = cell["height"] == cell["width"] == row["size"]
+        compiled = row["compile"] is None or row["compile"] == cell["compile"]
+        if row["model"] != cell["model"] or row["steps"] != cell["steps"] or not sized or not compiled:
+            continue
+        if row["method"] == cell["method"] and row["params"].items() <= params.items():
+            same.append(Match(row, same_method=True))
+        elif row["schedule_rule"] and official_taylorseer(row["steps"], **row["schedule_rule"]) == cell["schedule"]:
+            alike.append(Match(row, same_method=False))
+    return same + alike
+
+
+def columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """`published_tflop`, its relative difference to the cell's `tflop`, and `published`, which says what it is of."""
+    found = [match for match in matches(cell) if match.row["tflop"] is not None]
+    if not found or cell.get("tflop") is None:
+        return {"published_tflop": None, "published_difference": None, "published": None}
+    first = found[0].row["tflop"]
+    further = [f"; {match.row['tflop']:.2f}: {match.title}" for match in found[1:] if match.row["tflop"] != first]
+    return {
+        "published_tflop": first,
+        "published_difference": cell["tflop"] / first - 1,
+        "published": found[0].title + "".join(dict.fromkeys(further)),
+    }
