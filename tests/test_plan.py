@@ -69,6 +69,18 @@ def test_the_plan_of_the_console_ends_with_what_it_costs(here: Path, capsys: pyt
     assert "--step-s SECONDS turns it into device hours" in totals(table, planned_cells(points)[0], 6, None)[1]
 
 
+def test_a_step_that_a_sweep_has_measured_is_used(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["size=64", "steps=4", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]", "method=none"]
+    assert main(["sweep", *overrides]) == 0
+    (path,) = Path("results/sweep/cells").glob("*/cell.json")
+    document = json.loads(path.read_text())
+    document["pairs"][0]["method"]["step_s"] = [9, 2, 3, 1]
+    path.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(["plan", *overrides]) == 0
+    assert "at 2.5 s a full step of the first cell" in " ".join(capsys.readouterr().out.split())
+
+
 MISTAKES = [
     (["--format", "xml"], "--format is 'xml', but must be one of: csv, json, md"),
     (["--step-s", "-1"], "--step-s is '-1', but must be seconds, more than 0"),

@@ -176,6 +176,18 @@ def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None
     assert labels.count("N=2") == labels.count("N=4") == 1 and "N=6" not in labels
 
 
+def test_speed_against_size_and_steps(store: Store) -> None:
+    """Nothing to draw from one workload; a panel a dimension from several, the fewer-steps control left out."""
+    cells = cells_table(store)
+    assert plot.scaling(cells, "P") is None
+    larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")
+    longer = cells.assign(steps=8, reference=cells["reference"] + "s", key=cells["key"] + "s")
+    figure = plot.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
+    line = figure.axes[0].get_lines()[0]
+    assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
+
+
 def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
     """A crash while writing leaves the old state; a failed cell gives way to its second try."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -22,13 +24,14 @@ from tsbench.paths import ASSETS
 from tsbench.present import print_plan, size_of
 from tsbench.progress import duration
 from tsbench.schedule import computed_steps
+from tsbench.store import Store
 
 USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
 
 A row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
 costs, FLOPs, the ceiling on speed, the bytes of the cache, and the published FLOPs where there are some.
-  --step-s SECONDS     of a full step of the first cell, as measured by a sweep: also shows device hours
+  --step-s SECONDS     of a full step of the first cell, for device hours; by default as measured in results/NAME
   --format csv|json|md write the table to standard output, and nothing else"""
 
 FORMATS = ("csv", "json", "md")
@@ -55,7 +58,10 @@ def main(arguments: list[str]) -> int:
 
     console = output()
     print_plan(table, console)
-    for line in totals(table, cells, points[0].config.timing.pairs, step_s):
+    first = points[0].config
+    if step_s is None:
+        step_s = measured_step_s(Store(Path("results") / (first.name or first.experiment or "sweep")), cells[0])
+    for line in totals(table, cells, first.timing.pairs, step_s):
         console.print(line, highlight=False, soft_wrap=True)
     return 0
 
@@ -123,6 +129,16 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
         }
         rows.append(row | published.columns(row))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def measured_step_s(store: Store, cell: Cell) -> float | None:
+    """Median seconds of a full step, from a run that has drawn the same workload with the same settings, or None."""
+    work = {name: value for name, value in asdict(cell.workload).items() if name in ("height", "width", "model_name")}
+    for document in store.documents():
+        same = work.items() <= document["workload"].items() and document["settings"] == asdict(cell.settings)
+        if same and document["method"] == "none" and document["status"] == "ok":
+            return median(second for pair in document["pairs"] for second in pair["method"]["step_s"])
+    return None
 
 
 def architecture(model: ModelConfig) -> dict[str, Any]:

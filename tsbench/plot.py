@@ -1,4 +1,4 @@
-"""The Pareto plot: speed-up against every metric, a row of panels a size."""
+"""Plots: speed-up against every metric, and speed-up against size and steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tsbench.metrics import METRICS, Metric
 from tsbench.present import series_and_point, workload_title
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, 2008
-CONTROL = FewerSteps.title  # every cache has to beat it
+CONTROL, CONTROL_NAME = FewerSteps.title, FewerSteps.name  # every cache has to beat it
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -51,17 +51,76 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
     return figure
 
 
-def write_pareto(cells: pd.DataFrame, hardware: str, folder: Path) -> bool:
-    """Write `pareto.png` and `pareto.svg`; False where there is nothing to draw."""
-    figure = pareto(cells, hardware)
-    if figure is None:
-        return False
+def scaling(cells: pd.DataFrame, hardware: str) -> Any:
+    """Speed-up against the size and against the number of steps, a line a setting.
+
+    Returns:
+        A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
+        held at its most frequent value; None where there is none.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    for ending in ("png", "svg"):
-        figure.savefig(folder / f"pareto.{ending}", dpi=150)
-    pyplot.close(figure)
-    return True
+    drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"]) & (cells["method"] != CONTROL_NAME)]
+    if drawn.empty:
+        return None
+    drawn = drawn.assign(
+        pixels=[f"{row.height} x {row.width}" for row in drawn.itertuples()],
+        series=[series_and_point(row)[0] for row in drawn.itertuples()],
+        point=[series_and_point(row)[1] for row in drawn.itertuples()],
+        area=drawn["height"] * drawn["width"],
+    )
+    panels = []
+    for column, held, label in (("pixels", "steps", "size (pixels)"), ("steps", "pixels", "denoising steps")):
+        usual = drawn[held].mode()[0]
+        group = drawn[drawn[held] == usual]
+        if len(set(group[column])) > 1:
+            title = f"{usual} steps" if held == "steps" else f"{usual} pixels"
+            panels.append((group.sort_values(["area", "steps"]), column, label, title))
+    if not panels:
+        return None
+    lines = list(dict.fromkeys(zip(drawn["series"], drawn["point"])))
+    series = list(dict.fromkeys(name for name, _ in lines))
+    points = list(dict.fromkeys(point for _, point in lines))
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.4 * len(panels), 4.6), squeeze=False, sharey=True)
+    for axis, (group, column, label, title) in zip(axes[0], panels):
+        for name, point in lines:
+            line = group[(group["series"] == name) & (group["point"] == point)]
+            colour, marker = COLOURS[series.index(name) % len(COLOURS)], MARKERS[points.index(point) % len(MARKERS)]
+            axis.plot(
+                line[column].astype(str), line["speedup"], color=colour, marker=marker, markersize=6, linewidth=0.9,
+                label=f"{name}, {point}",
+            )  # fmt: skip
+        axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+        axis.set_xlabel(label)
+        axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axis.grid(color="0.93")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0][0].set_ylabel("speed-up (x)")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.suptitle(f"Speed-up against full compute on {hardware}", x=0.01, ha="left", fontsize=11)
+    legend_rows = -(-len(labels) // 3)
+    figure.set_figheight(4.6 + 0.2 * legend_rows)
+    figure.tight_layout(rect=(0, 0.22 * legend_rows / figure.get_figheight(), 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def write_plots(cells: pd.DataFrame, hardware: str, folder: Path) -> list[str]:
+    """Write each plot as PNG and SVG; the names of the files, of those for which there is something to draw."""
+    from matplotlib import pyplot
+
+    written = []
+    for name, draw in (("pareto", pareto), ("scaling", scaling)):
+        figure = draw(cells, hardware)
+        if figure is not None:
+            for ending in ("png", "svg"):
+                figure.savefig(folder / f"{name}.{ending}", dpi=150)
+                written.append(f"{name}.{ending}")
+            pyplot.close(figure)
+    return written
 
 
 def _panel(axis: Any, group: pd.DataFrame, metric: Metric, styles: dict[str, tuple[str, str]]) -> None:

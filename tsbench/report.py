@@ -19,7 +19,7 @@ USAGE = """\
 usage: python -m tsbench report RESULTS
 
 Scores the images that have no scores yet and rebuilds cells.csv, the Parquet files, table.md, table.tex and the
-Pareto plot from the cells alone. RESULTS is a folder, or its name in results/."""
+plots from the cells alone. RESULTS is a folder, or its name in results/."""
 
 
 def main(arguments: list[str]) -> int:
@@ -56,13 +56,13 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     missing = write_tables(store, cells)
     (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
     (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
-    drawn = plot.write_pareto(cells, manifest["hardware"], store.folder)
+    plots = plot.write_plots(cells, manifest["hardware"], store.folder)
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
         console.print(f"[red]failed[/red] {present.full_name(row)}: {row.reason}", highlight=False)
     if missing:
         console.print(f"note: {missing}", highlight=False)
-    _print_files(store.folder, drawn, console)
+    _print_files(store.folder, plots, console)
     return int((cells["status"] == "failed").any())
 
 
@@ -86,6 +86,6 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
     console.print(table)
 
 
-def _print_files(folder: Path, drawn: bool, console: Console) -> None:
-    names = ["table.md", "table.tex", "cells.csv", *(["pareto.png", "pareto.svg"] if drawn else [])]
+def _print_files(folder: Path, plots: list[str], console: Console) -> None:
+    names = ["table.md", "table.tex", "cells.csv", *plots]
     console.print(f"\nIn {folder}/: {', '.join(names)}", highlight=False, soft_wrap=True)
