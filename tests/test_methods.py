@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from diffusers import CacheMixin
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from tests.helpers import workload
+from tests.helpers import FLOAT32, cell, workload
+from tsbench.cell import Cell
+from tsbench.flops import step_cost
+from tsbench.forecast import STATE
 from tsbench.generate import Session
-from tsbench.methods import Method
+from tsbench.methods import METHODS, Method
+from tsbench.methods.auto import Auto
+from tsbench.methods.faster_cache import FasterCache
 from tsbench.methods.fewer_steps import FewerSteps
+from tsbench.methods.first_block_cache import FirstBlockCache
+from tsbench.methods.mag_cache import MagCache
+from tsbench.methods.pyramid_attention_broadcast import PyramidAttentionBroadcast
+from tsbench.methods.sea_cache import SeaCache
+from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 from tsbench.probe import hooked_modules
+from tsbench.tables import schedule_note
 
 
 class Squares(torch.nn.Module):
@@ -80,3 +93,113 @@ def test_fewer_steps_are_a_run_of_so_many_steps(session: Session) -> None:
     fewer = session.draw(workload(steps=8), workload().batches[0], FewerSteps(num_inference_steps=5))
     assert fewer.schedule == "CCCCC" and len(fewer.timing.step_s) == 5
     assert np.array_equal(fewer.images, session.draw(workload(steps=5), workload().batches[0], Method()).images)
+
+
+STEPS = 12
+EVERY = {  # settings under which each method skips something in a short run; SeaCache never does
+    "fewer_steps": FewerSteps(num_inference_steps=6),
+    "taylorseer": TaylorSeer(cache_interval=3),
+    "taylorseer_official": TaylorSeerOfficial(cache_interval=3),
+    "first_block_cache": FirstBlockCache(threshold=0.5),
+    "mag_cache": MagCache(threshold=0.5),
+    "pyramid_attention_broadcast": PyramidAttentionBroadcast(),
+    "faster_cache": FasterCache(),
+    "sea_cache": SeaCache(threshold=100.0),
+    "taylor_seer": TaylorSeerDecorator(skip_interval_steps=3),
+    "auto": Auto(tolerance=0.5),
+}
+
+
+def counted_flop(session: Session, method: Method) -> float:
+    """Of one run, counted while it really draws; torch has no count for attention on a CPU by itself."""
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    mapping = {attention: lambda q, k, v, *_, out_shape=None, **__: sdpa_flop_count(q, k, v)}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        session.draw(workload(steps=STEPS), workload().batches[0], method)
+    counts = counter.get_flop_counts()
+    return sum(counts["FluxTransformer2DModel"].values())
+
+
+def calibrated(session: Session, method: Method) -> Method:
+    work = workload(steps=STEPS)
+    return method.calibrated(session.pipeline, lambda arm: session.draw(work, work.batches[0], arm), STEPS)
+
+
+def test_every_method_is_here() -> None:
+    assert set(EVERY) == set(METHODS["diffusers"]) - {"none"}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Session, name: str) -> None:
+    """Bit-identities, and the FLOPs of a real run against the plan's count for its measured schedule."""
+    work = workload(steps=STEPS)
+    before = session.draw(work, work.batches[0], Method()).images
+    method = calibrated(session, EVERY[name])
+    drawn = session.draw(work, work.batches[0], method)
+    again = session.draw(work, work.batches[0], method)
+    assert np.array_equal(drawn.images, again.images) and drawn.schedule == again.schedule
+    assert np.array_equal(session.draw(work, work.batches[0], Method()).images, before)
+    assert not hooked_modules(session.pipeline.transformer)
+    promised = method.promised_schedule(STEPS)
+    assert promised is None or drawn.schedule == promised
+    inert = name == "sea_cache"
+    assert np.array_equal(drawn.images, before) == inert
+    assert ("." in drawn.schedule) == (name not in ("sea_cache", "fewer_steps"))
+    note = schedule_note(promised, [drawn.schedule])
+    assert note == ("inert: every step was computed" if inert else None)
+
+    config = dict(session.pipeline.transformer.config)
+    cost = step_cost(config, Cell(work, FLOAT32, name, "{}"), method)
+    planned = cost.columns([drawn.schedule], STEPS, 1)["tflop"] * 1e12
+    assert counted_flop(session, method) == pytest.approx(planned, rel=1e-6)
+    assert inert or planned < STEPS * cost.full_flop
+
+
+def test_mag_cache_calibrates_itself_and_says_with_what(session: Session) -> None:
+    """The ratios are means of the growth of the residual's magnitude, 1 at the first step; then the rule is known."""
+    method = calibrated(session, MagCache(threshold=0.5))
+    assert len(method.mag_ratios) == STEPS and method.mag_ratios[0] == 1
+    assert all(0.1 < ratio < 10 for ratio in method.mag_ratios)
+    assert "." in method.promised_schedule(STEPS) and MagCache().promised_schedule(STEPS) is None
+    work = workload(steps=STEPS)
+    result = session.draw_cell(cell("mag_cache", steps=STEPS), MagCache(threshold=0.5), Method(), 1, lambda count: None)
+    assert result.method.mag_ratios == method.mag_ratios
+    residuals = []
+    blocks = (
+        session.pipeline.transformer.transformer_blocks[0],
+        session.pipeline.transformer.single_transformer_blocks[-1],
+    )
+    first = blocks[0].register_forward_pre_hook(
+        lambda _, args, kwargs: residuals.append(kwargs["hidden_states"]), with_kwargs=True
+    )
+    last = blocks[1].register_forward_hook(lambda *args: residuals.append(args[2][1] - residuals.pop()))
+    session.draw(work, work.batches[0], Method())
+    first.remove(), last.remove()
+    norms = [residual.norm(dim=-1) for residual in residuals]
+    ratios = [float((now / before).mean()) for before, now in itertools.pairwise(norms)]
+    assert method.mag_ratios[1:] == pytest.approx(ratios, rel=1e-5)
+
+
+def test_the_forecaster_agrees_with_diffusers_lite(session: Session) -> None:
+    """Both forecast in a straight line, of the transformer's output and of its last layer: one and the same."""
+    work = workload(steps=STEPS)
+    lite = TaylorSeer(cache_interval=3, disable_cache_before_step=3, use_lite_mode=True, taylor_factors_dtype="float32")
+    by_diffusers = session.draw(work, work.batches[0], lite)
+    by_tsbench = session.draw(work, work.batches[0], TaylorSeerDecorator(step_map=by_diffusers.schedule))
+    assert by_tsbench.schedule == by_diffusers.schedule
+    assert np.abs(by_tsbench.images.astype(int) - by_diffusers.images).max() <= 1
+
+
+@pytest.mark.parametrize("wrap", ["blocks", "transformer"])
+def test_both_wraps_of_the_forecaster(session: Session, wrap: str) -> None:
+    method = TaylorSeerDecorator(wrap=wrap, skip_interval_steps=3)
+    drawn = session.draw(workload(steps=STEPS), workload().batches[0], method)
+    assert drawn.schedule == method.promised_schedule(STEPS) == "CCC..C..C..C"
+    assert all(STATE not in module.__dict__ for module in session.pipeline.transformer.modules())
+
+
+def test_every_image_has_its_own_schedule(session: Session) -> None:
+    work = workload(steps=28, height=128, width=128)
+    schedules = [session.draw(work, batch, Auto(tolerance=0.1)).schedule for batch in work.batches]
+    assert all(schedule.startswith("CCC") and schedule.endswith("C") for schedule in schedules)
+    assert all(schedule.count(".") > 10 for schedule in schedules)

@@ -198,7 +198,7 @@ def test_another_kind_of_pipeline_is_refused(here: Path, capsys: pytest.CaptureF
 def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "sweep" in capfd.readouterr().out
-    for arguments, expected in ((["--help"], "method: fewer_steps, none, "), (["--cfg", "job"], "cache_interval: 5")):
+    for arguments, expected in ((["--help"], "method: auto, faster_cache, "), (["--cfg", "job"], "cache_interval: 5")):
         shown = subprocess.run(
             [sys.executable, "-m", "tsbench", "sweep", *arguments], capture_output=True, text=True, check=True
         )

@@ -15,7 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tsbench.errors import UserError
-from tsbench.methods import METHODS, Method
+from tsbench.methods import CONFIG_FOLDERS, METHODS, Method
 from tsbench.paths import carried
 
 
@@ -107,10 +107,15 @@ def composed(overrides: tuple[str, ...]) -> SweepConfig:
         register()
         initialize_config_dir(str(carried("conf")), version_base="1.3")
     try:
-        config = compose("sweep", overrides=list(overrides))
+        config = compose("sweep", overrides=[*overrides, *search_path()])
         return _typed(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(one_sentence(error)) from error
+
+
+def search_path() -> list[str]:
+    """The override by which Hydra finds the configurations of other packages' methods."""
+    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in CONFIG_FOLDERS)}]"] if CONFIG_FOLDERS else []
 
 
 def _typed(config: DictConfig) -> SweepConfig:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
 from tsbench.methods import METHODS, Method
-from tsbench.probe import ScheduleProbe, hook_registry, hooked_modules, remove_hooks
+from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks, states_of
 
 PIXELS = 16  # side of the square that an image token stands for: eight of the autoencoder, two of packing
 
@@ -27,8 +27,6 @@ def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepC
         cell: gives size, text length, batch and dtype.
         method: the cell's method.
     """
-    if method.whole_output_order is not None:
-        return _without_transformer(architecture, cell, method.whole_output_order)
     short, steps = method.condensed()
     return _counted(
         json.dumps(architecture, sort_keys=True),
@@ -39,15 +37,6 @@ def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepC
         canonical_json(short.parameters()),
         steps,
     )
-
-
-def _without_transformer(architecture: dict[str, Any], cell: Cell, order: int) -> StepCost:
-    """A forecast of the whole output runs nothing; it keeps the output and its differences."""
-    work = cell.workload
-    full = step_cost(architecture, cell, Method()).full_flop
-    tokens = work.height // PIXELS * (work.width // PIXELS)
-    size = getattr(torch, cell.settings.dtype).itemsize
-    return StepCost(full, 0.0, (order + 1) * work.batch_size * tokens * architecture["in_channels"] * size)
 
 
 @cache
@@ -63,21 +52,22 @@ def _counted(
     model = _transformer(architecture, dtype)
     method = METHODS[backend][name](**json.loads(parameters))
     inputs = _inputs(model, *shape)
+    pipeline = SimpleNamespace(transformer=model)
     flops: dict[str, float] = {}
     most = 0
     try:
-        method.enable(SimpleNamespace(transformer=model), steps)
+        method.enable_for_counting(pipeline, steps)
         probe = ScheduleProbe(model)
         with probe.watching(), torch.no_grad():
-            for _ in range(steps):
+            for step in range(steps):
+                pipeline.current_timestep = 500 if step else 1000  # first outside, then inside of ranges of timesteps
                 with FlopCounterMode(display=False) as counter, model.cache_context("cond"):
                     model(**inputs)
                 probe.end_step()
                 flops.setdefault(probe.schedule[-1], counter.get_total_flops())
                 most = max(most, sum(tensor.nbytes for tensor in cached_tensors(model)))
     finally:
-        if model.is_cache_enabled:
-            method.disable(SimpleNamespace(transformer=model))
+        method.disable(pipeline)
         remove_hooks(model)
     return StepCost(flops["C"], flops.get("."), most)
 
@@ -109,22 +99,20 @@ def _inputs(model: Any, height: int, width: int, text_tokens: int, batch: int) -
 
 
 def cached_tensors(model: torch.nn.Module) -> list[torch.Tensor]:
-    """All tensors in the states of the cache hooks of a model, each once."""
+    """All tensors in the states of the caches on a model, each once."""
     found: dict[int, torch.Tensor] = {}
     for module in hooked_modules(model):
-        for hook in hook_registry(module).hooks.values():
-            for manager in vars(hook).values():
-                for state in getattr(manager, "_state_cache", {}).values():
-                    found |= {id(tensor): tensor for tensor in _tensors(vars(state))}
+        for state in states_of(module):
+            found |= {id(tensor): tensor for tensor in _tensors(state)}
     return list(found.values())
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in nested containers and in the attributes of plain objects."""
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, dict):
-        for member in value.values():
+    elif isinstance(value, dict | list | tuple):
+        for member in value.values() if isinstance(value, dict) else value:
             yield from _tensors(member)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            yield from _tensors(member)
+    elif hasattr(value, "__dict__") and not callable(value):
+        yield from _tensors(vars(value))

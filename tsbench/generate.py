@@ -56,8 +56,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class CellResult:
-    """All that a cell leaves: an image and a schedule a sample, and the raw figures."""
+    """All that a cell leaves: an image and a schedule a sample, and the raw figures; `method` is as calibrated."""
 
+    method: Method
     images: list[np.ndarray]
     schedules: list[str]
     warmup: list[dict[str, Any]]
@@ -115,6 +116,9 @@ class Session:
             DrawingFailed: where an image is not finite or the cache did not take hold.
         """
         workload = cell.workload
+        method = method.calibrated(
+            self.pipeline, lambda arm: self.draw(workload, workload.batches[0], arm), workload.steps
+        )
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = [method] if cell.is_reference else [reference, method]
         warmup = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
@@ -141,6 +145,7 @@ class Session:
                 image_drawn(len(batch))
         known = [peak for peak in peaks if peak is not None]
         return CellResult(
+            method=method,
             images=[image for index in sorted(images) for image in images[index].images],
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
             warmup=warmup,
@@ -235,8 +240,7 @@ class Session:
                 yield probe
         finally:
             transformer._reset_stateful_cache()
-            if transformer.is_cache_enabled:
-                method.disable(self.pipeline)
+            method.disable(self.pipeline)
             left_behind = remove_hooks(transformer)
         if left_behind:
             raise DrawingFailed(f"{left_behind} modules still had hooks of the cache after disabling it")

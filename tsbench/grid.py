@@ -95,7 +95,9 @@ def expand(arguments: list[str]) -> list[Point]:
             combinations[kept] = None
     for override in typed:
         if override.get_key_element() not in known:
-            composed((override.get_key_element() + "=" + _values(override)[0].split("=", 1)[1],))  # raises
+            if not _is_parameter(override):
+                method = [_values(other)[-1] for other in typed if other.get_key_element() == "method"]
+                composed((*method, _values(override)[0]))  # raises
             raise UserError(f"No cell of this sweep has the parameter {override.get_key_element()!r}.")
     return [_checked(composed(overrides)) for overrides in combinations]
 
@@ -148,6 +150,12 @@ def _values(override: Override) -> list[str]:
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [f"{key}={override.get_value_element_as_str()}"]
+
+
+def _is_parameter(override: Override) -> bool:
+    """Whether some method has the parameter."""
+    names = {field.name for methods in METHODS.values() for method in methods.values() for field in fields(method)}
+    return override.get_key_element().removeprefix("method.") in names
 
 
 def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:

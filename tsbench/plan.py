@@ -125,7 +125,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "schedule": schedule,
             "computed_steps": None if schedule is None else computed_steps(schedule),
             **cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size),
-            "reason": None if schedule is not None else "the method decides while it draws",
+            "reason": None if schedule is not None else f"depends on {method.decides_by}",
         }
         rows.append(row | published.columns(row))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -184,7 +184,7 @@ def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float
         f"at most {size_of(3 * pixels)} of images to store"
     ]
     rows = [row._asdict() for row in table.itertuples(index=False)]
-    full = [row["tflop"] * row["flops_speedup"] if row["reason"] is None else None for row in rows]
+    full = [None if pd.isna(row["tflop"]) else row["tflop"] * row["flops_speedup"] for row in rows]
     drawn = [
         None if whole is None else planned[cell.key].method * row["tflop"] + planned[cell.key].reference * whole
         for cell, row, whole in zip(cells, rows, full)

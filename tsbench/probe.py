@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from tsbench.forecast import STATE, unwrap
+
 
 def hooked_modules(model: nn.Module) -> list[nn.Module]:
-    """The modules that carry a diffusers hook."""
-    return [module for module in model.modules() if getattr(hook_registry(module), "hooks", None)]
+    """The modules that a cache has taken hold of: by a hook of diffusers or by a forecaster of tsbench."""
+    return [m for m in model.modules() if getattr(hook_registry(m), "hooks", None) or STATE in m.__dict__]
 
 
 def hook_registry(module: nn.Module) -> Any:
@@ -20,12 +22,23 @@ def hook_registry(module: nn.Module) -> Any:
     return getattr(module, "_diffusers_hook", None)
 
 
+def states_of(module: nn.Module) -> list[Any]:
+    """What the caches on a module keep: the states of its hooks, and its forecaster's series."""
+    found = [module.__dict__[STATE].series] if STATE in module.__dict__ else []
+    for hook in getattr(hook_registry(module), "hooks", {}).values():
+        managers = [value for value in vars(hook).values() if hasattr(value, "_state_cache")]
+        found += [state for manager in managers for state in manager._state_cache.values()]
+        found += [hook.state] if hasattr(hook, "state") else []
+    return found
+
+
 def remove_hooks(model: nn.Module) -> int:
     """Take away what a cache left behind, as one does whose enabling failed; the number of modules that had some."""
     modules = hooked_modules(model)
     for module in modules:
+        unwrap(module)
         registry = hook_registry(module)
-        for name in list(registry.hooks):
+        for name in list(getattr(registry, "hooks", {})):
             registry.remove_hook(name, recurse=False)
     return len(modules)
 
@@ -76,6 +89,8 @@ class ScheduleProbe:
         if leaf is not None:
             return leaf.register_forward_hook(computed).remove
         # A hooked module with nothing below it: count at the forward that its innermost hook replaced.
+        if hook_registry(module) is None:
+            raise ValueError(f"{type(module).__name__} has nothing below it that could be counted")
         reference = hook_registry(module)._fn_refs[0]
         inner = reference.original_forward
 

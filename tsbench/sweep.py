@@ -162,7 +162,10 @@ class Sweep:
 
     def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
         return {
-            "promised_schedule": method.promised_schedule(cell.workload.steps),
+            "promised_schedule": result.method.promised_schedule(cell.workload.steps),
+            "calibration": {
+                name: value for name, value in result.method.parameters().items() if value != method.parameters()[name]
+            },
             "schedules": result.schedules,
             "warmup": result.warmup,
             "pairs": result.pairs,
@@ -203,14 +206,14 @@ def show_configuration(arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from tsbench.config import one_sentence, register
+    from tsbench.config import one_sentence, register, search_path
 
     unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
     if unknown:
         raise UserError(f"{unknown[0]!r} is no flag of sweep; settings are overrides such as steps=20 (see --help).")
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["tsbench sweep", *arguments]
+    sys.argv = ["tsbench sweep", *arguments, *search_path()]
     try:
         hydra.main(version_base="1.3", config_path=str(carried("conf")), config_name="sweep")(lambda config: None)()
     except (HydraException, OmegaConfBaseException) as error:

@@ -128,7 +128,7 @@ def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
 
 def schedule_note(promised: str | None, measured: list[str]) -> str | None:
     """What is to be said of a measured schedule; None where it is what the method's rule promises."""
-    if promised is not None and "." in promised and all("." not in schedule for schedule in measured):
+    if "." in (promised or ".") and all("." not in schedule for schedule in measured):
         return "inert: every step was computed"
     if promised is not None and any(schedule != promised for schedule in measured):
         return f"computed other steps than its rule, {promised}"

@@ -1,14 +1,75 @@
-"""Caching methods, one a file. Adding one: a file here, a line in `METHODS`, a YAML in conf/method/."""
+"""Caching methods, one a file. Adding one: a file here, a line in `DIFFUSERS`, a YAML in conf/method/.
 
+Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins.md).
+"""
+
+import inspect
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from tsbench.errors import UserError
+from tsbench.methods.auto import Auto
 from tsbench.methods.base import Method
+from tsbench.methods.faster_cache import FasterCache
 from tsbench.methods.fewer_steps import FewerSteps
+from tsbench.methods.first_block_cache import FirstBlockCache
+from tsbench.methods.mag_cache import MagCache
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
+from tsbench.methods.pyramid_attention_broadcast import PyramidAttentionBroadcast
+from tsbench.methods.sea_cache import SeaCache
+from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 
+DIFFUSERS: tuple[type[Method], ...] = (
+    Method,
+    FewerSteps,
+    TaylorSeer,
+    TaylorSeerOfficial,
+    FirstBlockCache,
+    MagCache,
+    PyramidAttentionBroadcast,
+    FasterCache,
+    SeaCache,
+    TaylorSeerDecorator,
+    Auto,
+)
+
+
+def _plugged_in() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="tsbench.methods")}
+
+
+def _loaded(entry: EntryPoint) -> type[Method]:
+    """The method of another package.
+
+    Raises:
+        UserError: where it does not import, is no method, or has the name of another.
+    """
+    package = entry.dist.name if entry.dist else entry.value
+    try:
+        method = entry.load()
+    except Exception as error:
+        raise UserError(
+            f"The method {entry.name!r} of the package {package!r} does not import ({type(error).__name__}: {error}); "
+            f"mend it or type pip uninstall {package}."
+        ) from error
+    is_method = isinstance(method, type) and issubclass(method, Method) and method.name == entry.name
+    if not is_method or entry.name in {own.name for own in DIFFUSERS}:
+        raise UserError(
+            f"The entry point {entry.name!r} of the package {package!r} has to be a subclass of tsbench.methods.Method "
+            f"of the same name, and of no name that tsbench has; mend it or type pip uninstall {package}."
+        )
+    return method
+
+
+PLUGINS = {name: _loaded(entry) for name, entry in _plugged_in().items()}
+CONFIG_FOLDERS = tuple(  # beside the modules of the methods of other packages
+    sorted({str(Path(inspect.getfile(method)).resolve().parent / "conf") for method in PLUGINS.values()})
+)
 METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
-    "diffusers": {m.name: m for m in (Method, FewerSteps, TaylorSeer, TaylorSeerOfficial)},
-    "openvino": {m.name: m for m in (Method, FewerSteps, OpenVinoTaylorSeer)},
+    "diffusers": {method.name: method for method in DIFFUSERS} | PLUGINS,
+    "openvino": {method.name: method for method in (Method, FewerSteps, OpenVinoTaylorSeer)},
 }
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["CONFIG_FOLDERS", "METHODS", "Method"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ class Method:
 
     name: str = "none"
     title: ClassVar[str] = "Full compute"
-    whole_output_order: ClassVar[int | None] = None  # a forecast of the transformer's output itself, of this order
+    decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
 
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""
@@ -49,8 +50,24 @@ class Method:
     def enable(self, pipeline: Any, steps: int) -> None:
         """Apply the method to a diffusers pipeline that is about to draw an image of so many steps."""
 
+    def enable_for_counting(self, pipeline: Any, steps: int) -> None:
+        """`enable` for a run on tensors without data, in which all but the first steps are to be forecast."""
+        self.enable(pipeline, steps)
+
+    def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
+        """The method to draw a workload with, where something has to be measured on its model first.
+
+        Args:
+            pipeline: the model.
+            draw: draws one batch of the workload with a method.
+            steps: of the reference.
+        """
+        return self
+
     def disable(self, pipeline: Any) -> None:
         """Undo `enable`."""
+        if pipeline.transformer.is_cache_enabled:
+            pipeline.transformer.disable_cache()
 
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:

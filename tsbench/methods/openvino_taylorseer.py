@@ -19,7 +19,6 @@ class OpenVinoTaylorSeer(Method):
     disable_cache_before_step: int = 6
     disable_cache_after_step: int = -2
     title: ClassVar[str] = "TaylorSeer Lite (OpenVINO)"
-    whole_output_order: ClassVar[int | None] = 1
 
     def check(self, steps: int) -> None:
         if self.cache_interval < 2:
@@ -37,6 +36,19 @@ class OpenVinoTaylorSeer(Method):
         return openvino_taylorseer(
             steps, self.cache_interval, self.disable_cache_before_step, self.disable_cache_after_step
         )
+
+    def condensed(self) -> tuple[Method, int]:
+        return OpenVinoTaylorSeer(), 3
+
+    def enable_for_counting(self, pipeline: Any, steps: int) -> None:
+        from tsbench.forecast import taylor_seer
+
+        taylor_seer(2, steps, n_derivatives=1)(pipeline.transformer)
+
+    def disable(self, pipeline: Any) -> None:
+        from tsbench.forecast import unwrap
+
+        unwrap(pipeline.transformer)
 
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:

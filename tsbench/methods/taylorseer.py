@@ -79,9 +79,6 @@ class TaylorSeer(Method):
         parameters = self.parameters() | {"taylor_factors_dtype": getattr(torch, self.taylor_factors_dtype)}
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 
-    def disable(self, pipeline: Any) -> None:
-        pipeline.transformer.disable_cache()
-
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         mode = "lite" if settings["use_lite_mode"] else "default"

@@ -78,9 +78,6 @@ class TaylorSeerOfficial(Method):
             hook.state_manager = StateManager(State, init_kwargs=hook.state_manager._init_kwargs)
             hook._measure_should_compute = _decision(hook, schedule)
 
-    def disable(self, pipeline: Any) -> None:
-        pipeline.transformer.disable_cache()
-
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"

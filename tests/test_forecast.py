@@ -1,0 +1,167 @@
+"""The forecaster on closed forms, and as the public API that it is."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import tsbench
+from tsbench.forecast import TaylorSeries, step_size_control, taylor_seer, unwrap
+
+
+class Power(nn.Module):
+    """t to a power, counting its calls."""
+
+    def __init__(self, power: float = 2) -> None:
+        super().__init__()
+        self.power, self.calls = power, 0
+
+    def forward(self, t: Tensor) -> Tensor:
+        self.calls += 1
+        return t**self.power
+
+
+@taylor_seer(warmup_steps=4, skip_interval_steps=2, n_derivatives=1)
+class Squares(Power):
+    pass
+
+
+def run(module: nn.Module, steps: int) -> list[float]:
+    return [float(module(torch.tensor(float(step)))) for step in range(steps)]
+
+
+PUBLISHED = [0, 1, 4, 9, 14, 25, 33, 49, 61, 81]
+
+
+def test_squares() -> None:
+    """The figures of TaylorSeer's reference implementation at order 1."""
+    module = Squares()
+    assert run(module, 10) == PUBLISHED and module.calls == 7
+
+
+def test_an_instance_is_wrapped_like_a_class() -> None:
+    module = tsbench.taylor_seer(warmup_steps=4, skip_interval_steps=2, n_derivatives=1)(Power())
+    assert run(module, 10) == PUBLISHED
+    assert unwrap(module) and not unwrap(module)
+    assert run(module, 10) == [step**2 for step in range(10)]
+
+
+def test_second_order_lags_behind() -> None:
+    """9 + 5 + 2 / 2 = 15 at t = 4, where the parabola has 16: differences are taken at the steps' ends."""
+    module = taylor_seer(warmup_steps=4, skip_interval_steps=9, n_derivatives=2)(Power())
+    assert run(module, 5)[4] == 15
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_a_polynomial_of_degree_one_is_exact_from_order_one_on(order: int) -> None:
+    module = taylor_seer(warmup_steps=4, skip_interval_steps=5, n_derivatives=order)(Power(1))
+    expected = [0, 1, 2, 3, *([3] * 4 if order == 0 else [4, 5, 6, 7]), 8]
+    assert run(module, 9) == expected
+
+
+def test_state_is_each_instances_own() -> None:
+    one, other = Squares(), Squares()
+    run(one, 5)
+    assert run(other, 10) == PUBLISHED and other.calls == 7
+
+
+def test_resetting_starts_the_next_run_and_keeps_what_is_left_out() -> None:
+    module = Squares()
+    run(module, 7)
+    module.reset_cache()
+    assert run(module, 10) == PUBLISHED
+    module.reset_cache(warmup_steps=2)  # CC.C.: the interval stays 2
+    assert run(module, 5) == [0, 1, 2, 9, 9 + (9 - 1) / 2]
+    module.reset_cache(compute_step_map=[True, True, False, False, True])
+    assert run(module, 5) == [0, 1, 2, 3, 16]
+    module.reset_cache()
+    assert run(module, 10) == PUBLISHED
+
+
+def test_tuples_and_dtypes() -> None:
+    class Pair(nn.Module):
+        def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+            return t * 2, (t * 3).to(torch.bfloat16)
+
+    module = taylor_seer(warmup_steps=2, skip_interval_steps=9)(Pair())
+    outputs = [module(torch.tensor([float(step)])) for step in range(4)]
+    assert [(float(a), float(b)) for a, b in outputs] == [(0, 0), (2, 3), (4, 6), (6, 9)]
+    assert all((a.dtype, b.dtype) == (torch.float32, torch.bfloat16) for a, b in outputs)
+
+
+def test_factors_have_the_outputs_dtype_unless_told_otherwise() -> None:
+    outputs = [torch.tensor([1.0], dtype=torch.bfloat16), torch.tensor([1.0078125], dtype=torch.bfloat16)]
+    own, wide = TaylorSeries(1), TaylorSeries(1, torch.float32)
+    for step, output in enumerate(outputs):
+        own.update(step * 3, [output]), wide.update(step * 3, [output])
+    assert own.factors[0][1].dtype == torch.bfloat16 and wide.factors[0][1].dtype == torch.float32
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_compiled_and_eager_agree(order: int) -> None:
+    def outputs(compiled: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        module = taylor_seer(warmup_steps=3, skip_interval_steps=3, n_derivatives=order)(nn.Linear(4, 4))
+        call = torch.compile(module, backend="aot_eager") if compiled else module
+        with torch.no_grad():
+            return [call(torch.full((2, 4), math.sin(step))) for step in range(10)]
+
+    assert all(torch.equal(one, other) for one, other in zip(outputs(True), outputs(False)))
+
+
+def test_mistakes_are_sentences() -> None:
+    with pytest.raises(ValueError, match="warmup_steps is 0, but must be 1 or more: there is nothing to forecast"):
+        taylor_seer(warmup_steps=0, skip_interval_steps=2)
+    with pytest.raises(ValueError, match="skip_interval_steps is 0, but must be 1 or more"):
+        taylor_seer(warmup_steps=1, skip_interval_steps=0)
+    with pytest.raises(ValueError, match="n_derivatives is -1, but must be 0 or more"):
+        taylor_seer(warmup_steps=1, skip_interval_steps=1, n_derivatives=-1)
+    module = Squares()
+    with pytest.raises(ValueError, match="compute_step_map does not compute the first step"):
+        module.reset_cache(compute_step_map=[False, True])
+    module.reset_cache(compute_step_map=[True, False])
+    with pytest.raises(ValueError, match=r"compute_step_map is used up: it has 2 steps and the run goes on; call"):
+        run(module, 3)
+    module.reset_cache()
+    module(torch.zeros(2))
+    with pytest.raises(ValueError, match=r"the output's shape changed from \[\(2,\)\] to \[\(3,\)\] within a run"):
+        module(torch.zeros(3))
+    with pytest.raises(TypeError, match="has to be a tensor or a tuple of tensors, but is dict"):
+        taylor_seer(1, 1)(nn.Identity())({})
+
+
+def computed_by_control(function: object, steps: int, tolerance: float, max_gap: int) -> tuple[list[int], list[float]]:
+    """The steps that step-size control computes of a function of the step, and all its outputs."""
+
+    class Function(nn.Module):
+        def forward(self, t: float) -> Tensor:
+            computed.append(int(t))
+            return torch.tensor([function(t)], dtype=torch.float64)
+
+    computed: list[int] = []
+    module = step_size_control(Function(), steps, tolerance, 1, max_gap)
+    values = [float(module(float(step))) for step in range(steps)]
+    return computed, values
+
+
+def test_step_size_control_on_a_straight_line() -> None:
+    """Exact, so the error is 0 and the gap goes to the maximum; the first three steps and the last are computed."""
+    computed, values = computed_by_control(lambda t: 2 * t + 1, 30, 0.1, 7)
+    assert computed == [0, 1, 2, 9, 16, 23, 29]
+    assert values == [2 * t + 1 for t in range(30)]
+
+
+def test_step_size_control_on_an_exponential() -> None:
+    """The relative error of a gap is the same everywhere on it, so the gaps settle."""
+    computed, _ = computed_by_control(lambda t: math.exp(0.1 * t), 200, 0.05, 50)
+    gaps = [after - before for before, after in pairwise(computed[5:-1])]
+    assert max(gaps) - min(gaps) <= 1 and min(gaps) > 1
+
+
+def test_a_looser_tolerance_computes_less() -> None:
+    counts = [len(computed_by_control(lambda t: math.sin(t / 5), 60, tol, 20)[0]) for tol in (0.01, 0.1, 1.0)]
+    assert counts == sorted(counts, reverse=True) and len(set(counts)) == 3

@@ -1,0 +1,56 @@
+"""The package that docs/plugins.md shows, installed and drawn with."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.test_wheel import ROOT
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the documented package, as pip installs it."""
+    source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    text = (ROOT / "docs" / "plugins.md").read_text()
+    files = re.findall(r"`([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert [name for name, _ in files] == [
+        "pyproject.toml", "reuse_method/__init__.py", "reuse_method/conf/method/reuse.yaml",
+    ]  # fmt: skip
+    for name, content in files:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(content)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*install, "--target", str(site), str(source)], check=True, capture_output=True)
+    return site
+
+
+def tsbench(site: Path, here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    command = [sys.executable, "-m", "tsbench", *arguments]
+    return subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+
+
+def test_the_documented_package_is_a_method_like_any_other(installed: Path, here: Path) -> None:
+    small = ["size=64", "steps=6", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
+    drawn = tsbench(installed, here, "sweep", "method=reuse", "method.every=2,3", *small)
+    assert drawn.returncode == 0, drawn.stderr
+    cells = pd.read_csv(here / "results" / "sweep" / "cells.csv")
+    assert list(cells["schedule"]) == ["CCCCCC", "C.C.C.", "C..C.."]
+    assert list(cells["flops_speedup"]) == [1, 2, 3] and cells["psnr_db"][1] > cells["psnr_db"][2]
+    assert "every: 2" in tsbench(installed, here, "sweep", "--cfg", "job", "method=reuse").stdout
+    wrong = tsbench(installed, here, "plan", "method=reuse", "method.evry=2")
+    assert wrong.returncode == 2 and "'method.evry'; there are: every." in wrong.stderr
+
+
+def test_a_package_that_does_not_import_is_a_sentence(installed: Path, here: Path) -> None:
+    (here / "reuse_method.py").write_text("1 / 0")  # the working directory comes first
+    shown = tsbench(installed, here, "plan")
+    assert shown.returncode == 2 and shown.stderr.count("\n") == 1
+    assert "The method 'reuse' of the package 'reuse-method' does not import (ZeroDivisionError" in shown.stderr

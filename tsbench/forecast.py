@@ -1,0 +1,279 @@
+"""Forecasts of what a module computes, from what it computed before: `taylor_seer`, for any `nn.Module`.
+
+TaylorSeer (Liu et al., 2025, arXiv:2503.06923): the outputs of computed steps are differenced, and a Taylor series in
+the step number gives the outputs of the steps between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tsbench.schedule import official_taylorseer
+
+Target = TypeVar("Target", bound="type[nn.Module] | nn.Module")
+STATE = "_taylor_seer"  # where a wrapped module keeps its forecaster
+
+
+class TaylorSeries:
+    """Factors of the outputs of a module and the series they give.
+
+    The difference of order j + 1 is that of order j between the last two computed steps, over their distance: it lags
+    behind the derivative by half a gap, which damps the series (Newton's form through the same steps does worse).
+    """
+
+    def __init__(self, order: int, dtype: torch.dtype | None = None) -> None:
+        self.order, self.dtype = order, dtype
+        self.factors: list[list[Tensor]] = []  # of every output, by order
+        self.last_step = -1
+
+    @property
+    def known_order(self) -> int:
+        """The order that the steps so far are enough for."""
+        return len(self.factors[0]) - 1
+
+    def update(self, step: int, outputs: Sequence[Tensor]) -> None:
+        """Take in the outputs computed at a step.
+
+        Raises:
+            ValueError: where an output's shape is not that of the step before.
+        """
+        if self.factors and [f[0].shape for f in self.factors] != [output.shape for output in outputs]:
+            was, now = ([tuple(tensor.shape) for tensor in seen] for seen in (self._last(), outputs))
+            raise ValueError(
+                f"the output's shape changed from {was} to {now} within a run; call reset_cache() before the next run"
+            )
+        previous = self.factors or [[] for _ in outputs]
+        self.factors = [self._differenced(step, output, old) for output, old in zip(outputs, previous, strict=True)]
+        self.last_step = step
+
+    def at(self, step: int) -> tuple[Tensor, ...]:
+        """The outputs of a step, by the series."""
+        distance = step - self.last_step
+        weights = [distance**order / math.factorial(order) for order in range(self.known_order + 1)]
+        return tuple(
+            sum((factor * weight for factor, weight in zip(factors[1:], weights[1:])), start=factors[0])
+            for factors in self.factors
+        )
+
+    def _differenced(self, step: int, output: Tensor, previous: list[Tensor]) -> list[Tensor]:
+        factors = [output if self.dtype is None else output.to(self.dtype)]
+        for old in previous[: self.order]:
+            factors.append((factors[-1] - old) / (step - self.last_step))
+        return factors
+
+    def _last(self) -> list[Tensor]:
+        return [factors[0] for factors in self.factors]
+
+
+class Forecaster:
+    """One run after the other of one module: which steps are computed, and the series for those between."""
+
+    def __init__(
+        self, warmup_steps: int, skip_interval_steps: int, n_derivatives: int, dtype: torch.dtype | None = None
+    ) -> None:
+        if skip_interval_steps < 1:
+            raise ValueError(f"skip_interval_steps is {skip_interval_steps}, but must be 1 or more")
+        if n_derivatives < 0:
+            raise ValueError(f"n_derivatives is {n_derivatives}, but must be 0 or more")
+        self.own = {"warmup_steps": warmup_steps, "skip_interval_steps": skip_interval_steps}
+        self.n_derivatives, self.dtype = n_derivatives, dtype
+        self.replaced: Any = None  # a forward of the instance's own that the wrapped one stands in for
+        self.reset()
+
+    def reset(
+        self,
+        warmup_steps: int | None = None,
+        skip_interval_steps: int | None = None,
+        compute_step_map: Sequence[bool] | None = None,
+    ) -> None:
+        given = {"warmup_steps": warmup_steps, "skip_interval_steps": skip_interval_steps}
+        rule = self.own | {name: value for name, value in given.items() if value is not None}
+        if rule["skip_interval_steps"] < 1:
+            raise ValueError(f"skip_interval_steps is {rule['skip_interval_steps']}, but must be 1 or more")
+        if compute_step_map is not None and not (len(compute_step_map) and compute_step_map[0]):
+            raise ValueError("compute_step_map does not compute the first step, and there is nothing to forecast from")
+        if compute_step_map is None and official_taylorseer(1, *rule.values()) != "C":
+            raise ValueError(
+                f"warmup_steps is {rule['warmup_steps']}, but must be 1 or more: there is nothing to forecast the "
+                "first step from"
+            )
+        self.rule, self.step_map, self.step = rule, compute_step_map, -1
+        self.series = TaylorSeries(self.n_derivatives, self.dtype)
+
+    def run(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """One call of the module."""
+        return self.computed(compute(*args, **kwargs)) if self.next_is_computed() else self.forecast()
+
+    def next_is_computed(self) -> bool:
+        """Go to the next step."""
+        self.step += 1
+        if self.step_map is None:
+            return official_taylorseer(self.step + 1, *self.rule.values())[-1] == "C"
+        if self.step >= len(self.step_map):
+            raise ValueError(
+                f"compute_step_map is used up: it has {len(self.step_map)} steps and the run goes on; "
+                "call reset_cache() before the next run"
+            )
+        return bool(self.step_map[self.step])
+
+    def computed(self, output: Any) -> Any:
+        """Take in what was computed."""
+        self.dtypes = [tensor.dtype for tensor in _tensors(output)]
+        self.is_tuple = isinstance(output, tuple)
+        self.series.update(self.step, _tensors(output))
+        return output
+
+    def forecast(self) -> Any:
+        values = tuple(value.to(dtype) for value, dtype in zip(self.series.at(self.step), self.dtypes))
+        return values if self.is_tuple else values[0]
+
+
+class StepSizeController(Forecaster):
+    """Computes a step when the error of forecasting it is expected to reach a tolerance (`tsbench.methods.auto`)."""
+
+    def __init__(self, steps: int, tolerance: float, max_order: int, max_gap: int) -> None:
+        super().__init__(1, 1, max_order)
+        self.steps, self.tolerance, self.max_gap = steps, tolerance, max_gap
+        self.due = 0  # the next step to compute
+
+    def next_is_computed(self) -> bool:
+        self.step += 1
+        return self.step == self.due or self.step == self.steps - 1
+
+    def computed(self, output: Any) -> Any:
+        gap = 1
+        if self.step > self.n_derivatives:  # the factors are there, and with them a forecast of this very step
+            gap = self._next_gap(self.step - self.series.last_step, self._error(_tensors(output)))
+        self.due = self.step + gap
+        return super().computed(output)
+
+    def _error(self, outputs: Sequence[Tensor]) -> float:
+        """The error of the forecast, relative to what was computed, over all outputs."""
+        pairs = list(zip(outputs, self.series.at(self.step), strict=True))
+        wrong = sum(float((true - forecast).float().square().sum()) for true, forecast in pairs)
+        return math.sqrt(wrong / max(sum(float(true.float().square().sum()) for true, _ in pairs), 1e-30))
+
+    def _next_gap(self, gap: int, error: float) -> int:
+        if error == 0:
+            return self.max_gap
+        growth = (self.tolerance / error) ** (1 / (self.n_derivatives + 1))
+        return max(1, math.floor(min(gap * growth, self.max_gap)))
+
+
+def step_size_control(
+    module: nn.Module, steps: int, tolerance: float, max_order: int = 1, max_gap: int = 8
+) -> nn.Module:
+    """Let an instance decide by itself at which of its next calls to compute; to be undone by `unwrap`.
+
+    Args:
+        module: its output is a tensor or a tuple of tensors.
+        steps: of the run that follows; the first `max_order` + 2 and the last are computed.
+        tolerance: relative error of a forecast that a gap is chosen for.
+        max_order: of the series.
+        max_gap: longest distance of computed steps.
+    """
+    return _wrapped(module, StepSizeController(steps, tolerance, max_order, max_gap))
+
+
+def taylor_seer(
+    warmup_steps: int, skip_interval_steps: int, n_derivatives: int = 1, dtype: torch.dtype | None = None
+) -> Callable[[Target], Target]:
+    """Let a module forecast its output at most steps instead of computing it.
+
+    A decorator for a class of modules, or a function for one instance:
+
+        @taylor_seer(warmup_steps=4, skip_interval_steps=2, n_derivatives=1)
+        class Block(nn.Module): ...
+
+        block = taylor_seer(warmup_steps=4, skip_interval_steps=2)(block)
+
+    A step is one call of the module. It is computed where `step < warmup_steps` or
+    `(step - warmup_steps + 1) % skip_interval_steps == 0`. Every instance has a state of its own; its
+    `reset_cache(warmup_steps=…, skip_interval_steps=…, compute_step_map=…)` starts the next run, where what is left
+    out keeps the value given here, and a map, a bool a step, takes the place of the rule.
+
+    Args:
+        warmup_steps: earlier steps are computed; 1 or more.
+        skip_interval_steps: after them, of so many steps one is computed.
+        n_derivatives: order of the series; 0 reuses the last output.
+        dtype: of the factors; None keeps that of the output.
+
+    Returns:
+        A function that takes a class or an instance and gives it back. The output has to be a tensor or a tuple of
+        tensors of the same shapes at every step.
+
+    Raises:
+        ValueError: for a first step that is not computed; while running, for a map that is used up and for a changed
+            shape.
+    """
+
+    def new() -> Forecaster:
+        return Forecaster(warmup_steps, skip_interval_steps, n_derivatives, dtype)
+
+    new()  # mistakes show here
+
+    def decorate(target: Target) -> Target:
+        if isinstance(target, nn.Module):
+            return _wrapped(target, new())
+        original = target.forward
+
+        @wraps(original)
+        @torch.compiler.disable(recursive=False)
+        def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            return _state_of(self, new).run(original, self, *args, **kwargs)
+
+        def reset_cache(self: nn.Module, **changes: Any) -> None:
+            _state_of(self, new).reset(**changes)
+
+        target.forward, target.reset_cache = forward, reset_cache  # type: ignore[attr-defined]
+        return target
+
+    return decorate
+
+
+def _wrapped(module: Target, state: Forecaster) -> Target:
+    """An instance that asks `state` at every call."""
+    original = module.forward
+    state.replaced = module.__dict__.get("forward")
+
+    @wraps(original)
+    @torch.compiler.disable(recursive=False)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return state.run(original, *args, **kwargs)
+
+    for name, value in ((STATE, state), ("forward", forward), ("reset_cache", state.reset)):
+        object.__setattr__(module, name, value)
+    return module
+
+
+def unwrap(module: nn.Module) -> bool:
+    """Undo `taylor_seer` on an instance; whether it was there."""
+    state = module.__dict__.pop(STATE, None)
+    if state is None:
+        return False
+    for name in ("forward", "reset_cache"):
+        del module.__dict__[name]
+    if state.replaced is not None:
+        module.__dict__["forward"] = state.replaced
+    return True
+
+
+def _state_of(module: nn.Module, new: Callable[[], Forecaster]) -> Forecaster:
+    state = module.__dict__.get(STATE)
+    if state is None:
+        state = module.__dict__[STATE] = new()
+    return state
+
+
+def _tensors(output: Any) -> tuple[Tensor, ...]:
+    tensors = output if isinstance(output, tuple) else (output,)
+    if not all(isinstance(tensor, Tensor) for tensor in tensors):
+        kinds = ", ".join(type(tensor).__name__ for tensor in tensors)
+        raise TypeError(f"the output has to be a tensor or a tuple of tensors, but is {kinds}")
+    return tensors

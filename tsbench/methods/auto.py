@@ -1,0 +1,70 @@
+"""Step-size control: the method decides by itself, from its own errors, when to compute."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+
+
+@dataclass
+class Auto(Method):
+    """Forecasts the transformer's output with TaylorSeer's factors, and computes when the error is due.
+
+    When a step is computed after a gap of k, the forecast for it is known too, and with it the relative error
+    e = |y - y_forecast| / |y|. The error of an order-p forecast grows about as k^(p + 1), so the next gap is
+    floor(k (tolerance / e)^(1 / (p + 1))), held between 1 and `max_gap`: the step-size control of ODE solvers (Hairer,
+    Norsett and Wanner, 1993, section II.4). The first `max_order` + 2 steps and the last are computed.
+    """
+
+    name: str = "auto"
+    tolerance: float = 0.2
+    max_order: int = 1
+    max_gap: int = 8
+    title: ClassVar[str] = "auto (tsbench)"
+    decides_by: ClassVar[str] = "the errors of its forecasts"
+
+    def check(self, steps: int) -> None:
+        if not 0 < self.tolerance < math.inf:
+            raise UserError(
+                f"method.tolerance is {self.tolerance}, but must be a relative error, more than 0; "
+                "try method.tolerance=0.2."
+            )
+        if self.max_order not in (1, 2):
+            raise UserError(f"method.max_order is {self.max_order}, but must be 1 or 2; try method.max_order=1.")
+        if self.max_gap < 1:
+            raise UserError(f"method.max_gap is {self.max_gap}, but must be 1 or more; try method.max_gap=8.")
+
+    def promised_schedule(self, steps: int) -> None:
+        return None
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from tsbench.forecast import step_size_control
+
+        step_size_control(pipeline.transformer, steps, self.tolerance, self.max_order, self.max_gap)
+
+    def enable_for_counting(self, pipeline: Any, steps: int) -> None:
+        from tsbench.forecast import taylor_seer
+
+        taylor_seer(self.max_order + 1, steps, self.max_order)(pipeline.transformer)
+
+    def condensed(self) -> tuple[Method, int]:
+        return Auto(max_order=self.max_order), self.max_order + 2
+
+    def disable(self, pipeline: Any) -> None:
+        from tsbench.forecast import unwrap
+
+        unwrap(pipeline.transformer)
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"
+        gap = "" if settings["max_gap"] == 8 else f", gaps up to {settings['max_gap']}"
+        return f"{cls.title}{order}{gap}"
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"tol {settings['tolerance']:g}"

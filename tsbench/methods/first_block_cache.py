@@ -1,0 +1,50 @@
+"""First Block Cache as diffusers ships it (github.com/chengzeyi/ParaAttention; `diffusers.FirstBlockCacheConfig`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+
+
+@dataclass
+class FirstBlockCache(Method):
+    """The first block always runs; where its residual has changed little, that of all the others is reused."""
+
+    name: str = "first_block_cache"
+    threshold: float = 0.05
+    title: ClassVar[str] = "FirstBlockCache (diffusers)"
+    decides_by: ClassVar[str] = "how much the first block's residual changes"
+
+    def check(self, steps: int) -> None:
+        if not 0 <= self.threshold < math.inf:
+            raise UserError(
+                f"method.threshold is {self.threshold}, but must be a relative change, 0 or more; "
+                "try method.threshold=0.05."
+            )
+
+    def promised_schedule(self, steps: int) -> None:
+        return None
+
+    def condensed(self) -> tuple[Method, int]:
+        return FirstBlockCache(), 2
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from diffusers import FirstBlockCacheConfig
+
+        pipeline.transformer.enable_cache(FirstBlockCacheConfig(threshold=self.threshold))
+
+    def enable_for_counting(self, pipeline: Any, steps: int) -> None:
+        self.enable(pipeline, steps)
+        head = pipeline.transformer.transformer_blocks[0]._diffusers_hook.get_hook("fbc_leader_block_hook")
+        head._should_compute_remaining_blocks = lambda residual: (
+            head.state_manager.get_state().should_compute
+            and (head.state_manager.get_state().head_block_residual is None)
+        )
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"thr {settings['threshold']:g}"

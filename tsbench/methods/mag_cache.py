@@ -1,0 +1,116 @@
+"""MagCache as diffusers ships it (Ma et al., 2025, arXiv:2506.09045; `diffusers.MagCacheConfig`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+
+FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
+
+
+@dataclass
+class MagCache(Method):
+    """The residual of all blocks is reused while the error expected from the ratios of its magnitudes is small.
+
+    Without ratios those that diffusers ships are taken for FLUX.1, and any other model is calibrated: one image is
+    drawn in full and its ratios are kept with the cell.
+    """
+
+    name: str = "mag_cache"
+    threshold: float = 0.06
+    max_skip_steps: int = 3
+    retention_ratio: float = 0.2
+    mag_ratios: list[float] | None = None
+    title: ClassVar[str] = "MagCache (diffusers)"
+    decides_by: ClassVar[str] = "ratios of magnitudes that are measured on the model"
+
+    def check(self, steps: int) -> None:
+        if not 0 <= self.threshold < math.inf:
+            raise UserError(
+                f"method.threshold is {self.threshold}, but must be an accumulated error, 0 or more; "
+                "try method.threshold=0.06."
+            )
+        if self.max_skip_steps < 0:
+            raise UserError(f"method.max_skip_steps is {self.max_skip_steps}, but must be 0 or more; try 3.")
+        if not 0 <= self.retention_ratio <= 1:
+            raise UserError(
+                f"method.retention_ratio is {self.retention_ratio}, but must be a share of the steps, from 0 to 1; "
+                "try method.retention_ratio=0.2."
+            )
+        if self.mag_ratios is not None and not self.mag_ratios:
+            raise UserError("method.mag_ratios is [], but must be a ratio a step, or null to calibrate.")
+
+    def promised_schedule(self, steps: int) -> str | None:
+        """diffusers' rule (0.42, hooks/mag_cache.py), once the ratios are known."""
+        if self.mag_ratios is None:
+            return None
+        from diffusers import MagCacheConfig
+
+        config = MagCacheConfig(num_inference_steps=steps, **self.parameters())
+        retained = int(self.retention_ratio * steps + 0.5)
+        letters, ratio, error, skipped = "", 1.0, 0.0, 0
+        for step in range(steps):
+            if step >= retained:
+                ratio = ratio * config.mag_ratios[step]
+                error, skipped = error + abs(1.0 - ratio), skipped + 1
+                if step > 0 and error <= self.threshold and skipped <= self.max_skip_steps:
+                    letters += "."
+                    continue
+                ratio, error, skipped = 1.0, 0.0, 0
+            letters += "C"
+        return letters
+
+    def condensed(self) -> tuple[Method, int]:
+        return MagCache(threshold=1.0, retention_ratio=0.0, mag_ratios=[1.0, 1.0]), 2
+
+    def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
+        if self.mag_ratios is not None:
+            return self
+        config = pipeline.transformer.config
+        if (config.num_layers, config.num_single_layers) == FLUX_BLOCKS:
+            from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
+
+            return replace(self, mag_ratios=FLUX_MAG_RATIOS.tolist())
+        calibration = _Calibration()
+        draw(calibration)
+        return replace(self, mag_ratios=calibration.ratios)
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from diffusers import MagCacheConfig
+
+        pipeline.transformer.enable_cache(MagCacheConfig(num_inference_steps=steps, **self.parameters()))
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        return f"{cls.title}, up to {settings['max_skip_steps']} skipped"
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"thr {settings['threshold']:g}"
+
+
+@dataclass
+class _Calibration(Method):
+    """A full run that leaves the ratios: taken from the state of diffusers' hook after every step."""
+
+    name: str = "mag_cache"
+    ratios: list[float] = field(default_factory=list)
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from diffusers import MagCacheConfig
+
+        # One step more than are drawn: after the last one diffusers prints the ratios and forgets them.
+        pipeline.transformer.enable_cache(MagCacheConfig(calibrate=True, num_inference_steps=steps + 1))
+        tail = pipeline.transformer.single_transformer_blocks[-1]._diffusers_hook.get_hook("mag_cache_block_hook")
+        measure = tail._perform_calibration_step
+
+        def measured(state: Any, residual: Any) -> None:
+            measure(state, residual)
+            self.ratios.append(state.calibration_ratios[-1])
+
+        tail._perform_calibration_step = measured

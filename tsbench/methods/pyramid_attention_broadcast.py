@@ -1,0 +1,66 @@
+"""Pyramid Attention Broadcast as diffusers ships it (Zhao et al., 2024, arXiv:2408.12588)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+
+
+@dataclass
+class PyramidAttentionBroadcast(Method):
+    """The attention of every block is reused, within a range of timesteps; feed-forward layers still run.
+
+    Flux has neither temporal nor cross-attention, so only the parameters for spatial attention are here.
+    """
+
+    name: str = "pyramid_attention_broadcast"
+    spatial_attention_block_skip_range: int = 2
+    spatial_attention_timestep_skip_range: list[int] = field(default_factory=lambda: [100, 800])
+    title: ClassVar[str] = "PAB (diffusers)"
+    decides_by: ClassVar[str] = "the scheduler's timesteps"
+
+    def check(self, steps: int) -> None:
+        check_attention_ranges(self.spatial_attention_block_skip_range, self.spatial_attention_timestep_skip_range)
+
+    def promised_schedule(self, steps: int) -> None:
+        return None
+
+    def condensed(self) -> tuple[Method, int]:
+        return replace(self, spatial_attention_block_skip_range=2, spatial_attention_timestep_skip_range=[0, 1000]), 2
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from diffusers import PyramidAttentionBroadcastConfig
+
+        pipeline.transformer.enable_cache(
+            PyramidAttentionBroadcastConfig(
+                spatial_attention_block_skip_range=self.spatial_attention_block_skip_range,
+                spatial_attention_timestep_skip_range=tuple(self.spatial_attention_timestep_skip_range),
+                current_timestep_callback=lambda: pipeline.current_timestep,
+            )
+        )
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        low, high = settings["spatial_attention_timestep_skip_range"]
+        return f"{cls.title}, timesteps {low} to {high}"
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"N={settings['spatial_attention_block_skip_range']}"
+
+
+def check_attention_ranges(block_skip_range: int, timestep_skip_range: list[int]) -> None:
+    """Raise `UserError` for ranges that diffusers cannot run with, or would silently never use."""
+    if block_skip_range < 1:
+        raise UserError(
+            f"method.spatial_attention_block_skip_range is {block_skip_range}, but must be 1 or more (1 computes every "
+            "step); try method.spatial_attention_block_skip_range=2."
+        )
+    if len(timestep_skip_range) != 2 or timestep_skip_range[0] >= timestep_skip_range[1]:
+        raise UserError(
+            f"method.spatial_attention_timestep_skip_range is {timestep_skip_range}, but must be two timesteps, the "
+            "lower first; try method.spatial_attention_timestep_skip_range=[100,800]."
+        )

@@ -1,0 +1,52 @@
+"""SeaCache as diffusers ships it (arXiv:2602.18993; `diffusers.SeaCacheConfig`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+
+
+@dataclass
+class SeaCache(Method):
+    """The residual of all blocks is reused while a spectral indicator of the latents has changed little.
+
+    It wants to be told the step and its noise level, which FluxPipeline of diffusers 0.42 does not do: it then
+    computes everything, and its measured schedule says so.
+    """
+
+    name: str = "sea_cache"
+    threshold: float = 0.25
+    residual_order: int = 1
+    retention_steps: int = 1
+    cache_end_steps: int = 1
+    max_consecutive_cached: int = 2
+    power_exp: float = 3.0
+    title: ClassVar[str] = "SeaCache (diffusers)"
+    decides_by: ClassVar[str] = "the spectrum of the latents"
+
+    def check(self, steps: int) -> None:
+        if not 0 <= self.threshold < math.inf:
+            raise UserError(f"method.threshold is {self.threshold}, but must be 0 or more; try method.threshold=0.25.")
+        if self.residual_order not in (0, 1):
+            raise UserError(f"method.residual_order is {self.residual_order}, but must be 0 or 1; try 1.")
+        for name in ("retention_steps", "cache_end_steps", "max_consecutive_cached"):
+            if getattr(self, name) < 0:
+                raise UserError(f"method.{name} is {getattr(self, name)}, but must be 0 or more; try method.{name}=1.")
+        if not 0 < self.power_exp < math.inf:
+            raise UserError(f"method.power_exp is {self.power_exp}, but must be more than 0; try method.power_exp=3.")
+
+    def promised_schedule(self, steps: int) -> None:
+        return None
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from diffusers import SeaCacheConfig
+
+        pipeline.transformer.enable_cache(SeaCacheConfig(**self.parameters()))
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        return f"thr {settings['threshold']:g}"

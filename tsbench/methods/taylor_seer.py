@@ -1,0 +1,102 @@
+"""tsbench's own forecaster as a method: whole blocks or the whole transformer, with any schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tsbench.errors import UserError
+from tsbench.methods.base import Method
+from tsbench.schedule import official_taylorseer
+
+WRAPS = ("blocks", "transformer")
+
+
+@dataclass
+class TaylorSeerDecorator(Method):
+    """`tsbench.taylor_seer` on every block or on the transformer: attention and feed-forward are both skipped."""
+
+    name: str = "taylor_seer"
+    warmup_steps: int = 3
+    skip_interval_steps: int = 5
+    n_derivatives: int = 1
+    step_map: str | None = None
+    wrap: str = "transformer"
+    title: ClassVar[str] = "taylor_seer (tsbench)"
+
+    def check(self, steps: int) -> None:
+        if self.wrap not in WRAPS:
+            raise UserError(f"method.wrap is {self.wrap!r}, but must be one of: {', '.join(WRAPS)}.")
+        if self.n_derivatives < 0:
+            raise UserError(f"method.n_derivatives is {self.n_derivatives}, but must be 0 or more; try 1.")
+        if self.step_map is not None:
+            written = self._map()
+            if set(written) - set("C.") or not written.startswith("C") or len(written) != steps:
+                raise UserError(
+                    f"method.step_map is {self.step_map!r}, but must be {steps} letters, a C for a computed step and "
+                    "a . for a forecast one, the first a C; or a file with them."
+                )
+            return
+        if self.skip_interval_steps < 1:
+            raise UserError(
+                f"method.skip_interval_steps is {self.skip_interval_steps}, but must be 1 or more (1 computes every "
+                "step); try method.skip_interval_steps=5."
+            )
+        if not 1 <= self.warmup_steps <= steps:
+            raise UserError(
+                f"method.warmup_steps is {self.warmup_steps}, but must be from 1 to {steps}: the first step has to be "
+                "computed; try method.warmup_steps=3."
+            )
+
+    def settings(self, steps: int) -> dict[str, Any]:
+        """The map takes the place of the rule, so only one of the two is part of what is computed."""
+        if self.step_map is None:
+            return self.parameters()
+        return self.parameters() | {"step_map": self._map(), "warmup_steps": None, "skip_interval_steps": None}
+
+    def _map(self) -> str:
+        assert self.step_map is not None
+        path = Path(self.step_map)
+        return path.read_text().strip() if path.is_file() else self.step_map
+
+    def promised_schedule(self, steps: int) -> str:
+        if self.step_map is not None:
+            return self._map()
+        return official_taylorseer(steps, self.warmup_steps, self.skip_interval_steps)
+
+    def condensed(self) -> tuple[Method, int]:
+        short = "C" * (self.n_derivatives + 1) + "."
+        return replace(self, step_map=short, warmup_steps=1, skip_interval_steps=1), len(short)
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        from tsbench.forecast import taylor_seer
+
+        computed = [letter == "C" for letter in self.promised_schedule(steps)]
+        for module in wrapped_modules(pipeline.transformer, self.wrap):
+            taylor_seer(1, 1, self.n_derivatives)(module).reset_cache(compute_step_map=computed)
+
+    def disable(self, pipeline: Any) -> None:
+        from tsbench.forecast import unwrap
+
+        for module in wrapped_modules(pipeline.transformer, self.wrap):
+            unwrap(module)
+
+    @classmethod
+    def series(cls, settings: dict[str, Any]) -> str:
+        order = "" if settings["n_derivatives"] == 1 else f", order {settings['n_derivatives']}"
+        rule = "maps" if settings["step_map"] else f"warm-up {settings['warmup_steps']}"
+        return f"{cls.title}, {settings['wrap']}, {rule}{order}"
+
+    @classmethod
+    def point(cls, settings: dict[str, Any]) -> str:
+        if settings["step_map"]:
+            return settings["step_map"]
+        return f"N={settings['skip_interval_steps']}"
+
+
+def wrapped_modules(transformer: Any, wrap: str) -> list[Any]:
+    """The transformer itself, or its blocks."""
+    if wrap == "transformer":
+        return [transformer]
+    return [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
