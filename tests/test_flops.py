@@ -17,7 +17,7 @@ from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 from tsbench.paths import ASSETS
 
-FLUX = json.loads((ASSETS / "architectures" / "flux1-dev.json").read_text())
+FLUX = json.loads((ASSETS / "architectures" / "flux1-dev" / "transformer" / "config.json").read_text())
 TINY = json.loads((ASSETS / "tiny" / "transformer" / "config.json").read_text())
 
 

@@ -42,6 +42,7 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "peak_memory_reason": None,
         "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
         "cost_reason": None,
+        "calibration": {},
     }
 
 

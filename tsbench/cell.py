@@ -31,6 +31,8 @@ class Workload:
     guidance_scale: float
     max_sequence_length: int
     batch_size: int
+    random_weights: bool = False
+    text_encoders: bool = True
 
     @property
     def samples(self) -> list[Sample]:

@@ -31,6 +31,8 @@ class ModelConfig:
     max_sequence_length: int = MISSING
     dtype: str = MISSING
     prompts: str = MISSING
+    random_weights: bool = False
+    text_encoders: bool = True
     architecture: str | None = None  # of tsbench/assets/architectures: what is counted where no weights are at hand
     grammar: str | None = None  # a module whose `parse` raises ValueError for a prompt that the model cannot draw
 
@@ -73,6 +75,7 @@ class SweepConfig:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     timing: TimingConfig = field(default_factory=TimingConfig)
     experiment: str | None = None
+    report: bool = True
     name: str | None = None
     size: Any = MISSING
     steps: int = MISSING

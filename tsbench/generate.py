@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import torch
 
 from tsbench.cell import Cell, Sample, Settings, Workload
 from tsbench.errors import UserError
-from tsbench.measure import Clock, PeakMemory
+from tsbench.measure import Clock, EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
 
@@ -37,12 +38,13 @@ class Timing:
     denoise_s: float
     decode_s: float
     step_s: list[float]
+    energy_j: float | None = None  # of the GPU, where it tells
 
     @classmethod
-    def per_image(cls, durations_s: Sequence[float], images: int) -> Timing:
+    def per_image(cls, durations_s: Sequence[float], images: int, energy_j: float | None = None) -> Timing:
         """From the durations of encoding, of every step and of decoding of one batch."""
         encode, *steps, decode = (duration / images for duration in durations_s)
-        return cls(encode + sum(steps) + decode, encode, sum(steps), decode, steps)
+        return cls(encode + sum(steps) + decode, encode, sum(steps), decode, steps, energy_j)
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,19 @@ def choose_device(wanted: str, offload: str) -> torch.device:
 class Session:
     """A model in memory. It draws any number of cells that share the model and the settings."""
 
-    def __init__(self, folder: Path, settings: Settings, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        device: torch.device,
+        random_weights: bool = False,
+        text_encoders: bool = True,
+    ) -> None:
         self.device, self.clock, self.memory = device, Clock(device), PeakMemory(device)
-        self.pipeline = _load(folder, settings, device)
+        self.energy = EnergyMeter(device)
+        self.text_encoders = text_encoders
+        self.pipeline_s = 0.0  # spent inside the pipeline so far
+        self.pipeline = _load(folder, settings, device, random_weights, text_encoders)
         self._encoded: dict[tuple[Any, ...], tuple[torch.Tensor, torch.Tensor]] = {}
         self._warm: set[str] = set()
 
@@ -182,6 +194,8 @@ class Session:
             method: applied before and taken away after.
             encoded: prompt embeddings; None encodes the prompts within the timed call.
         """
+        if not self.text_encoders:
+            encoded = self._encode(workload, batch)
         with self._applied(method, workload.steps) as probe:
             text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
             if encoded is not None:
@@ -200,6 +214,7 @@ class Session:
             started = self.pipeline.transformer.register_forward_pre_hook(first_step)
             try:
                 self.clock.wait()
+                energy_before, started_s = self.energy.read_j(), time.perf_counter()
                 marks.append(self.clock.mark())
                 pictures = self.pipeline(
                     **text,
@@ -217,12 +232,14 @@ class Session:
             finally:
                 started.remove()
             durations_s = self.clock.durations_s(marks)
+            self.pipeline_s += time.perf_counter() - started_s
+            energy_j = (self.energy.read_j() - energy_before) / len(batch) if self.energy.handle else None
         if not np.isfinite(pictures).all():
             raise DrawingFailed("the image is not finite (NaN or infinity)")
         return Drawn(
             images=(pictures * 255).round().astype(np.uint8),
             schedule=probe.schedule,
-            timing=Timing.per_image(durations_s, len(batch)),
+            timing=Timing.per_image(durations_s, len(batch), energy_j),
         )
 
     @contextmanager
@@ -249,6 +266,10 @@ class Session:
         """Prompt embeddings of a batch, kept in host memory."""
         prompts = tuple(sample.prompt for sample in batch)
         key = (prompts, workload.max_sequence_length)
+        if key not in self._encoded and not self.text_encoders:
+            from tsbench.models.random_weights import random_embeddings
+
+            self._encoded[key] = random_embeddings(self.pipeline, len(batch), workload.max_sequence_length)
         if key not in self._encoded:
             with torch.no_grad():
                 embeddings, pooled, _ = self.pipeline.encode_prompt(
@@ -283,7 +304,7 @@ def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -
     return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
 
 
-def _load(folder: Path, settings: Settings, device: torch.device) -> Any:
+def _load(folder: Path, settings: Settings, device: torch.device, random_weights: bool, text_encoders: bool) -> Any:
     import diffusers
     import transformers
 
@@ -294,7 +315,12 @@ def _load(folder: Path, settings: Settings, device: torch.device) -> Any:
         options: dict[str, Any] = {"torch_dtype": getattr(torch, settings.dtype)}
         if settings.quantization:
             options["quantization_config"] = _quantization(**json.loads(settings.quantization))
-        pipeline = diffusers.FluxPipeline.from_pretrained(folder, **options)
+        if random_weights:
+            from tsbench.models.random_weights import random_pipeline
+
+            pipeline = random_pipeline(folder, options["torch_dtype"], device, text_encoders)
+        else:
+            pipeline = diffusers.FluxPipeline.from_pretrained(folder, **options)
         if settings.offload == "model":
             pipeline.enable_model_cpu_offload(device=device)
         elif settings.offload == "sequential":

@@ -56,6 +56,8 @@ class Point:
                 guidance_scale=config.guidance_scale,
                 max_sequence_length=config.max_sequence_length,
                 batch_size=config.batch_size,
+                random_weights=config.model.random_weights,
+                text_encoders=config.model.text_encoders,
             ),
             settings=Settings(
                 dtype=config.runtime.dtype,
@@ -210,6 +212,8 @@ def _checked(config: SweepConfig) -> Point:
                 "try 'runtime.quantization.kwargs={weights_dtype: int8}' for quanto or '{load_in_4bit: true}' for "
                 "bitsandbytes."
             )
+    if not config.model.text_encoders and not config.model.random_weights:
+        raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
     config.method.check(config.steps)
     return Point(config, prompts, seeds, height, width)
 

@@ -76,6 +76,36 @@ class PeakMemory:
         return None
 
 
+class EnergyMeter:
+    """The energy that the GPU has used since its driver was loaded, as NVML counts it; nothing elsewhere."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.handle: Any = None
+        self.missing: str | None = "the device has no energy counter"
+        if device.type != "cuda":
+            return
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+            self.handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)
+            self.missing = None
+        except ImportError:
+            self.missing = "nvidia-ml-py is not installed"
+        except pynvml.NVMLError as error:
+            self.handle, self.missing = None, f"NVML gives no energy ({error})"
+
+    def read_j(self) -> float:
+        """Joules, to be differenced; 0 where there is no counter (`missing` says why)."""
+        if self.handle is None:
+            return 0.0
+        import pynvml
+
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle) / 1000
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """The hardware, the versions and the threads that figures depend on: one environment a results folder."""
     found: dict[str, Any] = {

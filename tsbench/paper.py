@@ -93,6 +93,9 @@ def paper_table(group: pd.DataFrame) -> PaperTable:
     if group["peak_memory_bytes"].notna().any():
         columns.append([Entry(number(row.peak_memory_bytes / 1e9, 2)) for row in rows])
         table.headings.append("Memory (GB)")
+    if group["energy_j"].notna().any():
+        columns.append([Entry(number(row.energy_j, 0)) for row in rows])
+        table.headings.append("Energy (J)")
     for heading, texts in (
         ("Front", [(row.on_front or "").replace(";", ", ") for row in rows]),
         ("Note", ["; ".join(notes_of(row)) for row in rows]),

@@ -20,9 +20,8 @@ from tsbench.cost import COST_COLUMNS
 from tsbench.errors import UserError
 from tsbench.grid import Point, expand, ordered
 from tsbench.methods import Method
-from tsbench.paths import ASSETS
 from tsbench.present import print_plan, size_of
-from tsbench.progress import duration
+from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
 from tsbench.store import Store
 
@@ -54,8 +53,6 @@ def main(arguments: list[str]) -> int:
     if form is not None:
         sys.stdout.write(written(table, form))
         return 0
-    from tsbench.report import output
-
     console = output()
     print_plan(table, console)
     first = points[0].config
@@ -147,7 +144,7 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     Raises:
         UserError: where there is neither.
     """
-    from tsbench.models.source import find_model
+    from tsbench.models.source import find_architecture, find_model
 
     if model.path == "embedded" or Path(model.path).expanduser().is_dir():
         return json.loads((find_model(model.path) / "transformer" / "config.json").read_text())
@@ -156,11 +153,7 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
             f"model.path is {model.path!r}, of which nothing is known here; "
             "try model=flux1-dev, or model.architecture=flux1-dev for a model of that architecture."
         )
-    path = ASSETS / "architectures" / f"{model.architecture}.json"
-    if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))
-        raise UserError(f"model.architecture is {model.architecture!r}, but must be one of: {names}.")
-    return json.loads(path.read_text())
+    return json.loads((find_architecture(model.architecture) / "transformer" / "config.json").read_text())
 
 
 def written(table: pd.DataFrame, form: str) -> str:

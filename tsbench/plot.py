@@ -51,6 +51,44 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
     return figure
 
 
+def speed(cells: pd.DataFrame, hardware: str) -> Any:
+    """Denoising speed-up against computed steps, where images mean nothing: a panel a workload, with the ideal T/C.
+
+    Returns:
+        A matplotlib figure, or None where no cell was drawn with random weights.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    random = cells["note"].fillna("").str.contains("random weights")
+    drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"]) & random]
+    if drawn.empty:
+        return None
+    drawn = drawn.assign(series=[series_and_point(row)[0] for row in drawn.itertuples()])
+    names = list(dict.fromkeys(drawn["series"]))
+    groups = [group for _, group in drawn.groupby("reference", sort=False)]
+    figure, axes = pyplot.subplots(1, len(groups), figsize=(5.6 * len(groups), 4.8), squeeze=False)
+    for axis, group in zip(axes[0], groups):
+        steps = int(group["steps"].iloc[0])
+        reach = range(max(1, int(group["computed_steps"].min())), steps + 1)
+        axis.plot(reach, [steps / computed for computed in reach], color="0.6", linestyle=":", label="ideal, T/C")
+        for name, line in group.groupby("series", sort=False):
+            colour, marker = COLOURS[names.index(name) % len(COLOURS)], MARKERS[names.index(name) % len(MARKERS)]
+            line = line.sort_values("computed_steps")
+            axis.plot(line["computed_steps"], line["denoise_speedup"], color=colour, marker=marker, label=name)
+        axis.set_title(workload_title(next(group.itertuples())), loc="left", fontsize=9, fontweight="bold")
+        axis.set_xlabel("computed steps")
+        axis.set_ylabel("denoising speed-up (x)")
+        axis.grid(color="0.93")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=8, frameon=False)
+    figure.suptitle(f"Random weights, on {hardware}", x=0.01, ha="left", fontsize=11)
+    figure.tight_layout()
+    return figure
+
+
 def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     """Speed-up against the size and against the number of steps, a line a setting.
 
@@ -113,7 +151,7 @@ def write_plots(cells: pd.DataFrame, hardware: str, folder: Path) -> list[str]:
     from matplotlib import pyplot
 
     written = []
-    for name, draw in (("pareto", pareto), ("scaling", scaling)):
+    for name, draw in (("pareto", pareto), ("speed", speed), ("scaling", scaling)):
         figure = draw(cells, hardware)
         if figure is not None:
             for ending in ("png", "svg"):

@@ -61,3 +61,9 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def output() -> Console:
+    """Where verbs print: as wide as the terminal, and wide enough for the tables in a log file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)

@@ -54,7 +54,12 @@ def matches(cell: Mapping[str, Any]) -> list[Match]:
     for row in rows():
         sized = cell["height"] == cell["width"] == row["size"]
         compiled = row["compile"] is None or row["compile"] == cell["compile"]
-        if row["model"] != cell["model"] or row["steps"] != cell["steps"] or not sized or not compiled:
+        if (
+            row["model"] != cell["model"].removesuffix("-architecture")
+            or row["steps"] != cell["steps"]
+            or not sized
+            or not compiled
+        ):
             continue
         if row["method"] == cell["method"] and row["params"].items() <= params.items():
             same.append(Match(row, same_method=True))

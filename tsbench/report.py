@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tsbench import paper, plot, present
 from tsbench.errors import UserError
+from tsbench.progress import output
 from tsbench.score import score_cells
 from tsbench.store import Store
 from tsbench.tables import cells_table, results_folder, write_tables
@@ -35,12 +36,6 @@ def main(arguments: list[str]) -> int:
     if manifest is None:
         raise UserError(f"There are no results in {str(folder)!r}; run python -m tsbench sweep name=NAME first.")
     return build_report(store, manifest["metrics"], output())
-
-
-def output() -> Console:
-    """Where verbs print: as wide as the terminal, and wide enough for the tables in a log file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
 
 
 def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:

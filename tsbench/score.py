@@ -18,7 +18,8 @@ def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], 
     """
     for document in store.documents():
         key, reference = document["key"], document["reference"]
-        if document["status"] != "ok" or key == reference or not store.is_done(reference):
+        drawn = document["status"] == "ok" and not document["workload"]["random_weights"]
+        if not drawn or key == reference or not store.is_done(reference):
             continue
         scores = store.scores(key)
         missing = [name for name in metrics if name not in scores]

@@ -46,6 +46,13 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / MANIFEST, manifest)
 
+    def close_run(self, pipeline_share: float) -> None:
+        """Note in the manifest how much of the run that ends here was spent inside the pipeline."""
+        manifest = self.manifest()
+        assert manifest is not None
+        manifest["commands"][-1]["pipeline_share"] = pipeline_share
+        write_json(self.folder / MANIFEST, manifest)
+
     def check_environment(self, environment: dict[str, Any]) -> None:
         """Raise `UserError` where the folder's cells were made on other hardware or with other versions."""
         manifest = self.manifest()

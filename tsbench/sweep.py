@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     arguments = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     if any(argument.startswith("-") for argument in arguments):
         return show_configuration(arguments)
-    from tsbench.report import output
+    from tsbench.progress import output
 
     return Sweep(arguments).run(output())
 
@@ -54,6 +55,7 @@ class Sweep:
             raise UserError("backend=openvino can be planned, but not drawn yet; type python -m tsbench plan instead.")
         self.arguments = arguments
         self.name = first.name or first.experiment or "sweep"
+        self.report = first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
         if not self.name.strip(".") or "/" in self.name:
@@ -62,10 +64,10 @@ class Sweep:
             self.device = choose_device(first.runtime.device, offload)
         folders: dict[str, Path] = {}
         identities: dict[str, str] = {}
-        for path in {point.config.model.path: None for point in points}:
-            folders[path] = find_model(path)
-            check_is_flux(folders[path])
-            identities[path] = identity(folders[path])
+        for model in {point.config.model.path: point.config.model for point in points}.values():
+            folders[model.path] = find_model(model.path, model.architecture)
+            check_is_flux(folders[model.path])
+            identities[model.path] = identity(folders[model.path])
         self.folders = {identities[path]: folder for path, folder in folders.items()}
         self.methods: dict[str, Method] = {}
         cells = []
@@ -83,7 +85,6 @@ class Sweep:
         """
         from tsbench.measure import environment, git_revision, hardware_name
         from tsbench.progress import SweepProgress
-        from tsbench.report import build_report
 
         store = Store(Path("results") / self.name)
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
@@ -101,12 +102,23 @@ class Sweep:
                 + (f"; {done} cells are there already" if done else ""),
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
+            started, in_pipeline = time.perf_counter(), 0.0
             with SweepProgress(console, len(missing), images) as progress:
                 for cell, loaded in self._with_sessions(missing, session):
+                    before = 0.0 if isinstance(loaded, UserError) else loaded.pipeline_s
                     self._run_cell(cell, loaded, store, progress, planned[cell.key])
+                    in_pipeline += 0.0 if isinstance(loaded, UserError) else loaded.pipeline_s - before
+            share = in_pipeline / (time.perf_counter() - started)
+            store.close_run(share)
+            console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline", highlight=False)
         else:
             console.print(f"{store.folder}: all {len(self.cells)} cells are there already", highlight=False)
             store.add_metrics(self.metrics)
+        if not self.report:
+            console.print(f"cells are in {store.folder}; python -m tsbench report builds tables and plots of them")
+            return int(any(document["status"] == "failed" for document in store.documents()))
+        from tsbench.report import build_report
+
         console.print("scoring and drawing tables and plots")
         return build_report(store, self.metrics, console)
 
@@ -114,7 +126,10 @@ class Sweep:
         from tsbench.generate import Session
 
         try:
-            return Session(self.folders[cell.workload.model], cell.settings, self.device)
+            work = cell.workload
+            return Session(
+                self.folders[work.model], cell.settings, self.device, work.random_weights, work.text_encoders
+            )
         except Exception as error:
             raise UserError(
                 f"The model {cell.workload.model_name!r} could not be loaded with {describe(cell.settings)}: "
@@ -143,9 +158,16 @@ class Sweep:
     ) -> None:
         before = progress.done_images
         method = self.methods.get(cell.key, Method())
+        name = ", ".join(filter(None, (method.series(method.parameters()), method.point(method.parameters()))))
+        label = f"{cell.workload.height}x{cell.workload.width} {name}"
         try:
             if isinstance(session, UserError):
                 raise session
+            if cell.workload.random_weights and method.data_driven:
+                reason = f"with random weights its schedule is fiction: it depends on {method.decides_by}"
+                store.write(cell, "skipped", {"reason": reason})
+                progress.cell_finished(f"{label}: skipped, {reason}", planned, before)
+                return
             result = session.draw_cell(cell, method, Method(), self.pairs, progress.images_drawn)
         except Exception as error:
             body = {"reason": first_line(error), "traceback": traceback.format_exc()}
@@ -154,11 +176,10 @@ class Sweep:
             if not isinstance(session, UserError):
                 session.recover()
         else:
-            store.write(cell, "ok", self._body(cell, method, result), result.images)
+            images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
+            store.write(cell, "ok", self._body(cell, method, result), images)
             outcome = _outcome(result, cell)
-        size = f"{cell.workload.height}x{cell.workload.width}"
-        label = ", ".join(filter(None, (method.series(method.parameters()), method.point(method.parameters()))))
-        progress.cell_finished(f"{size} {label}: {outcome}", planned, before)
+        progress.cell_finished(f"{label}: {outcome}", planned, before)
 
     def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
         return {
@@ -192,6 +213,7 @@ def check_one_run(points: list[Point]) -> None:
         "runtime.device": lambda point: point.config.runtime.device,
         "timing.pairs": lambda point: point.config.timing.pairs,
         "metrics": lambda point: tuple(point.config.metrics),
+        "report": lambda point: point.config.report,
     }
     for key, value in shared.items():
         if len({value(point) for point in points}) > 1:

@@ -35,9 +35,9 @@ EXTRA_COLUMNS = [
     "encode_s",
     "decode_s",
     "peak_memory_reason",
+    "energy_j",
     "hardware",
 ]
-WORKLOAD_COLUMNS = ["model", "backend", "height", "width", "steps", "dtype", "quantization", "offload", "compile"]
 
 
 def cells_table(store: Store) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def samples_table(store: Store) -> pd.DataFrame:
                 "sample": number,
                 "prompt": prompt,
                 "seed": seed,
-                "image": f"cells/{document['key']}/{image_name(number)}",
+                "image": None if workload["random_weights"] else f"cells/{document['key']}/{image_name(number)}",
                 "schedule": schedule,
                 "computed_steps": computed_steps(schedule),
             }
@@ -118,12 +118,20 @@ def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
         row |= published.columns(row)
     return {
         **row,
-        "note": schedule_note(document["promised_schedule"], schedules),
+        "note": "; ".join(_notes(document)) or None,
         **_speed(document["pairs"], document["key"] == document["reference"]),
         **_quality(store.scores(document["key"])),
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
     }
+
+
+def _notes(document: dict[str, Any]) -> list[str]:
+    note = schedule_note(document["promised_schedule"], document["schedules"])
+    workload = document["workload"]
+    notes = [note] if note else []
+    notes += ["random weights"] if workload["random_weights"] else []
+    return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
 
 
 def schedule_note(promised: str | None, measured: list[str]) -> str | None:
@@ -141,6 +149,8 @@ def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
         name: statistics.median(timing[name] for timing in method)
         for name in ("latency_s", "encode_s", "denoise_s", "decode_s")
     }
+    energies = [timing["energy_j"] for timing in method if timing.get("energy_j") is not None]
+    row["energy_j"] = statistics.median(energies) if energies else None
     row["n_pairs"] = len(pairs)
     if is_reference:
         return row | {"speedup": 1.0, "denoise_speedup": 1.0}

@@ -25,6 +25,7 @@ class Auto(Method):
     max_order: int = 1
     max_gap: int = 8
     title: ClassVar[str] = "auto (tsbench)"
+    data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "the errors of its forecasts"
 
     def check(self, steps: int) -> None:

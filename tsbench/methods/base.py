@@ -18,6 +18,7 @@ class Method:
     name: str = "none"
     title: ClassVar[str] = "Full compute"
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
+    data_driven: ClassVar[bool] = False  # they depend on the image: with random weights its schedule is fiction
 
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""

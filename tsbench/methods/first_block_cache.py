@@ -17,6 +17,7 @@ class FirstBlockCache(Method):
     name: str = "first_block_cache"
     threshold: float = 0.05
     title: ClassVar[str] = "FirstBlockCache (diffusers)"
+    data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "how much the first block's residual changes"
 
     def check(self, steps: int) -> None:

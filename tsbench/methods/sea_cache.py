@@ -26,6 +26,7 @@ class SeaCache(Method):
     max_consecutive_cached: int = 2
     power_exp: float = 3.0
     title: ClassVar[str] = "SeaCache (diffusers)"
+    data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "the spectrum of the latents"
 
     def check(self, steps: int) -> None:

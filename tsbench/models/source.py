@@ -16,17 +16,20 @@ HUB_PATIENCE_S = 12.0
 EDGE_BYTES = 1 << 20
 
 
-def find_model(path: str) -> Path:
+def find_model(path: str, architecture: str | None = None) -> Path:
     """The folder of a model in diffusers' format.
 
     Args:
-        path: `embedded`, a folder, or a hub id, which is downloaded where it is not in the hub's cache.
+        path: `embedded`, `architecture`, a folder, or a hub id, which is downloaded where it is not in the hub's cache.
+        architecture: the name of carried configurations, for the path `architecture`.
 
     Raises:
         UserError: where it is none of these, or the hub does not answer, does not know it or does not let us in.
     """
     if path == "embedded":
         return ASSETS / "tiny"
+    if path == "architecture":
+        return find_architecture(str(architecture))
     folder = Path(path).expanduser()
     if (folder / "model_index.json").is_file():
         return folder
@@ -40,6 +43,19 @@ def find_model(path: str) -> Path:
             "give an existing folder, or an id such as model.path=black-forest-labs/FLUX.1-dev."
         )
     return _from_hub(path)
+
+
+def find_architecture(name: str) -> Path:
+    """The folder of carried configurations.
+
+    Raises:
+        UserError: where there is none of that name.
+    """
+    folder = ASSETS / "architectures" / name
+    if not (folder / "transformer" / "config.json").is_file():
+        names = ", ".join(sorted(path.name for path in folder.parent.iterdir()))
+        raise UserError(f"model.architecture is {name!r}, but must be one of: {names}.")
+    return folder
 
 
 def _from_hub(name: str) -> Path:
