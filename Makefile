@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup sweep test test-slow check clean
+.PHONY: setup sweep test test-slow check gpu gpu-wheels clean
 
 setup: $(READY)
 
@@ -26,6 +26,18 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# With the machine's own Python where there is no .venv: PYTHONPATH=… make gpu PACK=gpu.tar.gz SECONDS_LEFT=540
+GPU_PYTHON ?= $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
+PACK ?= gpu.tar.gz
+SECONDS_LEFT ?= 100000
+
+gpu:
+	$(GPU_PYTHON) benchmarks/gpu.py --pack $(PACK) --seconds $(SECONDS_LEFT)
+
+# What a machine with CUDA, Python 3.12 and torch needs beside them to run `make gpu`, as wheels in wheels/.
+gpu-wheels: setup
+	$(BIN)/python benchmarks/gpu_wheels.py wheels
 
 clean:
 	rm -rf .venv results/quick

@@ -68,7 +68,7 @@ def test_the_model_is_known_by_its_weights_and_not_by_its_path() -> None:
 def test_model_settings_and_size_change_slowest() -> None:
     cells = ordered(point.cell("m") for point in expand(["method.cache_interval=2,3", "size=192,128", "steps=10,20"]))
     order = [(cell.workload.height, cell.workload.steps, cell.method) for cell in cells]
-    assert [size for size, *_ in order] == [128] * 6 + [192] * 6
+    assert [size for size, *_ in order] == [192] * 6 + [128] * 6  # as listed
     assert [method for *_, method in order] == ["none", "taylorseer", "taylorseer"] * 4
 
 
@@ -110,7 +110,7 @@ def test_every_experiment_expands_and_opens_with_its_command(path: Path) -> None
 
 MISTAKES = {
     "method=foo": "There is no method 'foo'; there are: auto, faster_cache, fewer_steps, ",
-    "model=foo": "There is no model 'foo'; there are: flux1-dev, flux1-schnell, tiny (type model=CHOICE).",
+    "model=foo": "There is no model 'foo'; there are: flux1-dev, flux1-dev-architecture, flux1-schnell, tiny (type model=CHOICE).",
     "experiment=foo": "There is no experiment 'foo'; there are: diffusers_taylorseer, ",
     "experiment=a,b": "experiment cannot be swept; run one experiment after the other",
     "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",

@@ -123,7 +123,8 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
         members = groups.setdefault(group, {cell.reference.key: cell.reference})
         members.setdefault(cell.key, cell)
     models = list(dict.fromkeys(group[:2] for group in groups))
-    order = sorted(groups, key=lambda group: (models.index(group[:2]), group[2]))
+    sizes = list(dict.fromkeys(group[2] for group in groups))
+    order = sorted(groups, key=lambda group: (models.index(group[:2]), sizes.index(group[2])))
     return [cell for group in order for cell in groups[group].values()]
 
 

@@ -1,0 +1,46 @@
+"""Do two runs of the same cells agree? `python benchmarks/agreement.py RUN OTHER OUT.json`: schedules and pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tsbench.store import Store
+
+
+def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two uint8 images; infinite where they are equal."""
+    error = np.square(one.astype(float) - other).mean()
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def main(run: str, other: str, out: str) -> int:
+    """Write the least PSNR of every common cell; 1 where a schedule differs or a picture is below 30 dB."""
+    one, two = Store(Path(run)), Store(Path(other))
+    rows = []
+    for document in one.documents():
+        counterpart = two.document(document["key"])
+        if counterpart is None or document["status"] != "ok" or counterpart["status"] != "ok":
+            continue
+        pairs = zip(one.images(document["key"]), two.images(document["key"]), strict=True)
+        rows.append(
+            {
+                "key": document["key"],
+                "method": document["method"],
+                "params": document["params"],
+                "same_schedules": document["schedules"] == counterpart["schedules"],
+                "least_psnr_db": min(psnr_db(a, b) for a, b in pairs),
+            }
+        )
+    Path(out).write_text(json.dumps(rows, indent=1).replace("Infinity", '"inf"'))
+    agree = [row["same_schedules"] and row["least_psnr_db"] >= 30 for row in rows]
+    print(f"{sum(agree)} of {len(rows)} cells agree")
+    return int(not rows or not all(agree))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

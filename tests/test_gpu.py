@@ -1,0 +1,134 @@
+"""What only a GPU can show; run by `make gpu`, skipped elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import FLOAT32, cell, workload
+from tsbench.cell import Settings
+from tsbench.generate import Session
+from tsbench.measure import Clock, EnergyMeter, PeakMemory
+from tsbench.methods import Method
+from tsbench.methods.taylor_seer import TaylorSeerDecorator
+from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.methods.taylorseer_official import TaylorSeerOfficial
+from tsbench.paths import ASSETS
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+TINY = ASSETS / "tiny"
+LITE = TaylorSeer(cache_interval=3, use_lite_mode=True)
+
+
+@pytest.fixture(scope="module")
+def gpu() -> torch.device:
+    return torch.device("cuda")
+
+
+@pytest.fixture(scope="module")
+def on_gpu(gpu: torch.device) -> Session:
+    return Session(TINY, FLOAT32, gpu)
+
+
+def image(session: Session, method: Method) -> np.ndarray:
+    return session.draw(workload(), workload().batches[0], method).images
+
+
+def test_events_agree_with_a_kernel_of_known_duration(gpu: torch.device) -> None:
+    """A kernel that spins for a given number of cycles, timed by events and by the wall, twice as long twice."""
+    clock = Clock(gpu)
+    torch.cuda._sleep(1_000_000)
+
+    def measured(cycles: int) -> tuple[float, float]:
+        clock.wait()
+        started = time.perf_counter()
+        marks = [clock.mark()]
+        torch.cuda._sleep(cycles)
+        marks.append(clock.mark())
+        (event_s,) = clock.durations_s(marks)
+        return event_s, time.perf_counter() - started
+
+    (once, wall), (twice, _) = measured(400_000_000), measured(800_000_000)
+    assert once == pytest.approx(wall, rel=0.05) and twice == pytest.approx(2 * once, rel=0.05)
+
+
+def test_peak_memory_is_that_of_an_allocation(gpu: torch.device) -> None:
+    memory = PeakMemory(gpu)
+    memory.reset()
+    before = memory.read()
+    block = torch.empty(256 * 2**20, dtype=torch.uint8, device=gpu)
+    del block
+    assert memory.read() - before == 256 * 2**20
+
+
+def test_energy_grows_with_work(gpu: torch.device) -> None:
+    """Between the idle and the highest power of any GPU, 20 to 1500 W, over two seconds of work."""
+    meter = EnergyMeter(gpu)
+    if meter.missing:
+        pytest.skip(meter.missing)
+    matrix = torch.randn(8192, 8192, device=gpu, dtype=torch.bfloat16)
+    torch.cuda.synchronize()
+    started, before = time.perf_counter(), meter.read_j()
+    while time.perf_counter() - started < 2:
+        matrix @ matrix
+        torch.cuda.synchronize()
+    watts = (meter.read_j() - before) / (time.perf_counter() - started)
+    assert 20 < watts < 1500
+
+
+@pytest.mark.parametrize("method", [LITE, TaylorSeer(cache_interval=3), TaylorSeerOfficial(), TaylorSeerDecorator()])
+def test_bit_identities(on_gpu: Session, method: Method) -> None:
+    before = image(on_gpu, Method())
+    cached = image(on_gpu, method)
+    assert np.array_equal(image(on_gpu, Method()), before)
+    assert np.array_equal(image(on_gpu, method), cached) and not np.array_equal(cached, before)
+
+
+def test_an_interval_of_one_changes_no_bit(on_gpu: Session) -> None:
+    assert np.array_equal(image(on_gpu, TaylorSeer(cache_interval=1)), image(on_gpu, Method()))
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_offloading_changes_no_picture(on_gpu: Session, gpu: torch.device, offload: str) -> None:
+    offloaded = Session(TINY, Settings("float32", offload, False, ""), gpu)
+    for method in (Method(), LITE):
+        difference = np.abs(image(offloaded, method).astype(int) - image(on_gpu, method))
+        assert difference.max() <= 1
+        assert offloaded.draw(workload(), workload().batches[0], method).schedule == method.promised_schedule(8)
+    offloaded.close()
+
+
+def test_compiled_warm_ups_cover_both_branches(gpu: torch.device) -> None:
+    """After the warm-up of a cell nothing is compiled any more, in a computed or in a forecast step."""
+    from torch._dynamo.utils import counters
+
+    compiled = Session(TINY, Settings("float32", "none", True, ""), gpu)
+    compiled.draw_cell(cell("taylorseer", '{"x":1}'), LITE, Method(), 1, lambda count: None)
+    frames = counters["stats"]["unique_graphs"]
+    drawn = compiled.draw(workload(), workload().batches[0], LITE)
+    assert counters["stats"]["unique_graphs"] == frames and frames > 0
+    assert drawn.schedule == LITE.promised_schedule(8)
+    compiled.close()
+
+
+def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: Session, gpu: torch.device) -> None:
+    expected = image(on_gpu, LITE)
+
+    class Greedy(TaylorSeer):
+        def enable(self, pipeline: object, steps: int) -> None:
+            super().enable(pipeline, steps)
+            torch.empty(2**50, dtype=torch.uint8, device=gpu)
+
+    with pytest.raises(torch.OutOfMemoryError):
+        image(on_gpu, Greedy(cache_interval=3, use_lite_mode=True))
+    on_gpu.recover()
+    assert np.array_equal(image(on_gpu, LITE), expected)
+
+
+def test_the_gpu_draws_what_the_cpu_draws(on_gpu: Session, session: Session) -> None:
+    """float32 with TF32 off: the noise comes from the same generator, so only rounding differs."""
+    for method in (Method(), LITE):
+        assert np.abs(image(on_gpu, method).astype(int) - image(session, method)).max() <= 2
