@@ -115,7 +115,7 @@ def experiment_file(name: str) -> dict[str, Any]:
 
 
 def ordered(cells: Iterable[Cell]) -> list[Cell]:
-    """Unique cells with their references: model, settings and size change slowest, a reference comes first."""
+    """Unique cells with their references, as listed, but model, settings and size change slowest."""
     groups: dict[Any, dict[str, Cell]] = {}
     for cell in cells:
         workload = cell.workload
