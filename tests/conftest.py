@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tests.helpers import FLOAT32
-from tsbench.generate import Session
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
 
 
 @pytest.fixture(scope="session")
-def session() -> Session:
-    return Session(ASSETS / "tiny", FLOAT32, torch.device("cpu"))
+def session() -> DiffusersSession:
+    return DiffusersSession(ASSETS / "tiny", FLOAT32, torch.device("cpu"))
 
 
 @pytest.fixture

@@ -68,19 +68,10 @@ def test_rates_cover_a_full_step() -> None:
 
 def test_the_rates_run(tmp_path: Path) -> None:
     """On a CPU, at the smallest size: the figures are no one's, the report is whole."""
-    command = [
-        sys.executable,
-        "benchmarks/rates.py",
-        str(tmp_path / "r.json"),
-        "--device",
-        "cpu",
-        "--image-tokens",
-        "1",
-    ]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    patched = "import benchmarks.rates as r, sys; r.DOUBLE = r.SINGLE = 1; r.WIDTH = 48; r.TEXT_TOKENS = 4; "
-    command = [sys.executable, "-c", patched + "sys.exit(r.main())", *command[2:]]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    small = "import benchmarks.rates as r, sys; r.DOUBLE = r.SINGLE = 1; r.WIDTH = 48; r.TEXT_TOKENS = 4; "
+    arguments = [str(tmp_path / "r.json"), "--device", "cpu", "--image-tokens", "1"]
+    command = [sys.executable, "-c", small + "sys.exit(r.main())", *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     report = json.loads((tmp_path / "r.json").read_text())["1"]
     total = sum(part["count"] * part["seconds"] for part in report["parts"])
     assert report["predicted_step_s"] == pytest.approx(total)

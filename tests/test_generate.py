@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from tests.helpers import FLOAT32, cell, workload
+from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.errors import UserError
-from tsbench.generate import DrawingFailed, Session, Timing, choose_device
+from tsbench.generate import DrawingFailed, Timing
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS
@@ -29,18 +30,18 @@ OFFICIAL_MODULES = {
 MODES = {"default": {}, "lite": {"use_lite_mode": True}, "official modules": OFFICIAL_MODULES}
 
 
-def first_batch(session: Session, method: Method, **changes: object) -> np.ndarray:
+def first_batch(session: DiffusersSession, method: Method, **changes: object) -> np.ndarray:
     work = workload(**changes)
     return session.draw(work, work.batches[0], method).images
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_interval_of_one_changes_no_bit(session: Session, mode: str) -> None:
+def test_an_interval_of_one_changes_no_bit(session: DiffusersSession, mode: str) -> None:
     assert np.array_equal(first_batch(session, TaylorSeer(cache_interval=1, **MODES[mode])), first_batch(session, FULL))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_cache_changes_the_image_and_leaves_no_trace(session: Session, mode: str) -> None:
+def test_a_cache_changes_the_image_and_leaves_no_trace(session: DiffusersSession, mode: str) -> None:
     before = first_batch(session, FULL)
     cached = first_batch(session, TaylorSeer(cache_interval=3, **MODES[mode]))
     assert not np.array_equal(cached, before)
@@ -49,7 +50,7 @@ def test_a_cache_changes_the_image_and_leaves_no_trace(session: Session, mode: s
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_measured_schedule_is_the_rules(session: Session, mode: str) -> None:
+def test_the_measured_schedule_is_the_rules(session: DiffusersSession, mode: str) -> None:
     """Counted below the hooks, in every mode: a leaf of a block, of an attention, or the hooked layer itself."""
     for interval, before in ((2, 1), (3, 2), (5, 3)):
         method = TaylorSeer(cache_interval=interval, disable_cache_before_step=before, **MODES[mode])
@@ -58,7 +59,7 @@ def test_the_measured_schedule_is_the_rules(session: Session, mode: str) -> None
         assert "." in drawn.schedule
 
 
-def test_the_first_lite_forecast_is_a_straight_line(session: Session) -> None:
+def test_the_first_lite_forecast_is_a_straight_line(session: DiffusersSession) -> None:
     """With float32 factors the first forecast after outputs y1, y2 is y2 + (y2 - y1), bit for bit."""
     outputs = []
     hook = session.pipeline.transformer.proj_out.register_forward_hook(lambda *args: outputs.append(args[2].clone()))
@@ -72,7 +73,7 @@ def test_the_first_lite_forecast_is_a_straight_line(session: Session) -> None:
     assert torch.equal(forecast, y2 + (y2 - y1))
 
 
-def test_a_run_after_a_failure_is_like_any_other(session: Session) -> None:
+def test_a_run_after_a_failure_is_like_any_other(session: DiffusersSession) -> None:
     """diffusers resets a cache's state only at the normal end of a run."""
     method = TaylorSeer(cache_interval=3, use_lite_mode=True)
     expected = first_batch(session, method)
@@ -88,7 +89,7 @@ def test_a_run_after_a_failure_is_like_any_other(session: Session) -> None:
     assert np.array_equal(first_batch(session, method), expected)
 
 
-def test_a_cache_that_fails_while_enabling_leaves_no_hooks(session: Session) -> None:
+def test_a_cache_that_fails_while_enabling_leaves_no_hooks(session: DiffusersSession) -> None:
     """diffusers' own `disable_cache` does not remove them."""
 
     class Failing(TaylorSeer):
@@ -104,13 +105,13 @@ def test_a_cache_that_fails_while_enabling_leaves_no_hooks(session: Session) -> 
     assert np.array_equal(first_batch(session, FULL), expected)
 
 
-def test_a_cache_without_a_module_to_hook_is_an_error(session: Session) -> None:
+def test_a_cache_without_a_module_to_hook_is_an_error(session: DiffusersSession) -> None:
     with pytest.raises(DrawingFailed, match="found no module"):
         first_batch(session, TaylorSeer(cache_identifiers=["nothing"]))
     assert np.isfinite(first_batch(session, FULL)).all()
 
 
-def test_an_image_that_is_not_finite_is_an_error(session: Session) -> None:
+def test_an_image_that_is_not_finite_is_an_error(session: DiffusersSession) -> None:
     bias = session.pipeline.vae.decoder.conv_out.bias
     kept = bias.detach().clone()
     with torch.no_grad():
@@ -123,7 +124,7 @@ def test_an_image_that_is_not_finite_is_an_error(session: Session) -> None:
             bias.copy_(kept)
 
 
-def test_timed_and_untimed_images_are_the_same(session: Session) -> None:
+def test_timed_and_untimed_images_are_the_same(session: DiffusersSession) -> None:
     """Text encoded within the call, or beforehand."""
     work = workload()
     (batch, _) = work.batches
@@ -132,7 +133,7 @@ def test_timed_and_untimed_images_are_the_same(session: Session) -> None:
     assert np.array_equal(whole.images, reused.images)
 
 
-def test_the_noise_of_a_sample_depends_on_its_seed_alone(session: Session) -> None:
+def test_the_noise_of_a_sample_depends_on_its_seed_alone(session: DiffusersSession) -> None:
     alone = session.draw(workload(), workload().batches[1], FULL).images[0]
     together = session.draw(workload(batch_size=2), workload(batch_size=2).batches[0], FULL).images[1]
     assert np.abs(alone.astype(int) - together.astype(int)).max() <= 1  # a batch adds in another order
@@ -140,7 +141,7 @@ def test_the_noise_of_a_sample_depends_on_its_seed_alone(session: Session) -> No
     assert not np.array_equal(other_seed, first_batch(session, FULL))
 
 
-def test_times_add_up(session: Session) -> None:
+def test_times_add_up(session: DiffusersSession) -> None:
     timing = session.draw(workload(), workload().batches[0], FULL).timing
     assert len(timing.step_s) == 8
     assert sum(timing.step_s) == pytest.approx(timing.denoise_s, rel=0.02)
@@ -153,7 +154,7 @@ def test_times_are_per_image() -> None:
     assert (timing.encode_s, timing.step_s, timing.decode_s, timing.latency_s) == (1.0, [2.0, 3.0], 4.0, 10.0)
 
 
-def test_a_cell_pairs_every_run_with_a_reference_run(session: Session) -> None:
+def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) -> None:
     method = TaylorSeer(cache_interval=4)
     wanted = cell("taylorseer", json.dumps(method.settings(8)), seeds=(0, 1), batch_size=2)
     drawn: list[int] = []
@@ -166,7 +167,7 @@ def test_a_cell_pairs_every_run_with_a_reference_run(session: Session) -> None:
     assert result.peak_memory_bytes is None or result.peak_memory_bytes > 1e6
 
 
-def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: Session) -> None:
+def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: DiffusersSession) -> None:
     wanted = cell(seeds=(0, 1, 2), batch_size=4)
     result = session.draw_cell(wanted, FULL, FULL, pairs=2, image_drawn=lambda _: None)
     assert len(result.images) == 6
@@ -184,7 +185,7 @@ def test_a_missing_device_is_a_users_mistake() -> None:
 def test_compiled_blocks_keep_the_schedule_measured() -> None:
     """The probe looks into compiled blocks as well."""
     torch._dynamo.reset()
-    compiled = Session(ASSETS / "tiny", replace(FLOAT32, compile=True), torch.device("cpu"))
+    compiled = DiffusersSession(ASSETS / "tiny", replace(FLOAT32, compile=True), torch.device("cpu"))
     for method in (FULL, TaylorSeer(cache_interval=3, use_lite_mode=True)):
         work = workload(steps=5)
         assert compiled.draw(work, work.batches[0], method).schedule == method.promised_schedule(5)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.helpers import FLOAT32, cell, workload
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Settings
-from tsbench.generate import Session
 from tsbench.measure import Clock, EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
@@ -29,11 +29,11 @@ def gpu() -> torch.device:
 
 
 @pytest.fixture(scope="module")
-def on_gpu(gpu: torch.device) -> Session:
-    return Session(TINY, FLOAT32, gpu)
+def on_gpu(gpu: torch.device) -> DiffusersSession:
+    return DiffusersSession(TINY, FLOAT32, gpu)
 
 
-def image(session: Session, method: Method) -> np.ndarray:
+def image(session: DiffusersSession, method: Method) -> np.ndarray:
     return session.draw(workload(), workload().batches[0], method).images
 
 
@@ -80,20 +80,20 @@ def test_energy_grows_with_work(gpu: torch.device) -> None:
 
 
 @pytest.mark.parametrize("method", [LITE, TaylorSeer(cache_interval=3), TaylorSeerOfficial(), TaylorSeerDecorator()])
-def test_bit_identities(on_gpu: Session, method: Method) -> None:
+def test_bit_identities(on_gpu: DiffusersSession, method: Method) -> None:
     before = image(on_gpu, Method())
     cached = image(on_gpu, method)
     assert np.array_equal(image(on_gpu, Method()), before)
     assert np.array_equal(image(on_gpu, method), cached) and not np.array_equal(cached, before)
 
 
-def test_an_interval_of_one_changes_no_bit(on_gpu: Session) -> None:
+def test_an_interval_of_one_changes_no_bit(on_gpu: DiffusersSession) -> None:
     assert np.array_equal(image(on_gpu, TaylorSeer(cache_interval=1)), image(on_gpu, Method()))
 
 
 @pytest.mark.parametrize("offload", ["model", "sequential"])
-def test_offloading_changes_no_picture(on_gpu: Session, gpu: torch.device, offload: str) -> None:
-    offloaded = Session(TINY, Settings("float32", offload, False, ""), gpu)
+def test_offloading_changes_no_picture(on_gpu: DiffusersSession, gpu: torch.device, offload: str) -> None:
+    offloaded = DiffusersSession(TINY, Settings("float32", offload, False, ""), gpu)
     for method in (Method(), LITE):
         difference = np.abs(image(offloaded, method).astype(int) - image(on_gpu, method))
         assert difference.max() <= 1
@@ -105,7 +105,7 @@ def test_compiled_warm_ups_cover_both_branches(gpu: torch.device) -> None:
     """After the warm-up of a cell nothing is compiled any more, in a computed or in a forecast step."""
     from torch._dynamo.utils import counters
 
-    compiled = Session(TINY, Settings("float32", "none", True, ""), gpu)
+    compiled = DiffusersSession(TINY, Settings("float32", "none", True, ""), gpu)
     compiled.draw_cell(cell("taylorseer", '{"x":1}'), LITE, Method(), 1, lambda count: None)
     frames = counters["stats"]["unique_graphs"]
     drawn = compiled.draw(workload(), workload().batches[0], LITE)
@@ -114,7 +114,7 @@ def test_compiled_warm_ups_cover_both_branches(gpu: torch.device) -> None:
     compiled.close()
 
 
-def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: Session, gpu: torch.device) -> None:
+def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: DiffusersSession, gpu: torch.device) -> None:
     expected = image(on_gpu, LITE)
 
     class Greedy(TaylorSeer):
@@ -128,7 +128,7 @@ def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: Session, gp
     assert np.array_equal(image(on_gpu, LITE), expected)
 
 
-def test_the_gpu_draws_what_the_cpu_draws(on_gpu: Session, session: Session) -> None:
+def test_the_gpu_draws_what_the_cpu_draws(on_gpu: DiffusersSession, session: DiffusersSession) -> None:
     """float32 with TF32 off: the noise comes from the same generator, so only rounding differs."""
     for method in (Method(), LITE):
         assert np.abs(image(on_gpu, method).astype(int) - image(session, method)).max() <= 2

@@ -12,10 +12,10 @@ from diffusers import CacheMixin
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.helpers import FLOAT32, cell, workload
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell
 from tsbench.flops import step_cost
 from tsbench.forecast import STATE
-from tsbench.generate import Session
 from tsbench.methods import METHODS, Method
 from tsbench.methods.auto import Auto
 from tsbench.methods.faster_cache import FasterCache
@@ -75,20 +75,20 @@ def test_the_official_method_has_no_derivative_before_its_last_warm_up_step() ->
 
 
 @pytest.mark.parametrize(("first", "interval"), [(1, 2), (2, 3), (3, 4), (3, 8)])
-def test_the_official_schedule_is_what_is_computed(session: Session, first: int, interval: int) -> None:
+def test_the_official_schedule_is_what_is_computed(session: DiffusersSession, first: int, interval: int) -> None:
     method = TaylorSeerOfficial(first_enhance=first, cache_interval=interval)
     drawn = session.draw(workload(), workload().batches[0], method)
     assert drawn.schedule == method.promised_schedule(8) and "." in drawn.schedule
     assert not hooked_modules(session.pipeline.transformer)
 
 
-def test_the_official_method_at_an_interval_of_one_changes_no_bit(session: Session) -> None:
+def test_the_official_method_at_an_interval_of_one_changes_no_bit(session: DiffusersSession) -> None:
     work = workload()
     full = session.draw(work, work.batches[0], Method()).images
     assert np.array_equal(session.draw(work, work.batches[0], TaylorSeerOfficial(cache_interval=1)).images, full)
 
 
-def test_fewer_steps_are_a_run_of_so_many_steps(session: Session) -> None:
+def test_fewer_steps_are_a_run_of_so_many_steps(session: DiffusersSession) -> None:
     """Bit for bit the full run of the smaller number."""
     fewer = session.draw(workload(steps=8), workload().batches[0], FewerSteps(num_inference_steps=5))
     assert fewer.schedule == "CCCCC" and len(fewer.timing.step_s) == 5
@@ -110,7 +110,7 @@ EVERY = {  # settings under which each method skips something in a short run; Se
 }
 
 
-def counted_flop(session: Session, method: Method) -> float:
+def counted_flop(session: DiffusersSession, method: Method) -> float:
     """Of one run, counted while it really draws; torch has no count for attention on a CPU by itself."""
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mapping = {attention: lambda q, k, v, *_, out_shape=None, **__: sdpa_flop_count(q, k, v)}
@@ -120,7 +120,7 @@ def counted_flop(session: Session, method: Method) -> float:
     return sum(counts["FluxTransformer2DModel"].values())
 
 
-def calibrated(session: Session, method: Method) -> Method:
+def calibrated(session: DiffusersSession, method: Method) -> Method:
     work = workload(steps=STEPS)
     return method.calibrated(session.pipeline, lambda arm: session.draw(work, work.batches[0], arm), STEPS)
 
@@ -130,7 +130,7 @@ def test_every_method_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Session, name: str) -> None:
+def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: DiffusersSession, name: str) -> None:
     """Bit-identities, and the FLOPs of a real run against the plan's count for its measured schedule."""
     work = workload(steps=STEPS)
     before = session.draw(work, work.batches[0], Method()).images
@@ -155,7 +155,7 @@ def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Ses
     assert inert or planned < STEPS * cost.full_flop
 
 
-def test_mag_cache_calibrates_itself_and_says_with_what(session: Session) -> None:
+def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSession) -> None:
     """The ratios are means of the growth of the residual's magnitude, 1 at the first step; then the rule is known."""
     method = calibrated(session, MagCache(threshold=0.5))
     assert len(method.mag_ratios) == STEPS and method.mag_ratios[0] == 1
@@ -180,7 +180,7 @@ def test_mag_cache_calibrates_itself_and_says_with_what(session: Session) -> Non
     assert method.mag_ratios[1:] == pytest.approx(ratios, rel=1e-5)
 
 
-def test_the_forecaster_agrees_with_diffusers_lite(session: Session) -> None:
+def test_the_forecaster_agrees_with_diffusers_lite(session: DiffusersSession) -> None:
     """Both forecast in a straight line, of the transformer's output and of its last layer: one and the same."""
     work = workload(steps=STEPS)
     lite = TaylorSeer(cache_interval=3, disable_cache_before_step=3, use_lite_mode=True, taylor_factors_dtype="float32")
@@ -191,14 +191,14 @@ def test_the_forecaster_agrees_with_diffusers_lite(session: Session) -> None:
 
 
 @pytest.mark.parametrize("wrap", ["blocks", "transformer"])
-def test_both_wraps_of_the_forecaster(session: Session, wrap: str) -> None:
+def test_both_wraps_of_the_forecaster(session: DiffusersSession, wrap: str) -> None:
     method = TaylorSeerDecorator(wrap=wrap, skip_interval_steps=3)
     drawn = session.draw(workload(steps=STEPS), workload().batches[0], method)
     assert drawn.schedule == method.promised_schedule(STEPS) == "CCC..C..C..C"
     assert all(STATE not in module.__dict__ for module in session.pipeline.transformer.modules())
 
 
-def test_every_image_has_its_own_schedule(session: Session) -> None:
+def test_every_image_has_its_own_schedule(session: DiffusersSession) -> None:
     work = workload(steps=28, height=128, width=128)
     schedules = [session.draw(work, batch, Auto(tolerance=0.1)).schedule for batch in work.batches]
     assert all(schedule.startswith("CCC") and schedule.endswith("C") for schedule in schedules)

@@ -15,7 +15,6 @@ from tsbench.paths import carried
 from tsbench.plan import COLUMNS, plan_table, planned_cells, totals
 
 EXPERIMENTS = sorted(path.stem for path in carried("experiments").glob("*.yaml"))
-DRAWABLE = [name for name in EXPERIMENTS if name != "openvino_taylorseer"]
 
 
 def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> pd.DataFrame:
@@ -95,6 +94,13 @@ def test_what_depends_on_the_data_has_no_schedule_before_an_image(
     assert not lines[1].startswith("0 ") and "cells that decide while they draw are not in it" in lines[1]
 
 
+def test_a_method_that_a_backend_lacks_is_a_row_that_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = planned(capsys, "backend=openvino", "method=taylorseer_official,taylorseer")
+    assert list(table["reason"].dropna()) == ["backend=openvino does not have it"]
+    assert main(["plan", "backend=openvino", "method=taylorseer_official"]) == 0
+    assert "backend=openvino does not have it" in capsys.readouterr().out
+
+
 MISTAKES = [
     (["--format", "xml"], "--format is 'xml', but must be one of: csv, json, md"),
     (["--step-s", "-1"], "--step-s is '-1', but must be seconds, more than 0"),
@@ -103,7 +109,6 @@ MISTAKES = [
     (["model.path=someone/some-model"], "of which nothing is known here; try model=flux1-dev"),
     (["model=flux1-dev", "model.architecture=x"], "model.architecture is 'x', but must be one of: flux1-dev"),
     (["backend=nope"], "backend is 'nope', but must be one of: diffusers, openvino"),
-    (["backend=openvino", "method=taylorseer_official"], "which backend=openvino does not have"),
     (["backend=openvino", "method.max_order=2"], "There is no parameter 'method.max_order'; there are: cache_interval"),
     (["backend=openvino", "method.cache_interval=1"], "OpenVINO GenAI wants 2 or more"),
     (["method=fewer_steps", "method.num_inference_steps=29"], "must be from 1 to 28, the steps of the reference"),
@@ -125,9 +130,10 @@ def test_every_experiment_can_be_planned(experiment: str, here: Path, capsys: py
     assert experiment == "openvino_taylorseer" or "fewer_steps" in set(table["method"])
 
 
-@pytest.mark.parametrize("experiment", DRAWABLE)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_can_be_drawn(experiment: str, here: Path) -> None:
-    small = ["model=tiny", "size=128", "prompts.limit=1", "timing.pairs=1", "runtime.compile=false", "metrics=[psnr]"]
+    small = ["model=tiny", "size=128", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
+    small += [] if experiment == "openvino_taylorseer" else ["runtime.compile=false"]
     assert main(["sweep", f"experiment={experiment}", *small]) == 0
     cells = pd.read_csv(f"results/{experiment}/cells.csv")
     assert set(cells["status"]) <= {"ok", "skipped"}

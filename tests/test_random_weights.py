@@ -13,7 +13,7 @@ import torch
 
 from tests.helpers import FLOAT32
 from tsbench.__main__ import main
-from tsbench.generate import Session
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
 from tsbench.store import Store
 
@@ -63,7 +63,7 @@ def test_text_encoders_can_be_left_out_and_the_row_says_so(here: Path, sibling: 
 
 
 def test_weights_come_from_a_seed(sibling: Path) -> None:
-    sessions = [Session(sibling, FLOAT32, torch.device("cpu"), random_weights=True) for _ in range(2)]
+    sessions = [DiffusersSession(sibling, FLOAT32, torch.device("cpu"), random_weights=True) for _ in range(2)]
     weights = [session.pipeline.transformer.state_dict() for session in sessions]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert np.std(weights[0]["proj_out.weight"].numpy()) > 0

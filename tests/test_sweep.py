@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tsbench.__main__ import main
-from tsbench.generate import Session
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.store import Store
 from tsbench.tables import COLUMNS
 
@@ -85,16 +85,16 @@ def test_metrics_can_be_added_to_finished_cells(here: Path) -> None:
 
 
 def test_a_failed_cell_is_a_row_and_is_tried_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, failing = Session.draw, [True]
+    draw, failing = DiffusersSession.draw, [True]
 
     def sometimes_out_of_memory(
-        self: Session, workload: object, batch: object, method: object, **rest: object
+        self: DiffusersSession, workload: object, batch: object, method: object, **rest: object
     ) -> object:
         if failing[0] and getattr(method, "cache_interval", None) == 2:
             raise MemoryError("no room for\nanything")
         return draw(self, workload, batch, method, **rest)
 
-    monkeypatch.setattr(Session, "draw", sometimes_out_of_memory)
+    monkeypatch.setattr(DiffusersSession, "draw", sometimes_out_of_memory)
     grid = [*SMALL, "method.cache_interval=2,3"]
     assert main(grid) == 1
     cells = pd.read_csv("results/sweep/cells.csv")
@@ -143,7 +143,7 @@ def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixtur
 
 
 MISTAKES = [
-    (["frobnicate"], "There is no verb 'frobnicate'; there are: sweep, plan, report."),
+    (["frobnicate"], "There is no verb 'frobnicate'; there are: sweep, plan, export, report."),
     (["sweep", "method=nope"], "There is no method 'nope'"),
     (["sweep", "metrics=[nope]"], "There is no metric 'nope'; there are: psnr, ssim, lpips"),
     (["sweep", "--nope"], "'--nope' is no flag of sweep"),
@@ -154,7 +154,6 @@ MISTAKES = [
     (["sweep", "model.path=/nowhere/at/all"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=nowhere"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=."], "which has no model_index.json"),
-    (["sweep", "backend=openvino"], "backend=openvino can be planned, but not drawn yet"),
     (["sweep", "method=openvino/taylorseer"], "type backend=openvino method=taylorseer."),
     (["report"], "report takes one results folder"),
     (["report", "nowhere"], "There are no results in 'results/nowhere'"),
@@ -212,7 +211,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"torch", "hydra", "numpy", "pandas", "diffusers", "rich"} & set(shown.stdout.split())
 
 
-def test_images_are_stored_without_loss(here: Path, session: Session) -> None:
+def test_images_are_stored_without_loss(here: Path, session: DiffusersSession) -> None:
     assert main([*SMALL, "metrics=[psnr]", "method=none"]) == 0
     from tests.helpers import workload
     from tsbench.methods import Method

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsbench.generate import Session
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.models.tiny import build, train
@@ -120,7 +120,7 @@ def test_the_model_is_small_and_without_pickle() -> None:
     assert config["guidance_embeds"] and config["num_layers"] and config["num_single_layers"]
 
 
-def test_longer_intervals_cost_quality(session: Session) -> None:
+def test_longer_intervals_cost_quality(session: DiffusersSession) -> None:
     """The model is trained: with random weights a cache costs nothing, and every comparison would be fiction."""
     captions = read_prompts("captions", 6)
     full, _ = drawn(session, captions, 128, Method())

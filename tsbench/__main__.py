@@ -10,6 +10,7 @@ from tsbench.errors import UserError
 VERBS = {
     "sweep": "draw, time, score and plot a grid of settings: tsbench sweep [overrides], tsbench sweep --help",
     "plan": "what such a grid would compute and cost, without weights or images: tsbench plan [overrides]",
+    "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }
 USAGE = f"""\

@@ -53,6 +53,7 @@ class QuantizationConfig:
 @dataclass
 class RuntimeConfig:
     device: str = "auto"
+    threads: int | None = None
     dtype: str = MISSING
     offload: str = "none"
     compile: bool = False

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
-from tsbench.methods import METHODS, Method
+from tsbench.methods import Method, method_class
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks, states_of
 
 PIXELS = 16  # side of the square that an image token stands for: eight of the autoencoder, two of packing
@@ -50,7 +50,7 @@ def _counted(
     steps: int,
 ) -> StepCost:
     model = _transformer(architecture, dtype)
-    method = METHODS[backend][name](**json.loads(parameters))
+    method = method_class(backend, name)(**json.loads(parameters))
     inputs = _inputs(model, *shape)
     pipeline = SimpleNamespace(transformer=model)
     flops: dict[str, float] = {}

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from tsbench.cell import Cell, Settings, Workload, canonical_json
 from tsbench.config import SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
-from tsbench.methods import METHODS, Method
+from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.prompts import read_prompts
 
@@ -119,12 +119,12 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
     groups: dict[Any, dict[str, Cell]] = {}
     for cell in cells:
         workload = cell.workload
-        group = (workload.model, cell.settings, workload.height * workload.width, cell.reference.key)
+        group = (workload.model, cell.backend, cell.settings, workload.height * workload.width, cell.reference.key)
         members = groups.setdefault(group, {cell.reference.key: cell.reference})
         members.setdefault(cell.key, cell)
-    models = list(dict.fromkeys(group[:2] for group in groups))
-    sizes = list(dict.fromkeys(group[2] for group in groups))
-    order = sorted(groups, key=lambda group: (models.index(group[:2]), sizes.index(group[2])))
+    models = list(dict.fromkeys(group[:3] for group in groups))
+    sizes = list(dict.fromkeys(group[3] for group in groups))
+    order = sorted(groups, key=lambda group: (models.index(group[:3]), sizes.index(group[3])))
     return [cell for group in order for cell in groups[group].values()]
 
 
@@ -168,19 +168,17 @@ def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     _check_choice("backend", backend, tuple(METHODS))
     if "/" in name:
         raise UserError(f"method is {name!r}; type backend={name.split('/')[0]} method={name.split('/')[1]}.")
-    method = METHODS[backend].get(name)
-    if method is None:
-        if name in METHODS["diffusers"]:
-            raise UserError(
-                f"method is {name!r}, which backend={backend} does not have; it has: {', '.join(METHODS[backend])}."
-            )
-        return overrides
+    if name not in METHODS["diffusers"]:
+        return overrides  # composing them says what there is
+    method = method_class(backend, name)
     kept = list(overrides)
     if "method" in chosen:
         own = {f"method.{field.name}" for field in fields(method)}
         kept = [text for text in overrides if not text.startswith("method.") or text.split("=")[0] in own]
     if method is not METHODS["diffusers"][name]:
         kept = [text for text in kept if not text.startswith("method=")] + [f"method={backend}/{name}"]
+    if backend == "openvino" and "runtime.dtype" not in chosen:
+        kept.append("runtime.dtype=float32")
     return tuple(kept)
 
 
@@ -215,8 +213,27 @@ def _checked(config: SweepConfig) -> Point:
             )
     if not config.model.text_encoders and not config.model.random_weights:
         raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
+    if config.runtime.threads is not None and config.runtime.threads < 1:
+        raise UserError(f"runtime.threads is {config.runtime.threads}, but must be 1 or more, or null; try 2.")
+    if config.backend == "openvino":
+        _check_openvino(config)
     config.method.check(config.steps)
     return Point(config, prompts, seeds, height, width)
+
+
+def _check_openvino(config: SweepConfig) -> None:
+    foreign = {
+        "runtime.offload": config.runtime.offload != "none",
+        "runtime.compile": config.runtime.compile,
+        "runtime.quantization.backend": config.runtime.quantization.backend is not None,
+        "model.random_weights": config.model.random_weights,
+        "batch_size": config.batch_size > 1,
+    }
+    defaults = {"runtime.offload": "none", "runtime.quantization.backend": "null", "batch_size": "1"}
+    for key in (key for key, given in foreign.items() if given):
+        raise UserError(
+            f"{key} is set, but backend=openvino has nothing of the kind; try {key}={defaults.get(key, 'false')}."
+        )
 
 
 def _check_grammar(prompts: tuple[str, ...], config: SweepConfig) -> None:

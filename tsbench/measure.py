@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-LIBRARIES = ("tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy")
+LIBRARIES = (
+    "tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy", "openvino", "openvino-genai",
+)  # fmt: skip
 
 
 class Clock:
@@ -106,7 +108,7 @@ class EnergyMeter:
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle) / 1000
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device, openvino_device: str | None = None) -> dict[str, Any]:
     """The hardware, the versions and the threads that figures depend on: one environment a results folder."""
     found: dict[str, Any] = {
         "device": device.type,
@@ -116,6 +118,8 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: installed for name in LIBRARIES if (installed := installed_version(name))},
     }
+    if openvino_device not in (None, "CPU"):
+        found["openvino_device"] = openvino_device
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         found["gpu"] = {

@@ -12,6 +12,7 @@ import pandas as pd
 from tsbench import published
 from tsbench.metrics import METRICS
 from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_title
+from tsbench.score import ACROSS
 
 BEST, SECOND = 1, 2
 TIMES = "{:.2f}x".format
@@ -90,6 +91,9 @@ def paper_table(group: pd.DataFrame) -> PaperTable:
     if any(entry.text for entry in said):
         columns.append(said)
         table.headings.append("ImageReward, published")
+    if group[ACROSS].notna().any():
+        columns.append([Entry(number(getattr(row, ACROSS), 2)) for row in rows])
+        table.headings.append("PSNR (dB) to diffusers in full")
     if group["peak_memory_bytes"].notna().any():
         columns.append([Entry(number(row.peak_memory_bytes / 1e9, 2)) for row in rows])
         table.headings.append("Memory (GB)")

@@ -19,7 +19,7 @@ from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
 from tsbench.errors import UserError
 from tsbench.grid import Point, expand, ordered
-from tsbench.methods import Method
+from tsbench.methods import METHODS, Method
 from tsbench.present import print_plan, size_of
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
@@ -109,8 +109,6 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
     for cell in cells:
         method = methods.get(cell.key, Method())
         work = cell.workload
-        schedule = method.promised_schedule(work.steps)
-        cost = step_cost(architectures[work.model], cell, method)
         row: dict[str, Any] = {
             "model": work.model_name,
             "backend": cell.backend,
@@ -119,6 +117,13 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "dtype": cell.settings.dtype,
             "compile": cell.settings.compile,
             **{name: getattr(work, name) for name in ("height", "width", "steps", "max_sequence_length", "batch_size")},
+        }
+        if cell.method not in METHODS[cell.backend]:
+            rows.append(row | {"reason": f"backend={cell.backend} does not have it"})
+            continue
+        schedule = method.promised_schedule(work.steps)
+        cost = step_cost(architectures[work.model], cell, method)
+        row |= {
             "schedule": schedule,
             "computed_steps": None if schedule is None else computed_steps(schedule),
             **cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size),

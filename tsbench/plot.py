@@ -89,6 +89,44 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
     return figure
 
 
+def implementations(cells: pd.DataFrame, hardware: str) -> Any:
+    """PSNR against computed steps, where several backends drew the same: the axis that they share.
+
+    Returns:
+        A matplotlib figure, a panel a size, each cell against full compute by its own backend; or None for one backend.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"]) & cells["psnr_db"].notna()]
+    if len(set(drawn["backend"])) < 2:
+        return None
+    drawn = drawn.assign(series=[series_and_point(row)[0] for row in drawn.itertuples()])
+    names = [name for name in dict.fromkeys(drawn["series"]) if name != CONTROL]
+    groups = [group for _, group in drawn.groupby(["height", "width", "steps"], sort=False)]
+    figure, axes = pyplot.subplots(1, len(groups), figsize=(7.2 * len(groups), 5.4), squeeze=False)
+    for axis, group in zip(axes[0], groups):
+        for name, line in group.groupby("series", sort=False):
+            colour, marker = ("black", "x")
+            if name != CONTROL:
+                colour, marker = COLOURS[names.index(name) % len(COLOURS)], MARKERS[names.index(name) % len(MARKERS)]
+            line = line.sort_values(["computed_steps", "psnr_db"])
+            style = "--" if name == CONTROL else "-"
+            axis.plot(line["computed_steps"], line["psnr_db"], style, color=colour, marker=marker, label=name)
+        first = next(group.itertuples())
+        title = f"{first.model}, {first.height} x {first.width}, {first.steps} steps"
+        axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        axis.set_xlabel("computed steps")
+        axis.set_ylabel("PSNR (dB) to full compute by the same backend, higher is better")
+        axis.grid(color="0.93")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    return figure
+
+
 def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     """Speed-up against the size and against the number of steps, a line a setting.
 
@@ -146,12 +184,15 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     return figure
 
 
+PLOTS = {"pareto": pareto, "speed": speed, "implementations": implementations, "scaling": scaling}
+
+
 def write_plots(cells: pd.DataFrame, hardware: str, folder: Path) -> list[str]:
     """Write each plot as PNG and SVG; the names of the files, of those for which there is something to draw."""
     from matplotlib import pyplot
 
     written = []
-    for name, draw in (("pareto", pareto), ("speed", speed), ("scaling", scaling)):
+    for name, draw in PLOTS.items():
         figure = draw(cells, hardware)
         if figure is not None:
             for ending in ("png", "svg"):

@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from tsbench.methods import METHODS
+from tsbench.methods import method_class
 from tsbench.metrics import METRICS
 
 
 def workload_title(row: Any) -> str:
     """What a group of cells drew, from any of its rows."""
-    settings = [row.dtype]
+    settings = [f"backend {row.backend}"] if row.backend != "diffusers" else []
+    settings += [row.dtype]
     settings += [f"quantization {json.loads(row.quantization)['backend']}"] if row.quantization else []
     settings += [f"offload {row.offload}"] if row.offload != "none" else []
     settings += ["compiled"] if row.compile else []
@@ -24,7 +25,7 @@ def workload_title(row: Any) -> str:
 
 def series_and_point(row: Any) -> tuple[str, str]:
     """The method with the settings that a series shares, and the label of the cell within it."""
-    method, params = METHODS[row.backend][row.method], json.loads(row.params)
+    method, params = method_class(row.backend, row.method), json.loads(row.params)
     return method.series(params), method.point(params)
 
 
@@ -87,7 +88,7 @@ def _series_heading(row: Any) -> str:
     parts = [series_and_point(row)[0]]
     if not pd.isna(row.forecast_share):
         parts.append(f"a forecast step costs {100 * row.forecast_share:.3g} % of a full one")
-    if row.cache_bytes:
+    if row.cache_bytes > 0:
         parts.append(f"the cache keeps {size_of(row.cache_bytes)}")
     return "; ".join(parts)
 
@@ -104,7 +105,7 @@ def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         "Schedule": row.reason if unknown else row.schedule,
         "Computed": number(row.computed_steps, 0),
         "TFLOP": tflop_text(row.tflop),
-        "Speed-up": ("< " if unknown else "") + number(row.max_speedup, 2, "x"),
+        "Speed-up": number(row.max_speedup, 2, "x", prefix="< " if unknown else ""),
         "Published TFLOP": number(row.published_tflop, 2),
         "Off by": "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %{mark}",
     }
@@ -144,9 +145,9 @@ def notes_of(row: Any) -> list[str]:
     return notes
 
 
-def number(value: Any, digits: int, suffix: str = "", kind: str = "f") -> str:
+def number(value: Any, digits: int, suffix: str = "", kind: str = "f", prefix: str = "") -> str:
     """A figure with so many decimals (or, of kind `g`, significant digits); nothing for none."""
-    return "" if value is None or pd.isna(value) else f"{value:.{digits}{kind}}{suffix}"
+    return "" if value is None or pd.isna(value) else f"{prefix}{value:.{digits}{kind}}{suffix}"
 
 
 def tflop_text(value: Any) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
+from tsbench.cell import Cell, Settings, Workload
 from tsbench.metrics import METRICS
 from tsbench.metrics.base import Score
 from tsbench.store import Store
+
+ACROSS = "psnr_db_across_backends"
 
 
 def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], None] = lambda: None) -> None:
@@ -19,6 +23,8 @@ def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], 
     for document in store.documents():
         key, reference = document["key"], document["reference"]
         drawn = document["status"] == "ok" and not document["workload"]["random_weights"]
+        if drawn:
+            _score_across_backends(store, document)
         if not drawn or key == reference or not store.is_done(reference):
             continue
         scores = store.scores(key)
@@ -29,6 +35,22 @@ def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], 
                 scores[name] = [_exact(scorer(name)(image, wanted)) for image, wanted in pairs]
             store.write_scores(key, scores)
         cell_scored()
+
+
+def _score_across_backends(store: Store, document: dict[str, Any]) -> None:
+    """The PSNR of another backend's images against the same images computed in full by diffusers."""
+    key, scores = document["key"], store.scores(document["key"])
+    if document["backend"] == "diffusers" or ACROSS in scores:
+        return
+    workload = Workload(**{name: _frozen(value) for name, value in document["workload"].items()})
+    other = Cell(workload, Settings(**document["settings"]), "none", "{}").key
+    if store.is_done(other):
+        pairs = zip(store.images(key), store.images(other), strict=True)
+        store.write_scores(key, scores | {ACROSS: [_exact(scorer("psnr")(image, wanted)) for image, wanted in pairs]})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @cache

@@ -17,7 +17,7 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError
 from tsbench.grid import Point, expand, ordered
-from tsbench.methods import Method
+from tsbench.methods import METHODS, Method
 from tsbench.paths import carried
 from tsbench.store import Store
 
@@ -44,24 +44,37 @@ class Sweep:
     """A grid that was expanded and checked as a whole, before anything ran."""
 
     def __init__(self, arguments: list[str]) -> None:
-        from tsbench.generate import choose_device
+        import torch
+
+        from tsbench.backends.diffusers import choose_device
         from tsbench.metrics import check_metrics
         from tsbench.models.source import check_is_flux, find_model, identity
 
         points = expand(arguments)
         check_one_run(points)
         first = points[0].config
-        if any(point.config.backend != "diffusers" for point in points):
-            raise UserError("backend=openvino can be planned, but not drawn yet; type python -m tsbench plan instead.")
         self.arguments = arguments
+        backends = {point.config.backend for point in points}
         self.name = first.name or first.experiment or "sweep"
         self.report = first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
         if not self.name.strip(".") or "/" in self.name:
             raise UserError(f"name is {self.name!r}, but must be a plain folder name; try name=first.")
-        for offload in {point.config.runtime.offload for point in points}:
-            self.device = choose_device(first.runtime.device, offload)
+        self.threads = first.runtime.threads
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        self.device, self.openvino_device = torch.device("cpu"), None
+        if "openvino" in backends:
+            from tsbench.backends.openvino_export import check_installed
+
+            check_installed()
+            from tsbench.backends.openvino import choose_openvino_device
+
+            self.openvino_device = choose_openvino_device(first.runtime.device)
+        if "diffusers" in backends:
+            for offload in {point.config.runtime.offload for point in points}:
+                self.device = choose_device(first.runtime.device, offload)
         folders: dict[str, Path] = {}
         identities: dict[str, str] = {}
         for model in {point.config.model.path: point.config.model for point in points}.values():
@@ -88,7 +101,7 @@ class Sweep:
 
         store = Store(Path("results") / self.name)
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
-        here = environment(self.device)
+        here = environment(self.device, self.openvino_device)
         if missing:
             store.check_environment(here)
             session = self._load(missing[0])
@@ -123,11 +136,16 @@ class Sweep:
         return build_report(store, self.metrics, console)
 
     def _load(self, cell: Cell) -> Session:
-        from tsbench.generate import Session
+        from tsbench.backends.diffusers import DiffusersSession
 
+        work = cell.workload
         try:
-            work = cell.workload
-            return Session(
+            if cell.backend == "openvino":
+                from tsbench.backends.openvino import OpenVinoSession
+
+                assert self.openvino_device is not None
+                return OpenVinoSession(self.folders[work.model], cell.settings, self.openvino_device, self.threads)
+            return DiffusersSession(
                 self.folders[work.model], cell.settings, self.device, work.random_weights, work.text_encoders
             )
         except Exception as error:
@@ -139,7 +157,7 @@ class Sweep:
     def _with_sessions(self, cells: list[Cell], session: Session) -> Iterator[tuple[Cell, Session | UserError]]:
         """Every cell with the loaded model it needs, or with the reason why there is none."""
         current: Session | UserError | None = session
-        groups = groupby(cells, key=lambda cell: (cell.workload.model, cell.settings))
+        groups = groupby(cells, key=lambda cell: (cell.workload.model, cell.backend, cell.settings))
         for number, (_, group) in enumerate(groups):
             members = list(group)
             if number > 0:
@@ -163,8 +181,7 @@ class Sweep:
         try:
             if isinstance(session, UserError):
                 raise session
-            if cell.workload.random_weights and method.data_driven:
-                reason = f"with random weights its schedule is fiction: it depends on {method.decides_by}"
+            if reason := impossible(cell, method):
                 store.write(cell, "skipped", {"reason": reason})
                 progress.cell_finished(f"{label}: skipped, {reason}", planned, before)
                 return
@@ -206,11 +223,21 @@ class Sweep:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
 
 
+def impossible(cell: Cell, method: Method) -> str | None:
+    """Why a cell cannot be drawn by design; None where it can."""
+    if cell.method not in METHODS[cell.backend]:
+        return f"backend={cell.backend} does not have it; it has: {', '.join(METHODS[cell.backend])}"
+    if cell.workload.random_weights and method.data_driven:
+        return f"with random weights its schedule is fiction: it depends on {method.decides_by}"
+    return None
+
+
 def check_one_run(points: list[Point]) -> None:
     """Raise `UserError` where the cells of a sweep could not go into one results folder."""
     shared = {
         "name": lambda point: point.config.name,
         "runtime.device": lambda point: point.config.runtime.device,
+        "runtime.threads": lambda point: point.config.runtime.threads,
         "timing.pairs": lambda point: point.config.timing.pairs,
         "metrics": lambda point: tuple(point.config.metrics),
         "report": lambda point: point.config.report,

@@ -16,6 +16,7 @@ from tsbench.cell import canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.metrics import METRICS
 from tsbench.schedule import computed_steps
+from tsbench.score import ACROSS
 from tsbench.stats import finite_mean, median_interval, on_front
 from tsbench.store import Store, image_name
 
@@ -36,6 +37,7 @@ EXTRA_COLUMNS = [
     "decode_s",
     "peak_memory_reason",
     "energy_j",
+    ACROSS,
     "hardware",
 ]
 
@@ -70,7 +72,8 @@ def samples_table(store: Store) -> pd.DataFrame:
                 "schedule": schedule,
                 "computed_steps": computed_steps(schedule),
             }
-            rows.append(row | {METRICS[name].column: float(values[number]) for name, values in scores.items()})
+            named = {name if name == ACROSS else METRICS[name].column: values for name, values in scores.items()}
+            rows.append(row | {column: float(values[number]) for column, values in named.items()})
     return pd.DataFrame(rows)
 
 
@@ -167,6 +170,9 @@ def _quality(scores: dict[str, list[float | str]]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, values in scores.items():
         numbers = [float(value) for value in values]
+        if name == ACROSS:
+            row[ACROSS] = finite_mean(numbers)
+            continue
         row[METRICS[name].column] = finite_mean(numbers)
         if name == "psnr":
             row["n_identical"] = sum(map(math.isinf, numbers))

@@ -72,4 +72,10 @@ METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
     "openvino": {method.name: method for method in (Method, FewerSteps, OpenVinoTaylorSeer)},
 }
 
-__all__ = ["CONFIG_FOLDERS", "METHODS", "Method"]
+
+def method_class(backend: str, name: str) -> type[Method]:
+    """The method of a name; where the backend lacks it, diffusers': cells of it are skipped."""
+    return METHODS[backend].get(name) or METHODS["diffusers"][name]
+
+
+__all__ = ["CONFIG_FOLDERS", "METHODS", "Method", "method_class"]

@@ -140,7 +140,7 @@ def _edges(path: Path) -> bytes:
 def check_is_flux(folder: Path) -> None:
     """Raise `UserError` where the folder holds another kind of pipeline than `FluxPipeline`."""
     index: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
-    if index.get("_class_name") != "FluxPipeline":
+    if index.get("_class_name") not in ("FluxPipeline", "OVFluxPipeline"):
         raise UserError(
             f"The model in {str(folder)!r} is a {index.get('_class_name')}, but tsbench draws with FluxPipeline; "
             "try model=flux1-dev."

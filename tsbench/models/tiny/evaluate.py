@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Settings, Workload
-from tsbench.generate import Session
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.models.tiny.check import Verdict, check
@@ -34,16 +34,18 @@ SIZES = (128, 192)
 INTERVALS = (2, 3, 4, 6, 8)
 
 
-def load() -> Session:
+def load() -> DiffusersSession:
     settings = Settings(dtype="float32", offload="none", compile=False, quantization="")
-    return Session(ASSETS / "tiny", settings, torch.device("cpu"))
+    return DiffusersSession(ASSETS / "tiny", settings, torch.device("cpu"))
 
 
 def unseen_captions(count: int) -> tuple[str, ...]:
     return tuple(str(scene_of(UNSEEN, index)[0]) for index in range(count))
 
 
-def drawn(session: Session, captions: Sequence[str], size: int, method: Method) -> tuple[list[np.ndarray], str]:
+def drawn(
+    session: DiffusersSession, captions: Sequence[str], size: int, method: Method
+) -> tuple[list[np.ndarray], str]:
     """One picture a caption, each from noise of its own, and the schedule."""
     pictures, schedule = [], ""
     for seed, caption in enumerate(captions):
@@ -55,7 +57,7 @@ def drawn(session: Session, captions: Sequence[str], size: int, method: Method) 
 
 
 @torch.no_grad()
-def restored_psnr_db(session: Session, size: int, count: int) -> float:
+def restored_psnr_db(session: DiffusersSession, size: int, count: int) -> float:
     """Mean PSNR of unseen pictures after the autoencoder, on 8-bit images."""
     vae, values = session.pipeline.vae, []
     for index in range(count):
@@ -82,7 +84,7 @@ def shares(found: Sequence[Verdict]) -> dict[str, float]:
     }
 
 
-def trade_off(session: Session, captions: Sequence[str], methods: dict[str, Method]) -> pd.DataFrame:
+def trade_off(session: DiffusersSession, captions: Sequence[str], methods: dict[str, Method]) -> pd.DataFrame:
     """Mean PSNR in dB against full compute at 128 pixels, and the number of computed steps, of each method."""
     full, _ = drawn(session, captions, 128, Method())
     rows = []

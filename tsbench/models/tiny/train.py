@@ -35,9 +35,10 @@ CACHED_PICTURES = {128: 20480, 192: 6144}
 SHARD = 1024  # pictures a file
 CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
-TIME_SHIFT = 3.0
-EARLY = 0.2  # every other sample is this close to noise, where it is decided what stands where
+EARLY = 0.2  # some samples are this close to noise, where it is decided what stands where: at first every other one
+EARLY_STEPS = 8000  # then every fourth, and the others further from noise, where edges become sharp
 SIMPLE_STEPS = 4000  # first steps, on small pictures of one thing: which word belongs to what is learnt sooner there
+GUIDED = 100_000  # the number, in the draws of random numbers, of the first step with guidance
 GUIDANCE = (1.0, 4.0)  # the scales that are distilled; before, the model has seen a scale of 1 only: no guidance
 CLIP_TOKENS = 40  # the longest caption has fewer
 EMPTY_CAPTION = 0.1  # share of captions replaced by the empty one
@@ -199,13 +200,15 @@ def image_ids(side: int) -> Tensor:
     return ids.view(-1, 3)
 
 
-def noised(batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def noised(batch: dict[str, Tensor], step: int) -> tuple[Tensor, Tensor, Tensor]:
     """x_t = (1 - t) x + t noise, t and the noise (Lipman et al., 2023; FLUX's direction of time)."""
+    generator = torch.Generator().manual_seed(step)
+    shift, every = (3.0, 2) if step < EARLY_STEPS else (2.0, 4)
     latents = batch["latents"]
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     t = torch.randn(len(latents), generator=generator).sigmoid().to(latents)
-    t = TIME_SHIFT * t / (1 + (TIME_SHIFT - 1) * t)
-    t[::2] = 1 - EARLY * torch.rand(t[::2].shape, generator=generator).to(latents)
+    t = shift * t / (1 + (shift - 1) * t)
+    t[::every] = 1 - EARLY * torch.rand(t[::every].shape, generator=generator).to(latents)
     return (1 - t[:, None, None]) * latents + t[:, None, None] * noise, t, noise
 
 
@@ -226,19 +229,17 @@ def velocity(
     )[0].float()
 
 
-def flow_matching_loss(model: dict[str, Any], batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+def flow_matching_loss(model: dict[str, Any], batch: dict[str, Tensor], step: int) -> Tensor:
     """|v(x_t, t) - (noise - x)|^2 (Lipman et al., 2023)."""
-    x_t, t, noise = noised(batch, generator)
+    x_t, t, noise = noised(batch, step)
     return F.mse_loss(velocity(model, x_t, t, (batch["clip_ids"], batch["t5_ids"])), noise - batch["latents"])
 
 
-def guidance_loss(
-    model: dict[str, Any], teacher: dict[str, Any], batch: dict[str, Tensor], generator: torch.Generator
-) -> Tensor:
+def guidance_loss(model: dict[str, Any], teacher: dict[str, Any], batch: dict[str, Tensor], step: int) -> Tensor:
     """|v(x_t, t, w) - (u + w (c - u))|^2, the teacher's answers with and without the caption (Meng et al., 2023)."""
-    x_t, t, _ = noised(batch, generator)
+    x_t, t, _ = noised(batch, step)
     low, high = GUIDANCE
-    scale = low + (high - low) * torch.rand(t.shape, generator=generator).to(t)
+    scale = low + (high - low) * torch.rand(t.shape, generator=torch.Generator().manual_seed(step)).to(t)
     ids = batch["clip_ids"], batch["t5_ids"]
     both = torch.cat([ids[0], batch["no_clip_ids"]]), torch.cat([ids[1], batch["no_t5_ids"]])
     with torch.no_grad():
@@ -302,7 +303,7 @@ def train_transformer(work: Path, total: int, stop: int | None = None, compiled:
     model = dict(trainer.modules.items())
     _train(
         trainer, total, stop, [model] if compiled else [],
-        lambda step: flow_matching_loss(model, data.batch(step, simple=step < SIMPLE_STEPS), _generator(step)),
+        lambda step: flow_matching_loss(model, data.batch(step, simple=step < SIMPLE_STEPS), step),
     )  # fmt: skip
 
 
@@ -315,12 +316,8 @@ def train_guided(work: Path, total: int, stop: int | None = None, compiled: bool
     model = dict(trainer.modules.items())
     _train(
         trainer, total, stop, [model, teacher] if compiled else [],
-        lambda step: guidance_loss(model, teacher, data.batch(total + step), _generator(step)),
+        lambda step: guidance_loss(model, teacher, data.batch(GUIDED + step), GUIDED + step),
     )  # fmt: skip
-
-
-def _generator(step: int) -> torch.Generator:
-    return torch.Generator().manual_seed(step)
 
 
 def _train(
@@ -348,7 +345,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
     parser.add_argument("--autoencoder-steps", type=int, default=4000)
-    parser.add_argument("--transformer-steps", type=int, default=17000)
+    parser.add_argument("--transformer-steps", type=int, default=19000)
     parser.add_argument("--guided-steps", type=int, default=3000)
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
     arguments = parser.parse_args()

@@ -1,0 +1,241 @@
+"""The OpenVINO backend against diffusers and against tsbench's own forecaster, and the traps on the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.helpers import FLOAT32, workload
+from tsbench.__main__ import main
+from tsbench.backends import openvino_export
+from tsbench.backends.diffusers import DiffusersSession
+from tsbench.backends.openvino import OpenVinoSession, schedule_of
+from tsbench.backends.openvino_export import exported
+from tsbench.methods import Method
+from tsbench.methods.fewer_steps import FewerSteps
+from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
+from tsbench.methods.taylor_seer import TaylorSeerDecorator
+from tsbench.paths import ASSETS
+
+TINY = ASSETS / "tiny"
+WORK = workload(height=128, width=128, steps=28, prompts=("large red circle at centre, blue background",))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this module's own, filled once."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSBENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def genai(cache: Path) -> OpenVinoSession:
+    return OpenVinoSession(TINY, FLOAT32, "CPU", 2)
+
+
+def by_diffusers(session: DiffusersSession, method: Method) -> tuple[np.ndarray, np.ndarray, str]:
+    """The last latents, the image and the schedule."""
+    latents: list[np.ndarray] = []
+    unpack = session.pipeline._unpack_latents
+
+    def seen(packed: torch.Tensor, *rest: object) -> torch.Tensor:
+        latents.append(packed.numpy().copy())
+        return unpack(packed, *rest)
+
+    session.pipeline._unpack_latents = seen
+    try:
+        drawn = session.draw(WORK, WORK.batches[0], method)
+    finally:
+        del session.pipeline._unpack_latents
+    return latents[0], drawn.images[0], drawn.schedule
+
+
+def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.square(one.astype(float) - other).mean()))
+
+
+def test_uncached_it_draws_what_diffusers_draws(genai: OpenVinoSession, session: DiffusersSession) -> None:
+    """In the latents to 1e-4, which the wrong shift of the noise levels would miss by far; OpenVINO truncates where
+    diffusers rounds, so images differ by one level at most."""
+    drawn, latents = genai.draw_with_latents(WORK, WORK.batches[0], Method())
+    expected, image, _ = by_diffusers(session, Method())
+    assert drawn.schedule == "C" * 28
+    assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
+    assert psnr_db(drawn.images[0], image) > 45 and np.abs(drawn.images[0].astype(int) - image).max() <= 1
+
+
+@pytest.mark.parametrize("parameters", [(3, 6, -2), (3, 4, 20), (2, 6, -2), (5, 3, 28), (50, 2, -1)])
+def test_the_measured_schedule_is_the_rules(genai: OpenVinoSession, parameters: tuple[int, int, int]) -> None:
+    method = OpenVinoTaylorSeer("taylorseer", *parameters)
+    drawn = genai.draw(WORK, WORK.batches[0], method)
+    assert drawn.schedule == method.promised_schedule(28) and "." in drawn.schedule
+
+
+@pytest.mark.parametrize("parameters", [(3, 6, -2), (5, 3, 28)])
+def test_cached_it_draws_what_the_forecaster_draws(
+    genai: OpenVinoSession, session: DiffusersSession, parameters: tuple[int, int, int]
+) -> None:
+    """Two implementations, two libraries, one step map: the test that both tell the truth."""
+    method = OpenVinoTaylorSeer("taylorseer", *parameters)
+    drawn, latents = genai.draw_with_latents(WORK, WORK.batches[0], method)
+    expected, image, schedule = by_diffusers(session, TaylorSeerDecorator(step_map=method.promised_schedule(28)))
+    assert drawn.schedule == schedule
+    assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4 and psnr_db(drawn.images[0], image) > 45
+    uncached = genai.draw(WORK, WORK.batches[0], Method()).images[0]
+    assert not np.array_equal(drawn.images[0], uncached)
+
+
+@pytest.mark.parametrize("change", [{"max_sequence_length": 24}, {"height": 192}, {}])
+def test_one_session_draws_workloads_of_any_shape(
+    genai: OpenVinoSession, session: DiffusersSession, change: dict[str, int]
+) -> None:
+    work = replace(WORK, steps=4, **change)
+    drawn = genai.draw(work, work.batches[0], Method()).images[0]
+    assert psnr_db(drawn, session.draw(work, work.batches[0], Method()).images[0]) > 45
+
+
+def test_left_out_the_cache_would_be_on(genai: OpenVinoSession) -> None:
+    """The trap: without `taylorseer_config` OpenVINO GenAI forecasts by its default, and no baseline is one."""
+    import openvino_genai
+
+    noise = openvino_genai.TorchGenerator(0)
+    genai.draw(WORK, WORK.batches[0], Method())
+    genai.pipeline.generate(
+        WORK.prompts[0], height=128, width=128, num_inference_steps=28, max_sequence_length=32, generator=noise
+    )
+    raw = genai.pipeline.get_performance_metrics().raw_metrics
+    measured = schedule_of([float(duration) for duration in raw.transformer_inference_durations])
+    assert measured == OpenVinoTaylorSeer().promised_schedule(28) == "CCCCCC..C..C..C..C..C..C..CC"
+
+
+def test_it_repeats_and_keeps_nothing(genai: OpenVinoSession) -> None:
+    before = genai.draw(WORK, WORK.batches[0], Method()).images
+    cached = [genai.draw(WORK, WORK.batches[0], OpenVinoTaylorSeer()).images for _ in range(2)]
+    assert np.array_equal(cached[0], cached[1])
+    assert np.array_equal(genai.draw(WORK, WORK.batches[0], Method()).images, before)
+    fewer = genai.draw(WORK, WORK.batches[0], FewerSteps(num_inference_steps=9))
+    assert fewer.schedule == "C" * 9
+
+
+def test_the_noise_is_torchs() -> None:
+    import openvino
+    import openvino_genai
+
+    noise = np.array(openvino_genai.TorchGenerator(7).randn_tensor(openvino.Shape([1, 16, 4, 4])).data)
+    assert np.array_equal(noise, torch.randn(1, 16, 4, 4, generator=torch.Generator().manual_seed(7)).numpy())
+
+
+def test_the_export_is_made_once_and_whole(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = exported(TINY)
+    made = place.stat().st_mtime_ns
+    assert exported(TINY) == place and place.stat().st_mtime_ns == made
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    assert {path.name for path in place.iterdir()} == {
+        "text_encoder", "text_encoder_2", "transformer", "vae_decoder", "tokenizer", "tokenizer_2", "scheduler",
+        "model_index.json",
+    }  # fmt: skip
+    assert "time_shift_type" in (TINY / "scheduler" / "scheduler_config.json").read_text()
+    assert "time_shift_type" not in (place / "scheduler" / "scheduler_config.json").read_text()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("in mid-export")
+
+    monkeypatch.setenv("TSBENCH_CACHE", str(cache / "other"))
+    monkeypatch.setattr(openvino_export, "_export", broken)
+    with pytest.raises(RuntimeError, match="in mid-export"):
+        exported(TINY)
+    assert list((cache / "other" / "openvino").iterdir()) == []
+
+
+def test_a_folder_of_ir_is_taken_as_it_is(tmp_path: Path, session: DiffusersSession) -> None:
+    """With the scheduler's trap in it, as an export by other means has it; the user's files stay as they are."""
+    theirs = tmp_path / "theirs"
+    shutil.copytree(exported(TINY), theirs)
+    shutil.copy(TINY / "scheduler" / "scheduler_config.json", theirs / "scheduler")
+    before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
+    own = OpenVinoSession(theirs, FLOAT32, "CPU", 2)
+    _, latents = own.draw_with_latents(WORK, WORK.batches[0], Method())
+    expected, _, _ = by_diffusers(session, Method())
+    assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
+    assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before
+
+
+def test_both_backends_in_one_sweep(here: Path) -> None:
+    """A reference and speed-ups each of its own; the pictures are compared across them; what is lacking is a row."""
+    small = ["size=128", "steps=12", "prompts.limit=1", "timing.pairs=2", "metrics=[psnr]"]
+    assert main(["sweep", "backend=diffusers,openvino", "method=taylorseer,auto", *small, "runtime.dtype=float32"]) == 0
+    cells = pd.read_csv("results/sweep/cells.csv")
+    assert sorted(zip(cells["backend"], cells["method"], cells["status"])) == [
+        ("diffusers", "auto", "ok"),
+        ("diffusers", "none", "ok"),
+        ("diffusers", "taylorseer", "ok"),
+        ("openvino", "auto", "skipped"),
+        ("openvino", "none", "ok"),
+        ("openvino", "taylorseer", "ok"),
+    ]
+    by_openvino = cells[(cells["backend"] == "openvino") & (cells["status"] == "ok")].set_index("method")
+    assert by_openvino.loc["none", "psnr_db_across_backends"] > 45
+    assert 10 < by_openvino.loc["taylorseer", "psnr_db_across_backends"] < 60
+    assert cells[cells["backend"] == "diffusers"]["psnr_db_across_backends"].isna().all()
+    assert by_openvino.loc["taylorseer", "schedule"] == "CCCCCC..C.CC" and by_openvino["note"].isna().all()
+    assert by_openvino.loc["taylorseer", "reference"] == by_openvino.loc["none", "key"]
+    assert by_openvino.loc["taylorseer", "flops_speedup"] == pytest.approx(12 / 9)
+    assert Path("results/sweep/implementations.png").is_file()
+    manifest = json.loads(Path("results/sweep/manifest.json").read_text())
+    assert manifest["environment"]["libraries"]["openvino-genai"]
+
+
+def test_the_verb_export(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "model=tiny"]) == 0
+    assert Path(capsys.readouterr().out.strip()) == exported(TINY)
+    assert main(["export", "steps=3"]) == 2
+    assert "export takes the overrides of a model only" in capsys.readouterr().err
+
+
+MISTAKES = [
+    ("runtime.device=cuda", "runtime.device is 'cuda', but must be one of OpenVINO's devices here: CPU"),
+    ("runtime.compile=true", "runtime.compile is set, but backend=openvino has nothing of the kind"),
+    ("batch_size=2", "batch_size is set, but backend=openvino has nothing of the kind; try batch_size=1."),
+    ("method.cache_interval=1", "OpenVINO GenAI wants 2 or more"),
+    ("method.max_order=2", "There is no parameter 'method.max_order'; there are: cache_interval, disable_cache_before"),
+    ("runtime.threads=0", "runtime.threads is 0, but must be 1 or more"),
+]
+
+
+@pytest.mark.parametrize(("override", "sentence"), MISTAKES)
+def test_mistakes(override: str, sentence: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "backend=openvino", override]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1 and list(here.iterdir()) == []
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_export, "installed_version", lambda library: None)
+    for arguments in (["sweep", "backend=openvino"], ["export", "model=tiny"]):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert "pip install -c constraints.txt '.[openvino]'" in error and error.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_nothing_of_openvino_is_imported_without_need(here: Path) -> None:
+    assert main(["plan", "backend=openvino", "--format", "csv"]) == 0
+    assert "openvino_genai" in sys.modules  # of this module; a fresh process shows it
+    import subprocess
+
+    code = "import sys; from tsbench.__main__ import main; main(sys.argv[1:]); print('openvino' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code, "plan"], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip().endswith("False")

@@ -1,0 +1,1 @@
+"""What draws images: a session for each of the libraries that do."""
