@@ -10,6 +10,9 @@ from tsbench.errors import UserError
 VERBS = {
     "sweep": "draw, time, score and plot a grid of settings: tsbench sweep [overrides], tsbench sweep --help",
     "plan": "what such a grid would compute and cost, without weights or images: tsbench plan [overrides]",
+    "recommend": "the fastest setting that is good enough: tsbench recommend RESULTS --max-lpips 0.1",
+    "explain": "why a speed-up is what it is: tsbench explain RESULTS [CELL]",
+    "compare": "two runs of the same cells: tsbench compare A B [--fail-if slower=5%]",
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }

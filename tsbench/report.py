@@ -14,7 +14,7 @@ from tsbench.errors import UserError
 from tsbench.progress import output
 from tsbench.score import score_cells
 from tsbench.store import Store
-from tsbench.tables import cells_table, results_folder, write_tables
+from tsbench.tables import cells_table, opened, write_tables
 
 USAGE = """\
 usage: python -m tsbench report RESULTS
@@ -30,11 +30,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if len(arguments) != 1:
         raise UserError("report takes one results folder: python -m tsbench report RESULTS.")
-    folder = results_folder(arguments[0])
-    store = Store(folder)
+    store = opened(arguments[0])
     manifest = store.manifest()
-    if manifest is None:
-        raise UserError(f"There are no results in {str(folder)!r}; run python -m tsbench sweep name=NAME first.")
+    assert manifest is not None
     return build_report(store, manifest["metrics"], output())
 
 

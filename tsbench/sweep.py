@@ -81,6 +81,7 @@ class Sweep:
             folders[model.path] = find_model(model.path, model.architecture)
             check_is_flux(folders[model.path])
             identities[model.path] = identity(folders[model.path])
+        self.paths = {identities[path]: path for path in folders}
         self.folders = {identities[path]: folder for path, folder in folders.items()}
         self.methods: dict[str, Method] = {}
         cells = []
@@ -209,6 +210,7 @@ class Sweep:
             "pairs": result.pairs,
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,
+            "model_path": self.paths[cell.workload.model],
             **self._cost(cell, method),
         }
 

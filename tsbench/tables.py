@@ -14,10 +14,11 @@ import pandas as pd
 from tsbench import published
 from tsbench.cell import canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
+from tsbench.errors import UserError
 from tsbench.metrics import METRICS
 from tsbench.schedule import computed_steps
 from tsbench.score import ACROSS
-from tsbench.stats import finite_mean, median_interval, on_front
+from tsbench.stats import LEAST_MEAN, finite_mean, mean_interval, median_interval, on_front
 from tsbench.store import Store, image_name
 
 COLUMNS = [
@@ -38,6 +39,9 @@ EXTRA_COLUMNS = [
     "peak_memory_reason",
     "energy_j",
     ACROSS,
+    "interval_reason",
+    "near_front",
+    "dominated_by",
     "hardware",
 ]
 
@@ -49,7 +53,8 @@ def cells_table(store: Store) -> pd.DataFrame:
     by_key = {document["key"]: document for document in documents}
     rows = [_cell_row(document, store) | {"hardware": manifest.get("hardware")} for document in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
-    table["on_front"] = _fronts(table)
+    table["on_front"] = fronts(table)
+    table["near_front"], table["dominated_by"] = against_front(table)
     order = {key: number for number, key in enumerate(_readable_order(by_key))}
     return table.sort_values("key", key=lambda keys: keys.map(order)).reset_index(drop=True)
 
@@ -123,7 +128,7 @@ def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
         **row,
         "note": "; ".join(_notes(document)) or None,
         **_speed(document["pairs"], document["key"] == document["reference"]),
-        **_quality(store.scores(document["key"])),
+        **_quality(store.scores(document["key"]), len(workload["prompts"])),
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
     }
@@ -166,25 +171,33 @@ def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
     return row
 
 
-def _quality(scores: dict[str, list[float | str]]) -> dict[str, Any]:
+def _quality(scores: dict[str, list[float | str]], prompts: int) -> dict[str, Any]:
+    """Means over images, and their intervals over prompts; the seeds of a prompt are averaged first."""
     row: dict[str, Any] = {}
+    if scores and prompts < LEAST_MEAN:
+        row["interval_reason"] = f"{prompts} prompts; an interval of a mean needs {LEAST_MEAN}"
     for name, values in scores.items():
         numbers = [float(value) for value in values]
         if name == ACROSS:
             row[ACROSS] = finite_mean(numbers)
             continue
-        row[METRICS[name].column] = finite_mean(numbers)
+        column, seeds = METRICS[name].column, len(numbers) // prompts
+        row[column] = finite_mean(numbers)
+        by_prompt = [finite_mean(numbers[i * seeds : (i + 1) * seeds]) for i in range(prompts)]
+        interval = mean_interval([mean for mean in by_prompt if mean is not None])
+        row[f"{column}_low"], row[f"{column}_high"] = interval or (None, None)
         if name == "psnr":
             row["n_identical"] = sum(map(math.isinf, numbers))
     return row
 
 
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
-    present = {column for row in rows for column in row}
-    return [metric.column for metric in METRICS.values() if metric.column in present - set(COLUMNS)]
+    present = {column for row in rows for column in row} - set(COLUMNS)
+    named = [f"{metric.column}{end}" for metric in METRICS.values() for end in ("", "_low", "_high")]
+    return [column for column in named if column in present]
 
 
-def _fronts(table: pd.DataFrame) -> pd.Series:
+def fronts(table: pd.DataFrame) -> pd.Series:
     """For each cell the metrics on whose front with the speed-up it lies, within its workload: `lpips;ssim`.
 
     The reference takes part as a speed-up of 1 with a perfect score, so that a cell that is slower than full compute
@@ -204,6 +217,53 @@ def _fronts(table: pd.DataFrame) -> pd.Series:
     return pd.Series({index: ";".join(names) for index, names in found.items()}, dtype=object)
 
 
+def against_front(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """For each cell off a front: the metrics for which it cannot be told apart from it, and who dominates it.
+
+    A front cell that is at least as fast and as good dominates, unless both the intervals of the speed-up and those of
+    the metric overlap; cells without intervals are compared by their figures.
+
+    Returns:
+        `lpips;ssim`, and `psnr:KEY;lpips:KEY`.
+    """
+    near: dict[Any, list[str]] = {index: [] for index in table.index}
+    by: dict[Any, list[str]] = {index: [] for index in table.index}
+    drawn = table[(table["status"] == "ok") & (table["key"] != table["reference"])]
+    for _, group in drawn.groupby("reference"):
+        for metric in METRICS.values():
+            if metric.column not in table:
+                continue
+            sign = 1.0 if metric.higher_is_better else -1.0
+            scored = [row for row in group.itertuples() if not pd.isna(getattr(row, metric.column))]
+            front = [row for row in scored if metric.name in row.on_front.split(";")]
+            for row in scored:
+                value = sign * getattr(row, metric.column)
+                above = [f for f in front if f.speedup >= row.speedup and sign * getattr(f, metric.column) >= value]
+                if row in front or not above:
+                    continue
+                best = max(above, key=lambda f: (not _overlap(f, row, metric.column), f.speedup))
+                if _overlap(best, row, metric.column):
+                    near[row.Index].append(metric.name)
+                else:
+                    by[row.Index].append(f"{metric.name}:{best.key}")
+    return (
+        pd.Series({index: ";".join(names) for index, names in near.items()}, dtype=object),
+        pd.Series({index: ";".join(names) for index, names in by.items()}, dtype=object),
+    )
+
+
+def _overlap(one: Any, other: Any, column: str) -> bool:
+    """Whether two cells have intervals that overlap, of the speed-up and of the metric."""
+
+    def ends(row: Any, name: str) -> tuple[float, float]:
+        return getattr(row, f"{name}_low", math.nan), getattr(row, f"{name}_high", math.nan)
+
+    def touch(a: tuple[float, float], b: tuple[float, float]) -> bool:
+        return not any(pd.isna(end) for end in (*a, *b)) and a[0] <= b[1] and b[0] <= a[1]
+
+    return all(touch(ends(one, name), ends(other, name)) for name in ("speedup", column))
+
+
 def _readable_order(documents: dict[str, dict[str, Any]]) -> list[str]:
     """Workload by workload, the reference first, then by method and parameters."""
 
@@ -221,7 +281,14 @@ def _readable_order(documents: dict[str, dict[str, Any]]) -> list[str]:
     return sorted(documents, key=place)
 
 
-def results_folder(argument: str) -> Path:
-    """The folder of a run, given as a path or as its name in results/."""
+def opened(argument: str) -> Store:
+    """The store of a run, given as a path or as its name in results/.
+
+    Raises:
+        UserError: where there are no results.
+    """
     path = Path(argument)
-    return path if path.is_dir() else Path("results") / argument
+    store = Store(path if path.is_dir() else Path("results") / argument)
+    if store.manifest() is None:
+        raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
+    return store

@@ -70,6 +70,14 @@ class Method:
         if pipeline.transformer.is_cache_enabled:
             pipeline.transformer.disable_cache()
 
+    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
+        """Python that applies the method to a pipeline `pipe`: import lines, and lines after the pipeline is there."""
+        if not self.parameters():
+            return [], []
+        kind = type(self)
+        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
+        return [f"from {kind.__module__} import {kind.__name__}"], [f"{kind.__name__}({given}).enable(pipe, {steps})"]
+
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         """The name, in plots and tables, of the settings that differ only in how much is skipped."""

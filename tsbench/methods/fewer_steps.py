@@ -27,6 +27,9 @@ class FewerSteps(Method):
     def drawn_steps(self, steps: int) -> int:
         return self.num_inference_steps
 
+    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
+        return [], []
+
     @classmethod
     def point(cls, settings: dict[str, Any]) -> str:
         return f"{settings['num_inference_steps']} steps"

@@ -79,6 +79,14 @@ class TaylorSeer(Method):
         parameters = self.parameters() | {"taylor_factors_dtype": getattr(torch, self.taylor_factors_dtype)}
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 
+    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
+        own = TaylorSeer()
+        given = [f"{n}={v!r}" for n, v in self.parameters().items() if v != getattr(own, n) and "dtype" not in n]
+        if self.taylor_factors_dtype != own.taylor_factors_dtype:
+            given.append(f"taylor_factors_dtype=torch.{self.taylor_factors_dtype}")
+        config = f"TaylorSeerCacheConfig({', '.join(given)})"
+        return ["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"]
+
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         mode = "lite" if settings["use_lite_mode"] else "default"

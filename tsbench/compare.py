@@ -1,0 +1,162 @@
+"""`python -m tsbench compare A B`: two runs of the same cells, before and after."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tsbench.errors import UserError
+from tsbench.flags import number_of, read_flags
+from tsbench.metrics import METRICS
+from tsbench.present import full_name
+from tsbench.progress import output
+from tsbench.stats import finite_mean, holm, mean_interval, shift_interval
+from tsbench.store import Store
+from tsbench.tables import cells_table, opened
+
+USAGE = """\
+usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware yes]
+
+Per common cell the ratio of latencies, B over A, and the differences of metrics, B - A, with 95 % intervals; a star
+marks what is significant after correction for the number of comparisons (Holm). --fail-if exits with 1 where a whole
+interval lies beyond a threshold: slower=5%, or a metric's name with how much worse it may get. Timings of different
+hardware are shown, but fail nothing unless --across-hardware yes is given."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of one cell, from A to B; `worse` is positive where B is worse."""
+
+    cell: str
+    what: str
+    value: float
+    interval: tuple[float, float] | None
+    p: float
+    worse_sign: int  # 1 where more is worse
+
+    @property
+    def surely_worse_by(self) -> float:
+        """The least by which it is worse, by the whole interval; minus infinity where it may be better."""
+        if self.interval is None:
+            return -math.inf
+        low, high = self.interval
+        return low if self.worse_sign > 0 else -high
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `compare`."""
+    if "--help" in arguments or "-h" in arguments:
+        print(USAGE)
+        return 0
+    rest, flags = read_flags("compare", arguments, ("--fail-if", "--across-hardware"))
+    if len(rest) != 2:
+        raise UserError("compare takes two results folders: python -m tsbench compare A B.")
+    limits = thresholds(flags.get("--fail-if", []))
+    a, b = opened(rest[0]), opened(rest[1])
+    same_hardware = _hardware(a) == _hardware(b) or "--across-hardware" in flags
+    changes = all_changes(a, b)
+    console = output()
+    if not changes:
+        raise UserError(f"{rest[0]} and {rest[1]} have no finished cell in common.")
+    if _hardware(a) != _hardware(b):
+        console.print(f"different hardware: {_hardware(a)} and {_hardware(b)}", highlight=False)
+    corrected = holm([change.p for change in changes])
+    failures = []
+    for change, p in zip(changes, corrected):
+        star = "*" if p < 0.05 else " "
+        between = "" if change.interval is None else f" [{change.interval[0]:+.4g}, {change.interval[1]:+.4g}]"
+        console.print(
+            f"{star} {change.cell}: {change.what} {change.value:+.4g}{between}", highlight=False, markup=False
+        )
+        limit = limits.get(change.what.split()[0])
+        if limit is None or (change.what.startswith("slower") and not same_hardware):
+            continue
+        if change.surely_worse_by > limit:
+            failures.append(
+                f"{change.cell}: {change.what} by at least {change.surely_worse_by:.4g}, more than {limit:g}"
+            )
+        elif change.interval is None or change.worse_sign * change.value > limit:
+            console.print("    inconclusive: the interval does not lie beyond the threshold", highlight=False)
+    for name, one, other in ((rest[0], a, b), (rest[1], b, a)):
+        alone = sorted(_rows(one).keys() - _rows(other).keys())
+        for key in alone:
+            console.print(f"only in {name}: {full_name(_rows(one)[key])}", highlight=False, markup=False)
+    for failure in failures:
+        console.print(f"FAILED {failure}", highlight=False, markup=False, soft_wrap=True)
+    return int(bool(failures))
+
+
+def thresholds(given: Sequence[str]) -> dict[str, float]:
+    """`slower=5%` and `lpips=0.01` as figures by name."""
+    limits = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in ("slower", *METRICS):
+            names = ", ".join(("slower", *METRICS))
+            raise UserError(f"--fail-if is {text!r}, but must be NAME=HOW MUCH WORSE, with a name of: {names}.")
+        limits[name] = number_of("--fail-if", value)
+    return limits
+
+
+def all_changes(a: Store, b: Store) -> list[Change]:
+    """Every figure of every cell that both runs have drawn."""
+    rows, others = _rows(a), _rows(b)
+    changes = []
+    for key, row in rows.items():
+        if key in others and row.status == others[key].status == "ok":
+            one, other = a.document(key), b.document(key)
+            assert one is not None and other is not None
+            name = f"{row.height}x{row.width} {full_name(row)}"
+            changes.append(latency_change(name, one, other))
+            changes += metric_changes(name, one, a.scores(key), b.scores(key))
+    return changes
+
+
+def latency_change(name: str, a: dict[str, Any], b: dict[str, Any]) -> Change:
+    """The relative change of the latency: ranks of the logarithms, so that the interval is one of a ratio."""
+    from scipy.stats import mannwhitneyu
+
+    one, other = ([math.log(pair["method"]["latency_s"]) for pair in document["pairs"]] for document in (a, b))
+    shift = statistics.median(y - x for x in one for y in other)
+    interval = shift_interval(one, other)
+    ends = None if interval is None else (math.expm1(interval[0]), math.expm1(interval[1]))
+    p = float(mannwhitneyu(one, other, method="exact").pvalue) if len(set(one + other)) > 1 else 1.0
+    return Change(name, "slower (share)", math.expm1(shift), ends, p, 1)
+
+
+def metric_changes(name: str, document: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[Change]:
+    """The differences of metrics: the same prompts, so a paired interval over them."""
+    from scipy.stats import ttest_1samp
+
+    changes = []
+    prompts = len(document["workload"]["prompts"])
+    for metric in METRICS.values():
+        if metric.name not in a or metric.name not in b:
+            continue
+        pairs = [(float(x), float(y)) for x, y in zip(a[metric.name], b[metric.name], strict=True)]
+        seeds = len(pairs) // prompts
+        means = [
+            finite_mean([0.0 if x == y else y - x for x, y in pairs[i * seeds : (i + 1) * seeds]])
+            for i in range(prompts)
+        ]
+        differences = [mean for mean in means if mean is not None]
+        if not differences:
+            continue
+        changed = max(differences) - min(differences) > 1e-9 * max(map(abs, differences))
+        p = float(ttest_1samp(differences, 0).pvalue) if changed else float(not any(differences))
+        value = statistics.fmean(differences)
+        interval = mean_interval(differences)
+        sign = -1 if metric.higher_is_better else 1
+        changes.append(Change(name, metric.name, value, interval, p, sign))
+    return changes
+
+
+def _rows(store: Store) -> dict[str, Any]:
+    return {row.key: row for row in cells_table(store).itertuples()}
+
+
+def _hardware(store: Store) -> str:
+    return (store.manifest() or {}).get("hardware", "")

@@ -1,0 +1,130 @@
+"""`python -m tsbench explain RESULTS [CELL]`: why a speed-up is what it is."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from tsbench.errors import UserError
+from tsbench.flags import read_flags
+from tsbench.present import full_name, workload_title
+from tsbench.progress import output
+from tsbench.schedule import computed_steps
+from tsbench.store import Store
+from tsbench.tables import cells_table, opened
+
+USAGE = """\
+usage: python -m tsbench explain RESULTS [CELL]
+
+For each cell (or one, by the beginning of its key) the chain from full compute to the measured latency. Each factor
+is the ratio of neighbouring latencies, so that their product is the speed-up."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One latency of the chain, in seconds per image, and what it takes into account."""
+
+    what: str
+    latency_s: float
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `explain`."""
+    if "--help" in arguments or "-h" in arguments:
+        print(USAGE)
+        return 0
+    rest, _ = read_flags("explain", arguments, ())
+    if not 1 <= len(rest) <= 2:
+        raise UserError("explain takes a results folder and perhaps a cell: python -m tsbench explain RESULTS [CELL].")
+    store = opened(rest[0])
+    table = cells_table(store)
+    rows = [row for row in table.itertuples() if row.key != row.reference]
+    if len(rest) == 2:
+        rows = [row for row in table.itertuples() if row.key.startswith(rest[1])]
+        if len(rows) != 1:
+            keys = ", ".join(table["key"])
+            raise UserError(f"{rest[1]!r} is the beginning of {len(rows)} cells' keys; there are: {keys}.")
+    console = output()
+    title = None
+    for row in rows:
+        if workload_title(row) != title:
+            title = workload_title(row)
+            console.print(title, style="bold", highlight=False, soft_wrap=True)
+        for line in explanation(store, row):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def explanation(store: Store, row: Any) -> list[str]:
+    """The chain of one cell and what it says, line by line."""
+    if row.status != "ok":
+        return [f"  {full_name(row)}: {row.status}: {row.reason}"]
+    document = store.document(row.key)
+    assert document is not None
+    if row.key == row.reference:
+        return [f"  {full_name(row)}: everything else is compared with it, {row.latency_s:.4g} s"]
+    links = chain(document)
+    lines = [f"  {full_name(row)}: {links[0].latency_s / links[-1].latency_s:.3f}x"]
+    for before, link in zip([links[0], *links], links):
+        factor = before.latency_s / link.latency_s
+        lines.append(f"    {link.latency_s:10.4g} s  {'' if link is links[0] else f'x {factor:.3f}':9} {link.what}")
+    return lines + [f"    {sentence}" for sentence in sentences(document)]
+
+
+def chain(document: dict[str, Any]) -> list[Link]:
+    """The latencies from full compute to what was measured.
+
+    Means over the cell's pairs: with T steps of which C are computed, s the reference's mean step and the cell's
+    forecast steps as measured.
+    """
+    pairs = document["pairs"]
+    schedules = [document["schedules"][pair["batch"] * document["workload"]["batch_size"]] for pair in pairs]
+    full_s = statistics.fmean(pair["reference"]["latency_s"] for pair in pairs)
+    step_s = statistics.fmean(statistics.fmean(pair["reference"]["step_s"]) for pair in pairs)
+    steps = document["workload"]["steps"]
+    computed = statistics.fmean(computed_steps(schedule) for schedule in schedules)
+    forecast = statistics.fmean(len(schedule) - computed_steps(schedule) for schedule in schedules)
+    forecast_s = statistics.fmean(
+        sum(second for second, letter in zip(pair["method"]["step_s"], schedule) if letter == ".")
+        for pair, schedule in zip(pairs, schedules)
+    )
+    outside_s = statistics.fmean(pair["method"]["latency_s"] - pair["method"]["denoise_s"] for pair in pairs)
+    measured_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
+    links = [Link("full compute", full_s), Link(f"{computed:g} of {steps} steps computed", full_s * computed / steps)]
+    cost = document["cost"]
+    if cost is not None and cost["forecast_flop"] is not None:
+        share = cost["forecast_flop"] / cost["full_flop"]
+        what = f"forecast steps at {100 * share:.3g} % of a full one, as counted"
+        links.append(Link(what, full_s * (computed + forecast * share) / steps))
+    if forecast:
+        each = 100 * forecast_s / forecast / step_s
+        links.append(
+            Link(f"at {each:.3g} %, as measured", full_s * (computed * step_s + forecast_s) / (steps * step_s))
+        )
+    inside_s = computed * step_s + forecast_s
+    links.append(Link(f"with {outside_s:.3g} s outside denoising", inside_s + outside_s))
+    links.append(Link("measured: computed steps take their time, and bookkeeping", measured_s))
+    return links
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    """What limits the speed-up, in words."""
+    said = []
+    schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
+    promised = document["promised_schedule"]
+    if "." in (promised or ".") and all("." not in schedule for schedule in schedules):
+        said.append("inert: every step was computed")
+    cost = document["cost"]
+    if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:
+        share = cost["forecast_flop"] / cost["full_flop"]
+        still = f"{100 * share:.0f} % of a full step"
+        said.append(f"attention only: feed-forward still runs, {still}; no interval passes {1 / share:.2f}x")
+    latency_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
+    outside = 1 - statistics.fmean(pair["method"]["denoise_s"] for pair in pairs) / latency_s
+    if outside > 0.15:
+        said.append(f"text encoder and VAE are now {100 * outside:.0f} % of an image")
+    warm = min(len(schedule) - len(schedule.lstrip("C")) for schedule in schedules)
+    if warm > 0.3 * steps and any("." in schedule for schedule in schedules):
+        said.append(f"warm-up is {warm} of {steps} steps")
+    return said

@@ -1,0 +1,47 @@
+"""Flags of the verbs that read results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tsbench.errors import UserError
+
+
+def read_flags(verb: str, arguments: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """What is no flag, and the values of every flag that is given: `--flag value`, `--flag=value`, `--flag a b`.
+
+    Raises:
+        UserError: for an unknown flag and for one without a value.
+    """
+    rest: list[str] = []
+    flags: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, equals, value = argument.partition("=")
+            if flag not in known:
+                raise UserError(f"{flag!r} is no flag of {verb}; there are: {', '.join(known)}.")
+            current = flags.setdefault(flag, [])
+            if equals:
+                current.append(value)
+                current = None
+        elif current is not None:
+            current.append(argument)
+        else:
+            rest.append(argument)
+    for flag, values in flags.items():
+        if not values:
+            raise UserError(f"{flag} needs a value; type {flag} VALUE.")
+    return rest, flags
+
+
+def number_of(flag: str, text: str) -> float:
+    """A figure given to a flag; `5%` is 0.05.
+
+    Raises:
+        UserError: where it is none.
+    """
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError as error:
+        raise UserError(f"{flag} is {text!r}, but must be a number; try {flag} 0.1.") from error
