@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup sweep test test-slow check gpu gpu-wheels clean
+.PHONY: setup sweep test test-slow test-browser check gpu gpu-wheels clean
 
 setup: $(READY)
 
@@ -21,6 +21,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+test-browser: setup
+	$(BIN)/python -m pytest -m browser
 
 check: setup
 	$(BIN)/ruff format --check .

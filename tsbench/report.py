@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tsbench import paper, plot, present
 from tsbench.errors import UserError
+from tsbench.html import write_html
 from tsbench.progress import output
 from tsbench.score import score_cells
 from tsbench.store import Store
@@ -19,8 +20,8 @@ from tsbench.tables import cells_table, opened, write_tables
 USAGE = """\
 usage: python -m tsbench report RESULTS
 
-Scores the images that have no scores yet and rebuilds cells.csv, the Parquet files, table.md, table.tex and the
-plots from the cells alone. RESULTS is a folder, or its name in results/."""
+Scores the images that have no scores yet and rebuilds report.html, cells.csv, the Parquet files, table.md, table.tex
+and the plots from the cells alone. RESULTS is a folder, or its name in results/."""
 
 
 def main(arguments: list[str]) -> int:
@@ -49,6 +50,7 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     missing = write_tables(store, cells)
     (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
     (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
+    write_html(store, cells, manifest)
     plots = plot.write_plots(cells, manifest["hardware"], store.folder)
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
@@ -80,5 +82,5 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
 
 
 def _print_files(folder: Path, plots: list[str], console: Console) -> None:
-    names = ["table.md", "table.tex", "cells.csv", *plots]
+    names = ["report.html", "table.md", "table.tex", "cells.csv", *plots]
     console.print(f"\nIn {folder}/: {', '.join(names)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,125 @@
+"""The report in headless Chromium; run by `make test-browser`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_answers import FAIR, GOOD, run
+from tests.test_html import written
+
+DRIVER = shutil.which("chromedriver")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(DRIVER is None, reason="needs Debian's chromium-driver")]
+PORT = 9515
+
+
+class Browser:
+    """The few words of the WebDriver protocol that the tests need."""
+
+    def __init__(self, dark: bool = False) -> None:
+        options = {
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,1800",
+                *(["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []),
+            ]
+        }  # fmt: skip
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.session = self._ask("POST", "session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{PORT}/{path}", method=method, data=None if body is None else json.dumps(body).encode()
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())["value"]
+
+    def open(self, path: Path) -> None:
+        self._ask("POST", f"session/{self.session}/url", {"url": path.resolve().as_uri()})
+
+    def run(self, script: str) -> Any:
+        return self._ask("POST", f"session/{self.session}/execute/sync", {"script": script, "args": []})
+
+    def errors(self) -> list[str]:
+        log = self._ask("POST", f"session/{self.session}/se/log", {"type": "browser"})
+        return [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self._ask("GET", f"session/{self.session}/screenshot")))
+
+    def close(self) -> None:
+        self._ask("DELETE", f"session/{self.session}")
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[None]:
+    process = subprocess.Popen([str(DRIVER), f"--port={PORT}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{PORT}/status", timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield
+    process.terminate()
+
+
+@pytest.fixture
+def browser(driver: None) -> Iterator[Browser]:
+    opened = Browser()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    store = run(tmp_path / "r", {2: GOOD, 3: FAIR}, {2: 0.5, 3: 0.4})
+    written(store)
+    return store.folder / "report.html"
+
+
+def test_it_opens_without_an_error(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    assert browser.run("return document.querySelectorAll('.point').length") == 2
+    assert browser.run("return document.querySelectorAll('#cells tbody tr').length") == 3
+    assert browser.errors() == []
+
+
+def test_the_filter_and_the_sorting_work(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    type_in = "const f = document.getElementById('filter'); f.value = '{}'; f.dispatchEvent(new Event('input'));"
+    browser.run(type_in.format("N=3"))
+    assert browser.run("return document.querySelectorAll('#cells tbody tr').length") == 1
+    assert browser.run("return document.getElementById('count').textContent") == "1 of 3"
+    browser.run(type_in.format(""))
+    sort = "[...document.querySelectorAll('#cells th button')].find(b => b.textContent.startsWith('Speed-up')).click();"
+    speeds = "return [...document.querySelectorAll('#cells tbody tr')].map(r => r.children[5].textContent)"
+    assert browser.run(sort + speeds) == ["1.00", "2.00", "2.50"]
+    assert browser.run(sort + speeds) == ["2.50", "2.00", "1.00"]
+
+
+def test_a_point_opens_its_cell_by_keyboard_and_the_slider_works(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    press = (
+        "document.querySelector('.point').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}));"
+    )
+    browser.run(press)
+    assert "N=" in browser.run("return document.getElementById('cell-title').textContent")
+    slide = (
+        "const r = document.querySelector('#cell input[type=range]'); r.value = 20;"
+        "r.dispatchEvent(new Event('input'));"
+        "return document.querySelector('.slider .over').style.width"
+    )
+    assert browser.run(slide) == "20%"
+    time.sleep(0.5)
+    assert browser.run("return document.querySelector('#cell canvas').width") == 32
+    assert browser.run("return document.querySelectorAll('ol.prompts button').length") == 6
+    assert browser.errors() == []

@@ -1,0 +1,166 @@
+"""`report.html`: a run in one file that needs no network, with its answer at the top and its images to look at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment
+from markupsafe import Markup
+from PIL import Image
+
+from tsbench.explain import chain, sentences
+from tsbench.methods.fewer_steps import FewerSteps
+from tsbench.metrics import METRICS
+from tsbench.paths import ASSETS
+from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_title
+from tsbench.recommend import Bar, qualified
+from tsbench.store import Store
+
+IMAGE_BYTES = 18e6  # for all images of a report together, before they are written as text
+LEVELS = {"nearly the same image": 0.05, "a close image": 0.1, "a similar image": 0.2}  # LPIPS
+SPEEDS = {
+    "speedup": "Speed-up",
+    "denoise_speedup": "Denoising speed-up",
+    "flops_speedup": "FLOPs speed-up",
+    "computed_steps": "Computed steps",
+}
+FIGURES = [
+    "key", "reference", "status", "computed_steps", "latency_s", "speedup", "speedup_low", "speedup_high",
+    "denoise_speedup", "tflop", "flops_speedup", "published",
+]  # fmt: skip
+
+
+def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> Path:
+    """Write `report.html`; every name and prompt in it is escaped."""
+    parts = ASSETS / "report"
+    page = Environment(autoescape=True).from_string((parts / "report.html").read_text(encoding="utf-8"))
+    data = json.dumps(_data(store, cells), ensure_ascii=False).replace("<", "\\u003c")  # ends no script
+    text = page.render(
+        name=store.folder.name,
+        provenance=provenance(manifest),
+        answers=answers(cells),
+        commands=manifest["commands"],
+        environment=json.dumps(manifest["environment"], indent=1),
+        data=Markup(data),
+        style=Markup((parts / "report.css").read_text(encoding="utf-8")),
+        script=Markup((parts / "report.js").read_text(encoding="utf-8")),
+    )
+    path = store.folder / "report.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """For every workload and level of quality the fastest setting whose interval meets it."""
+    found = []
+    for _, group in cells.groupby("reference", sort=False):
+        first = next(group.itertuples())
+        if "lpips" not in group or group["lpips"].isna().all():
+            random = isinstance(first.note, str) and "random weights" in first.note
+            text = "images of random weights mean nothing" if random else "no LPIPS was computed"
+            found.append({"workload": workload_title(first), "wanted": "", "key": None, "text": text})
+            continue
+        for level, limit in LEVELS.items():
+            good = qualified(group, [Bar("--max-lpips", "lpips", -1, limit)])
+            text = f"{full_name(good[0])}: {good[0].speedup:.2f}x" if good else "none: see the nearest in the table"
+            if not good and group["lpips_low" if "lpips_low" in group else "lpips"].isna().all():
+                text = "not known: an interval of the mean needs 5 prompts"
+            key = good[0].key if good else None
+            wanted = f"{level} (LPIPS up to {limit:g})"
+            found.append({"workload": workload_title(first), "wanted": wanted, "key": key, "text": text})
+    return found
+
+
+def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
+    drawn = cells[cells["status"] == "ok"]
+    metrics = [m for m in METRICS.values() if m.column in cells and cells[m.column].notna().any()]
+    images = int((drawn["n_samples"]).sum()) or 1
+    side = 512 if IMAGE_BYTES / images > 40e3 else 256 if IMAGE_BYTES / images > 10e3 else 160
+    workloads = {row.reference: workload_title(row) for row in cells.drop_duplicates("reference").itertuples()}
+    return {
+        "workloads": workloads,
+        "speeds": SPEEDS,
+        "control": FewerSteps.title,
+        "metrics": [
+            {
+                "column": m.column,
+                "label": f"{m.label} ({m.unit})" if m.unit else m.label,
+                "higher_is_better": m.higher_is_better,
+                "digits": m.digits,
+            }
+            for m in metrics
+        ],
+        "cells": [_cell(store, row, [m.name for m in metrics], side, workloads) for row in cells.itertuples()],
+    }
+
+
+def _cell(store: Store, row: Any, metrics: list[str], side: int, workloads: dict[str, str]) -> dict[str, Any]:
+    document = store.document(row.key)
+    assert document is not None
+    columns = [f"{METRICS[name].column}{end}" for name in metrics for end in ("", "_low", "_high")]
+    cell = {name: _plain(getattr(row, name, None)) for name in (*FIGURES, *columns)}
+    cell |= {
+        "name": full_name(row),
+        "series": series_and_point(row)[0],
+        "workload": workloads[row.reference],
+        "says": "; ".join(notes_of(row)),
+        "schedules": document.get("schedules", []),
+        "images": [],
+        "samples": [],
+        "explanation": [],
+    }
+    if row.status != "ok":
+        return cell
+    if not document["workload"]["random_weights"]:
+        cell["images"] = [_picture(image, side) for image in store.images(row.key)]
+    if row.key != row.reference:
+        links = chain(document)
+        cell["explanation"] = [
+            f"{link.latency_s:.4g} s ({before.latency_s / link.latency_s:.3f}x): {link.what}"
+            for before, link in zip([links[0], *links], links)
+        ] + sentences(document)
+        cell["samples"] = _worst_first(document, store.scores(row.key), metrics)
+    return cell
+
+
+def _worst_first(document: dict[str, Any], scores: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
+    """The samples of a cell with their scores, ordered by LPIPS, or by the first metric that there is."""
+    workload = document["workload"]
+    named = [(prompt, seed) for prompt in workload["prompts"] for seed in workload["seeds"]]
+    known = [name for name in metrics if name in scores]
+    samples = []
+    for number, (prompt, seed) in enumerate(named):
+        figures = [f"{METRICS[name].label} {_figure(scores[name][number], METRICS[name].digits)}" for name in known]
+        samples.append({"number": number, "text": f"{prompt} (seed {seed}): {', '.join(figures)}"})
+    if known:
+        name = "lpips" if "lpips" in known else known[0]
+        sign = 1 if METRICS[name].higher_is_better else -1
+        samples.sort(key=lambda sample: sign * float(scores[name][sample["number"]]))
+    return samples
+
+
+def _figure(value: float | str, digits: int) -> str:
+    return "identical" if value == "inf" else f"{float(value):.{digits}f}"
+
+
+def _picture(image: np.ndarray, side: int) -> str:
+    """A WebP as text, no longer than `side` pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=82, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _plain(value: Any) -> Any:
+    """A figure as JSON has it; None for what is missing or not finite."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)) or pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
