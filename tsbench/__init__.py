@@ -4,9 +4,10 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """`taylor_seer`, imported when it is asked for: the command line stays quick."""
-    if name != "taylor_seer":
+    """`taylor_seer` and `load`, imported when they are asked for: the command line stays quick."""
+    modules = {"taylor_seer": "tsbench.forecast", "load": "tsbench.results"}
+    if name not in modules:
         raise AttributeError(f"module 'tsbench' has no attribute {name!r}")
-    from tsbench.forecast import taylor_seer
+    from importlib import import_module
 
-    return taylor_seer
+    return getattr(import_module(modules[name]), name)

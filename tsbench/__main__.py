@@ -13,9 +13,13 @@ VERBS = {
     "recommend": "the fastest setting that is good enough: tsbench recommend RESULTS --max-lpips 0.1",
     "explain": "why a speed-up is what it is: tsbench explain RESULTS [CELL]",
     "compare": "two runs of the same cells: tsbench compare A B [--fail-if slower=5%]",
+    "try": 'one prompt with and without a method: tsbench try "PROMPT" [overrides]',
+    "score": "add metrics to a finished run: tsbench score RESULTS metrics=[psnr,lpips_vgg]",
+    "doctor": "what can run here, and what each missing thing needs",
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }
+MODULES = {"try": "trial", "score": "rescore"}  # where a verb is no name for its module
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers
 
@@ -43,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
-        return import_module(f"tsbench.{verb}").main(rest)
+        return import_module(f"tsbench.{MODULES.get(verb, verb)}").main(rest)
     except UserError as error:
         print(f"tsbench: {error}", file=sys.stderr)
         return 2

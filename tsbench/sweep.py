@@ -105,7 +105,7 @@ class Sweep:
         here = environment(self.device, self.openvino_device)
         if missing:
             store.check_environment(here)
-            session = self._load(missing[0])
+            session = self.load(missing[0])
             command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
             store.open_run(here, hardware_name(here), git_revision(), command, self.metrics)
             planned = {key: images.total for key, images in planned_images(missing, self.pairs).items()}
@@ -136,7 +136,7 @@ class Sweep:
         console.print("scoring and drawing tables and plots")
         return build_report(store, self.metrics, console)
 
-    def _load(self, cell: Cell) -> Session:
+    def load(self, cell: Cell) -> Session:
         from tsbench.backends.diffusers import DiffusersSession
 
         work = cell.workload
@@ -165,7 +165,7 @@ class Sweep:
                 if current is not None and not isinstance(current, UserError):
                     current.close()
                 try:
-                    current = self._load(members[0])
+                    current = self.load(members[0])
                 except UserError as error:
                     current = error
             assert current is not None

@@ -1,0 +1,104 @@
+"""`python -m tsbench doctor`: what can run here, and what each missing thing needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from tsbench.errors import UserError
+from tsbench.progress import output
+
+USAGE = """\
+usage: python -m tsbench doctor
+
+Shows the hardware, the versions and the disk, and which models, methods, metrics and backends can run here. Asks no
+network."""
+
+GIB = 2**30
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `doctor`."""
+    if arguments in (["--help"], ["-h"]):
+        print(USAGE)
+        return 0
+    if arguments:
+        raise UserError("doctor takes no arguments: python -m tsbench doctor.")
+    console = output()
+    for title, lines in (
+        ("Hardware", hardware()),
+        ("Libraries", libraries()),
+        ("Models", models()),
+        ("Backends and methods", methods()),
+        ("Metrics", metrics()),
+    ):
+        console.print(title, style="bold")
+        for line in lines:
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def hardware() -> list[str]:
+    import torch
+
+    from tsbench.measure import environment
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    here = environment(device)
+    lines = [f"CPU: {here['processor']}, {here['threads']} threads"]
+    if "gpu" in here:
+        gpu = here["gpu"]
+        lines.append(
+            f"GPU: {gpu['name']}, {gpu['memory_bytes'] / GIB:.0f} GiB, driver {gpu['driver']}, CUDA {gpu['cuda']}"
+        )
+    else:
+        built = "built for CUDA, and finds no GPU" if torch.version.cuda else "a CPU build"
+        lines.append(f"GPU: none; torch {torch.__version__} is {built}")
+    free = shutil.disk_usage(".").free / GIB
+    return [*lines, f"disk: {free:.0f} GiB free here; FLUX.1-dev takes 34 GB in the hub's cache"]
+
+
+def libraries() -> list[str]:
+    from tsbench.measure import LIBRARIES, installed_version
+
+    wanted = (*LIBRARIES, "torchmetrics", "moocore", "pandas", "matplotlib", "pyarrow", "openvino-tokenizers", "lpips")
+    return [f"{name} {installed_version(name) or 'is not installed'}" for name in wanted]
+
+
+def models() -> list[str]:
+    token = os.environ.get("HF_TOKEN") or (
+        Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
+    )
+    has_token = isinstance(token, str) or token.is_file()
+    lines = ["tiny: embedded", "flux1-dev-architecture: embedded, random weights; on a GPU of 40 GB or more"]
+    for name, path in (
+        ("flux1-dev", "black-forest-labs/FLUX.1-dev"),
+        ("flux1-schnell", "black-forest-labs/FLUX.1-schnell"),
+    ):
+        lines.append(f"{name}: {'in the local cache' if _is_cached(path) else 'not in the local cache, a download'}")
+    return [*lines, f"hub token: {'present' if has_token else 'none; FLUX.1-dev needs one: hf auth login'}"]
+
+
+def _is_cached(path: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(path, "model_index.json"), str)
+
+
+def methods() -> list[str]:
+    from tsbench.methods import METHODS, PLUGINS
+
+    lines = []
+    for backend, known in METHODS.items():
+        missing = backend == "openvino" and importlib.util.find_spec("openvino_genai") is None
+        note = "; to be installed: pip install -c constraints.txt '.[openvino]'" if missing else ""
+        lines.append(f"{backend}: {', '.join(known)}{note}")
+    return lines + ([f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else [])
+
+
+def metrics() -> list[str]:
+    from tsbench.metrics import METRICS
+
+    return [f"{name}: {metric.missing() or 'can be computed'}" for name, metric in METRICS.items()]

@@ -1,0 +1,54 @@
+"""A run in a notebook: `tsbench.load("results/quick")`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tsbench.store import Store
+from tsbench.tables import cells_table, opened, samples_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a run, and its images.
+
+    Attributes:
+        cells: a row a cell, as in cells.csv.
+        samples: a row an image, as in samples.parquet.
+        manifest: hardware, versions and commands.
+    """
+
+    cells: pd.DataFrame
+    samples: pd.DataFrame
+    manifest: dict[str, Any]
+    store: Store
+
+    def images(self, key: str) -> list[np.ndarray]:
+        """The images of a cell, uint8 [height, width, 3], in the order of its samples.
+
+        Raises:
+            KeyError: for a key that the run does not have.
+        """
+        if self.store.document(key) is None:
+            raise KeyError(f"{key} is no cell of this run; there are: {', '.join(self.cells['key'])}")
+        return self.store.images(key)
+
+
+def load(folder: str) -> Results:
+    """Read a run.
+
+    Args:
+        folder: a results folder, or its name in results/.
+
+    Raises:
+        tsbench.errors.UserError: where there are no results.
+    """
+    store = opened(str(folder))
+    manifest = store.manifest()
+    assert manifest is not None
+    return Results(cells_table(store), samples_table(store), manifest, store)
