@@ -12,7 +12,7 @@ def workload(**changes: object) -> Workload:
     values = {
         "model": "tiny",
         "model_name": "tiny",
-        "prompts": ("large red circle at centre, blue background", "small green star at top left, white background"),
+        "prompts": ("large red circle at centre, blue background", "small green star at top-left, white background"),
         "seeds": (0,),
         "height": 64,
         "width": 64,

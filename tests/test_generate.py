@@ -15,6 +15,7 @@ from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Timing
 from tsbench.methods import Method
+from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS
 from tsbench.probe import hooked_modules
@@ -71,6 +72,19 @@ def test_the_first_lite_forecast_is_a_straight_line(session: DiffusersSession) -
     assert drawn.schedule == "CC.C"
     y1, y2, forecast, _ = outputs
     assert torch.equal(forecast, y2 + (y2 - y1))
+
+
+def test_errors_after_every_step_are_relative_to_full_compute(session: DiffusersSession) -> None:
+    """None while everything is computed, some from the first forecast on; the last is that of the decoded latents."""
+    method = TaylorSeer(cache_interval=3, use_lite_mode=True)
+    parameters = json.dumps(method.settings(8))
+    result = session.draw_cell(cell("taylorseer", parameters), method, FULL, 1, lambda count: None)
+    assert result.schedules[0] == "CCC.C..C"
+    assert result.step_errors[:3] == [0, 0, 0] and min(result.step_errors[3:]) > 0 and len(result.step_errors) == 8
+    full, cached = (session.draw(workload(), workload().batches[0], m, keep=True).latents for m in (FULL, method))
+    assert result.step_errors[-1] == pytest.approx(np.linalg.norm(cached[-1] - full[-1]) / np.linalg.norm(full[-1]))
+    fewer = session.draw_cell(cell("fewer_steps", "{}"), FewerSteps(num_inference_steps=5), FULL, 1, lambda count: None)
+    assert fewer.step_errors is None
 
 
 def test_a_run_after_a_failure_is_like_any_other(session: DiffusersSession) -> None:

@@ -46,19 +46,8 @@ def genai(cache: Path) -> OpenVinoSession:
 
 def by_diffusers(session: DiffusersSession, method: Method) -> tuple[np.ndarray, np.ndarray, str]:
     """The last latents, the image and the schedule."""
-    latents: list[np.ndarray] = []
-    unpack = session.pipeline._unpack_latents
-
-    def seen(packed: torch.Tensor, *rest: object) -> torch.Tensor:
-        latents.append(packed.numpy().copy())
-        return unpack(packed, *rest)
-
-    session.pipeline._unpack_latents = seen
-    try:
-        drawn = session.draw(WORK, WORK.batches[0], method)
-    finally:
-        del session.pipeline._unpack_latents
-    return latents[0], drawn.images[0], drawn.schedule
+    drawn = session.draw(WORK, WORK.batches[0], method, keep=True)
+    return drawn.latents[-1], drawn.images[0], drawn.schedule
 
 
 def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
@@ -68,7 +57,8 @@ def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
 def test_uncached_it_draws_what_diffusers_draws(genai: OpenVinoSession, session: DiffusersSession) -> None:
     """In the latents to 1e-4, which the wrong shift of the noise levels would miss by far; OpenVINO truncates where
     diffusers rounds, so images differ by one level at most."""
-    drawn, latents = genai.draw_with_latents(WORK, WORK.batches[0], Method())
+    drawn = genai.draw(WORK, WORK.batches[0], Method(), keep=True)
+    latents = drawn.latents[-1]
     expected, image, _ = by_diffusers(session, Method())
     assert drawn.schedule == "C" * 28
     assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
@@ -88,7 +78,8 @@ def test_cached_it_draws_what_the_forecaster_draws(
 ) -> None:
     """Two implementations, two libraries, one step map: the test that both tell the truth."""
     method = OpenVinoTaylorSeer("taylorseer", *parameters)
-    drawn, latents = genai.draw_with_latents(WORK, WORK.batches[0], method)
+    drawn = genai.draw(WORK, WORK.batches[0], method, keep=True)
+    latents = drawn.latents[-1]
     expected, image, schedule = by_diffusers(session, TaylorSeerDecorator(step_map=method.promised_schedule(28)))
     assert drawn.schedule == schedule
     assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4 and psnr_db(drawn.images[0], image) > 45
@@ -165,7 +156,7 @@ def test_a_folder_of_ir_is_taken_as_it_is(tmp_path: Path, session: DiffusersSess
     shutil.copy(TINY / "scheduler" / "scheduler_config.json", theirs / "scheduler")
     before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
     own = OpenVinoSession(theirs, FLOAT32, "CPU", 2)
-    _, latents = own.draw_with_latents(WORK, WORK.batches[0], Method())
+    latents = own.draw(WORK, WORK.batches[0], Method(), keep=True).latents[-1]
     expected, _, _ = by_diffusers(session, Method())
     assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
     assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before

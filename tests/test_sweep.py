@@ -30,7 +30,8 @@ def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.Captur
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "cells", "manifest.json", "samples.parquet", "cells.parquet", "cells.csv",
-        "report.html", "table.md", "table.tex", "pareto.png", "pareto.svg",
+        "report.html", "table.md", "table.tex", "pareto.png", "pareto.svg", "steps.png", "steps.svg",
+        "intervals.png", "intervals.svg",
     }  # fmt: skip
     cells = pd.read_csv(folder / "cells.csv")
     assert list(cells.columns[: len(COLUMNS)]) == COLUMNS

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tsbench import paper, plot, published
+from tsbench import paper, plot, plot_steps, published
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
@@ -43,6 +43,7 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
         "cost_reason": None,
         "calibration": {},
+        "step_errors": [0.0, 0.0, 0.1, 0.2],
     }
 
 
@@ -187,6 +188,20 @@ def test_speed_against_size_and_steps(store: Store) -> None:
     assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
     line = figure.axes[0].get_lines()[0]
     assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
+
+
+def test_errors_and_schedules_of_the_front(store: Store) -> None:
+    """Two of the three settings are on a front: two lines of the steps with an error, two strips of four steps."""
+    errors, strips = plot_steps.steps(cells_table(store), store).axes
+    assert [list(line.get_xdata()) for line in errors.get_lines()] == [[2, 3], [2, 3]]
+    assert len(strips.patches) == 8
+    assert next(label.get_text() for label in strips.get_yticklabels()).endswith("N=2 (1.28x)")
+
+
+def test_speed_against_interval(store: Store) -> None:
+    (axis,) = plot_steps.intervals(cells_table(store), "P").axes
+    line = axis.get_lines()[0]
+    assert list(line.get_xdata()) == [2, 4, 6] and list(line.get_ydata()) == pytest.approx([1.28125, 2.5625, 2.5625])
 
 
 def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:

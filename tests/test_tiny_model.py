@@ -82,9 +82,10 @@ def test_tokenizers_are_the_same_every_time_and_know_every_word(tmp_path: Path) 
         build.make_tokenizers(tmp_path / name, captions)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.json")]
     assert files and all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
-    for tokenizer in build.tokenizers(tmp_path / "a"):
-        for caption in captions:
-            assert len(tokenizer.tokenize(caption)) == len(caption.replace(",", " ,").split())
+    clip, t5 = build.tokenizers(tmp_path / "a")
+    for caption in captions:
+        assert len(t5.tokenize(caption)) == len(caption.replace(",", " ,").split())
+        assert len(clip.tokenize(caption)) == len(caption.replace(",", " ,").replace("-", " - ").split())
 
 
 def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

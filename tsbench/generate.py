@@ -47,16 +47,22 @@ class Drawn:
     images: np.ndarray
     schedule: str
     timing: Timing
+    latents: tuple[np.ndarray, ...] = ()  # after every step, float32, where they were asked for
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """All that a cell leaves: an image and a schedule a sample, and the raw figures; `method` is as calibrated."""
+    """All that a cell leaves: an image and a schedule a sample, and the raw figures; `method` is as calibrated.
+
+    `step_errors`: of the warm-up's latents after every step, relative to full compute: |x - x_full| / |x_full|;
+    None where the steps are not the same.
+    """
 
     method: Method
     images: list[np.ndarray]
     schedules: list[str]
     warmup: list[dict[str, Any]]
+    step_errors: list[float] | None
     pairs: list[dict[str, Any]]
     peak_memory_bytes: int | None
     peak_memory_reason: str | None
@@ -68,10 +74,12 @@ class Session(ABC):
     def __init__(self, memory: PeakMemory) -> None:
         self.memory = memory
         self.pipeline_s = 0.0  # spent inside the pipeline so far
-        self._warm: set[str] = set()
+        self._warm: dict[str, tuple[np.ndarray, ...]] = {}  # what has run, with the latents of references
 
     @abstractmethod
-    def draw(self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False) -> Drawn:
+    def draw(
+        self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
+    ) -> Drawn:
         """Draw one batch.
 
         Args:
@@ -79,6 +87,7 @@ class Session(ABC):
             batch: the samples; each starts from its own CPU generator, so that the noise depends on nothing else.
             method: applied before and taken away after.
             text_first: the run is not timed, and text that was encoded before may be used again.
+            keep: the run is not timed, and the latents after every step are kept.
         """
 
     @abstractmethod
@@ -115,7 +124,7 @@ class Session(ABC):
         method = self.calibrated(method, workload)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = [method] if cell.is_reference else [reference, method]
-        warmup = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
+        warmup, step_errors = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
         images: dict[int, Drawn] = {}
         timings: list[dict[str, Any]] = []
         peaks: list[int | None] = []
@@ -143,6 +152,7 @@ class Session(ABC):
             images=[image for index in sorted(images) for image in images[index].images],
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
             warmup=warmup,
+            step_errors=step_errors,
             pairs=timings,
             peak_memory_bytes=max(known) if known else None,
             peak_memory_reason=self.memory.missing,
@@ -150,13 +160,22 @@ class Session(ABC):
 
     def _warm_up(
         self, cell: Cell, arms: list[Method], batch: list[Sample], image_drawn: Callable[[int], None]
-    ) -> list[dict[str, Any]]:
-        """One run of every arm at the full number of steps; the reference's once per workload."""
+    ) -> tuple[list[dict[str, Any]], list[float] | None]:
+        """One run of every arm at the full number of steps, the reference's once per workload; and its errors."""
         runs = []
-        for arm, key in zip(reversed(arms), (cell.key, cell.reference.key)):
+        for arm, key in zip(arms, (cell.key,) if cell.is_reference else (cell.reference.key, cell.key)):
             if key not in self._warm:
-                drawn = self.draw(cell.workload, batch, arm)
+                drawn = self.draw(cell.workload, batch, arm, keep=True)
                 runs.append({"method": arm.name, **asdict(drawn.timing)})
                 image_drawn(len(batch))
-                self._warm.add(key)
-        return runs
+                self._warm[key] = drawn.latents
+        errors = _relative_errors(self._warm[cell.key], self._warm[cell.reference.key])
+        if not cell.is_reference:
+            self._warm[cell.key] = ()
+        return runs, None if cell.is_reference else errors
+
+
+def _relative_errors(latents: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> list[float] | None:
+    if len(latents) != len(reference):
+        return None
+    return [float(np.linalg.norm(one - other) / np.linalg.norm(other)) for one, other in zip(latents, reference)]

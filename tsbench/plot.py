@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.metrics import METRICS, Metric
+from tsbench.metrics import METRICS
 from tsbench.present import series_and_point, workload_title
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, 2008
@@ -182,24 +181,6 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     figure.tight_layout(rect=(0, 0.22 * legend_rows / figure.get_figheight(), 1, 1))
     figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False, fontsize=8)
     return figure
-
-
-PLOTS = {"pareto": pareto, "speed": speed, "implementations": implementations, "scaling": scaling}
-
-
-def write_plots(cells: pd.DataFrame, hardware: str, folder: Path) -> list[str]:
-    """Write each plot as PNG and SVG; the names of the files, of those for which there is something to draw."""
-    from matplotlib import pyplot
-
-    written = []
-    for name, draw in PLOTS.items():
-        figure = draw(cells, hardware)
-        if figure is not None:
-            for ending in ("png", "svg"):
-                figure.savefig(folder / f"{name}.{ending}", dpi=150)
-                written.append(f"{name}.{ending}")
-            pyplot.close(figure)
-    return written
 
 
 def _panel(axis: Any, group: pd.DataFrame, metric: Metric, styles: dict[str, tuple[str, str]]) -> None:

@@ -9,9 +9,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from tsbench import paper, plot, present
+from tsbench import paper, present
 from tsbench.errors import UserError
 from tsbench.html import write_html
+from tsbench.plots import write_plots
 from tsbench.progress import output
 from tsbench.score import score_cells
 from tsbench.store import Store
@@ -51,7 +52,7 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
     (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
     write_html(store, cells, manifest)
-    plots = plot.write_plots(cells, manifest["hardware"], store.folder)
+    plots = write_plots(store, cells, manifest["hardware"])
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
         console.print(f"[red]failed[/red] {present.full_name(row)}: {row.reason}", highlight=False)

@@ -207,6 +207,7 @@ class Sweep:
             },
             "schedules": result.schedules,
             "warmup": result.warmup,
+            "step_errors": result.step_errors,
             "pairs": result.pairs,
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,

@@ -64,13 +64,16 @@ class DiffusersSession(Session):
             self.pipeline, lambda arm: self.draw(workload, workload.batches[0], arm), workload.steps
         )
 
-    def draw(self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False) -> Drawn:
+    def draw(
+        self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
+    ) -> Drawn:
         encoded = self._encode(workload, batch) if text_first or not self.text_encoders else None
         with self._applied(method, workload.steps) as probe:
             text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
             if encoded is not None:
                 text = {"prompt_embeds": encoded[0].to(self.device), "pooled_prompt_embeds": encoded[1].to(self.device)}
             marks: list[Any] = []
+            latents: list[np.ndarray] = []
 
             def first_step(*_: Any) -> None:
                 if len(marks) == 1:
@@ -79,6 +82,8 @@ class DiffusersSession(Session):
             def step_ended(_pipeline: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
                 marks.append(self.clock.mark())
                 probe.end_step()
+                if keep:
+                    latents.append(tensors["latents"].float().cpu().numpy())
                 return tensors
 
             started = self.pipeline.transformer.register_forward_pre_hook(first_step)
@@ -96,7 +101,7 @@ class DiffusersSession(Session):
                     generator=[torch.Generator("cpu").manual_seed(sample.seed) for sample in batch],
                     output_type="np",
                     callback_on_step_end=step_ended,
-                    callback_on_step_end_tensor_inputs=[],
+                    callback_on_step_end_tensor_inputs=["latents"] if keep else [],
                 ).images
                 marks.append(self.clock.mark())
             finally:
@@ -110,6 +115,7 @@ class DiffusersSession(Session):
             images=(pictures * 255).round().astype(np.uint8),
             schedule=probe.schedule,
             timing=Timing.per_image(durations_s, len(batch), energy_j),
+            latents=tuple(latents),
         )
 
     @contextmanager

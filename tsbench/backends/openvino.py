@@ -56,11 +56,9 @@ class OpenVinoSession(Session):
 
         return openvino_genai.Text2ImagePipeline(str(self.folder), self.device, **self.properties)
 
-    def draw(self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False) -> Drawn:
-        return self.draw_with_latents(workload, batch, method)[0]
-
-    def draw_with_latents(self, workload: Workload, batch: list[Sample], method: Method) -> tuple[Drawn, np.ndarray]:
-        """Draw one sample; also the last latents, float32 [1, tokens, 64], before they are decoded."""
+    def draw(
+        self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
+    ) -> Drawn:
         import openvino_genai
 
         (sample,) = batch
@@ -71,7 +69,7 @@ class OpenVinoSession(Session):
         latents: list[np.ndarray] = []
 
         def after_step(step: int, _count: int, current: Any) -> bool:
-            if step == steps - 1:
+            if keep:
                 latents.append(np.array(current.data))
             return False
 
@@ -98,7 +96,7 @@ class OpenVinoSession(Session):
         decode_s = float(metrics.get_vae_decoder_infer_duration()) / 1e3
         encode_s = latency_s - decode_s - sum(step_s)
         timing = Timing(latency_s, encode_s, sum(step_s), decode_s, step_s)
-        return Drawn(image, schedule_of(transformer_us), timing), latents[-1]
+        return Drawn(image, schedule_of(transformer_us), timing, tuple(latents))
 
     def close(self) -> None:
         self.pipeline = None

@@ -118,7 +118,8 @@ def make_tokenizers(folder: Path, captions: Iterable[str]) -> None:
     if (folder / "tokenizer_2").exists():
         return
     words = Counter(word for caption in captions for word in re.findall(r"[^\s,]+", caption))
-    vocabulary, merges = byte_pairs([",", *sorted(words)])
+    parts = {part for word in words for part in word.split("-")}  # the CLIP tokenizer splits at hyphens
+    vocabulary, merges = byte_pairs([",", "-", *sorted(parts)])
     CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CLIP_TOKENS).save_pretrained(folder / "tokenizer")
 
     total = sum(words.values())
@@ -135,7 +136,7 @@ def byte_pairs(words: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, st
     turn is encoded by the merges so far, and what remains is merged from left to right.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{letter}</w>" for letter in "," + LETTERS)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{letter}</w>" for letter in ",-" + LETTERS)]
     merges: list[tuple[str, str]] = []
     for word in words:
         pieces = [*word[:-1], f"{word[-1]}</w>"]

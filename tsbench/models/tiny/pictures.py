@@ -25,10 +25,10 @@ COLOURS = {
 SIZES = {"small": 0.14, "large": 0.22}  # radius, in picture heights
 FILLS = ("plain", "striped", "shaded")
 PLACES = {  # x, y of the centre
-    "top left": (0.26, 0.26),
-    "top right": (0.74, 0.26),
-    "bottom left": (0.26, 0.74),
-    "bottom right": (0.74, 0.74),
+    "top-left": (0.26, 0.26),
+    "top-right": (0.74, 0.26),
+    "bottom-left": (0.26, 0.74),
+    "bottom-right": (0.74, 0.74),
     "centre": (0.5, 0.5),
 }
 LINES = ("horizontal", "vertical", "diagonal")
@@ -45,7 +45,7 @@ shape      = circle | square | triangle | ring | cross | star
 place      = {" | ".join(PLACES)}
 line       = {" | ".join(LINES)}
 two things stand at places of their own, and nothing has a colour of the background
-example: large striped red circle at centre, small white star at top right, blue to green gradient background"""
+example: large striped red circle at centre, small white star at top-right, blue to green gradient background"""
 
 Plane = np.ndarray  # float32 [H, W]
 
@@ -182,10 +182,8 @@ def parse(caption: str) -> Scene:
         match phrase.split():
             case ["thin", colour, direction, "line"] if colour in COLOURS and direction in LINES and line is None:
                 line = Line(colour, direction)
-            case [size, *fill, colour, shape, "at", "centre"]:
-                things.append(_thing(phrase, size, fill, colour, shape, "centre"))
-            case [size, *fill, colour, shape, "at", row, column] if f"{row} {column}" in PLACES:
-                things.append(_thing(phrase, size, fill, colour, shape, f"{row} {column}"))
+            case [size, *fill, colour, shape, "at", place] if place in PLACES:
+                things.append(_thing(phrase, size, fill, colour, shape, place))
             case _:
                 raise _unknown(phrase)
     if not 1 <= len(things) <= 2:

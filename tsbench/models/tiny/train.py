@@ -36,8 +36,8 @@ SHARD = 1024  # pictures a file
 CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
 EARLY = 0.2  # some samples are this close to noise, where it is decided what stands where: at first every other one
-EARLY_STEPS = 8000  # then every fourth, and the others further from noise, where edges become sharp
-SIMPLE_STEPS = 4000  # first steps, on small pictures of one thing: which word belongs to what is learnt sooner there
+EARLY_STEPS = 5000  # then every fourth, and the others further from noise, where edges become sharp
+SIMPLE_STEPS = 2000  # first steps, on small pictures of one thing: which word belongs to what is learnt sooner there
 GUIDED = 100_000  # the number, in the draws of random numbers, of the first step with guidance
 GUIDANCE = (1.0, 4.0)  # the scales that are distilled; before, the model has seen a scale of 1 only: no guidance
 CLIP_TOKENS = 40  # the longest caption has fewer
@@ -345,8 +345,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
     parser.add_argument("--autoencoder-steps", type=int, default=4000)
-    parser.add_argument("--transformer-steps", type=int, default=19000)
-    parser.add_argument("--guided-steps", type=int, default=3000)
+    parser.add_argument("--transformer-steps", type=int, default=9600)
+    parser.add_argument("--guided-steps", type=int, default=2400)
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,32 @@
+"""All plots of a run, written to its folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from tsbench import plot, plot_steps
+from tsbench.store import Store
+
+
+def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
+    """Write each plot as PNG and SVG; the names of the files, of those for which there is something to draw."""
+    from matplotlib import pyplot
+
+    figures: dict[str, Any] = {
+        "pareto": plot.pareto(cells, hardware),
+        "speed": plot.speed(cells, hardware),
+        "implementations": plot.implementations(cells, hardware),
+        "scaling": plot.scaling(cells, hardware),
+        "intervals": plot_steps.intervals(cells, hardware),
+        "steps": plot_steps.steps(cells, store),
+    }
+    written = []
+    for name, figure in figures.items():
+        if figure is not None:
+            for ending in ("png", "svg"):
+                figure.savefig(store.folder / f"{name}.{ending}", dpi=150)
+                written.append(f"{name}.{ending}")
+            pyplot.close(figure)
+    return written
