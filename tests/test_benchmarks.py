@@ -45,7 +45,9 @@ def test_agreement_finds_a_picture_that_differs(tmp_path: Path) -> None:
     for name, level in (("a", 0), ("b", 1), ("c", 100)):
         store = Store(tmp_path / name)
         store.open_run(ENVIRONMENT, "P", None, "x", [])
-        store.write(cell(), "ok", body(["C" * 8] * 2, [{"method": timing(1, 1)}]), [image(level), image(level)])
+        store.write(
+            cell(), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": timing(1, 1)}]), [image(level), image(level)]
+        )
     arguments = [str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "out.json")]
     assert agreement.main(*arguments) == 0
     (row,) = json.loads((tmp_path / "out.json").read_text())

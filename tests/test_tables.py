@@ -53,11 +53,13 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P_1, 2 threads", None, "python -m tsbench sweep", ["psnr", "ssim"])
     reference = cell(steps=4)
-    full = [{"method": timing(1.0, 0.8)}] * 6
+    full = [{"batch": 0, "method": timing(1.0, 0.8)}] * 6
     store.write(reference, "ok", body(["CCCC", "CCCC"], full, "CCCC"), [image(0), image(40)])
     for interval, seconds, levels in ((4, 0.4, (32, 72)), (2, 0.8, (16, 40)), (6, 0.4, (64, 104))):
         ratios = [0.9, 0.95, 1.0, 1.05, 1.1, 1.4]
-        pairs = [{"reference": timing(1.0 * r, 0.8), "method": timing(seconds, seconds / 2)} for r in ratios]
+        pairs = [
+            {"batch": 0, "reference": timing(1.0 * r, 0.8), "method": timing(seconds, seconds / 2)} for r in ratios
+        ]
         parameters = json.dumps(TaylorSeer(cache_interval=interval).settings(4))
         store.write(
             cell("taylorseer", parameters, steps=4),
@@ -106,8 +108,8 @@ def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
     black = np.zeros((32, 32, 3), np.uint8)
     near, far = black.copy(), black.copy()
     near[:16, :, 0], far[...] = 6, 76  # squared errors of 6 and 5776
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"method": timing(1, 1)}]), [black, black])
-    pair = {"reference": timing(1, 1), "method": timing(1, 1)}
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}]), [black, black])
+    pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     store.write(cell("taylorseer", parameters, steps=4), "ok", body(["CC.C"] * 2, [pair]), [near, far])
     score_cells(store, ["psnr"])
     expected = (10 * np.log10(255**2 / 6) + 10 * np.log10(255**2 / 5776)) / 2
@@ -255,10 +257,10 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     changes = {"model_name": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "prompts": ("a",)}
-    store.write(cell(**changes), "ok", body(["C" * 50], [{"method": timing(1, 1)}], "C" * 50), [image(0)])
+    store.write(cell(**changes), "ok", body(["C" * 50], [{"batch": 0, "method": timing(1, 1)}], "C" * 50), [image(0)])
     settings = json.dumps({"first_enhance": 3, "cache_interval": 5, "max_order": 1})
     schedule = official_taylorseer(50, 3, 5)
-    pair = {"reference": timing(1, 1), "method": timing(0.25, 0.25)}
+    pair = {"batch": 0, "reference": timing(1, 1), "method": timing(0.25, 0.25)}
     official = cell("taylorseer_official", settings, **changes)
     store.write(official, "ok", body([schedule], [pair], schedule), [image(16)])
     score_cells(store, ["psnr"])

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.metrics import METRICS
+from tsbench.metrics import METRICS, Metric
 from tsbench.present import series_and_point, workload_title
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, 2008
