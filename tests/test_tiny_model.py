@@ -14,7 +14,7 @@ from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.models.tiny import build, train
 from tsbench.models.tiny.check import check
-from tsbench.models.tiny.evaluate import drawn
+from tsbench.models.tiny.evaluate import SIZES, drawn, restored_psnr_db, shares, unseen_captions, verdicts
 from tsbench.models.tiny.pictures import COLOURS, draw, parse, scene_of
 from tsbench.paths import ASSETS
 from tsbench.prompts import read_prompts
@@ -22,9 +22,9 @@ from tsbench.score import scorer
 
 
 def test_a_caption_says_what_is_there() -> None:
-    for index in range(300):
-        scene, _ = scene_of(0, index)
-        assert parse(str(scene)) == scene
+    scenes = [scene_of(0, index)[0] for index in range(300)]
+    drawable = [scene for scene in scenes if len(scene.things) == 1]
+    assert len(drawable) > 100 and all(parse(str(scene)) == scene for scene in drawable)
 
 
 def test_the_carried_captions_are_in_the_grammar() -> None:
@@ -43,7 +43,7 @@ def test_other_captions_are_refused(caption: str) -> None:
     ("caption", "reason"),
     [
         ("blue background", "0 things are not in the grammar"),
-        ("small red star at centre, small white star at centre, blue background", "two things at one place"),
+        ("small red star at centre, small white star at top-left, blue background", "2 things are not in the grammar"),
         ("small red star at centre, red checkered background", "something red on a red checkered background is not"),
         ("large red star at centre, thin blue vertical line, red to blue gradient background", "something blue on a"),
     ],
@@ -94,7 +94,7 @@ def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(train, "TRANSFORMER_BATCH", {128: 4})
     monkeypatch.setattr(train, "TRANSFORMER_SHARE", {128: 1.0})
     monkeypatch.setattr(train, "SHARD", 32)
-    monkeypatch.setattr(train, "SIMPLE_STEPS", 8)
+    monkeypatch.setattr(train, "KINDS", ((8, "plain"), (12, "any"), (1e9, "one")))
 
     def weights(folder: Path, stops: tuple[int | None, ...]) -> list[torch.Tensor]:
         folder.mkdir()
@@ -119,6 +119,21 @@ def test_the_model_is_small_and_without_pickle() -> None:
     assert {path.suffix for path in files} == {".json", ".safetensors"}
     config = json.loads((ASSETS / "tiny" / "transformer" / "config.json").read_text())
     assert config["guidance_embeds"] and config["num_layers"] and config["num_single_layers"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_pictures_show_what_their_captions_say(session: DiffusersSession, size: int) -> None:
+    """Read off 100 pictures of captions that training has not seen: all of it right in 85 % or more."""
+    captions = unseen_captions(100)
+    pictures, _ = drawn(session, captions, size, Method())
+    assert shares(verdicts(captions, pictures))["everything"] >= 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_the_autoencoder_restores_unseen_pictures(session: DiffusersSession, size: int) -> None:
+    assert restored_psnr_db(session, size, 64) >= 28
 
 
 def test_longer_intervals_cost_quality(session: DiffusersSession) -> None:

@@ -243,8 +243,8 @@ def _check_grammar(prompts: tuple[str, ...], config: SweepConfig) -> None:
         except ValueError as error:
             raise UserError(
                 f"The prompt {prompt!r} in {config.prompts.file!r} cannot be drawn by model={config.model.name}: "
-                f'{error}, which knows captions such as "large striped red circle at centre, small white star at '
-                f'top-left, blue background" (python -m {config.model.grammar} shows all); '
+                f'{error}, which knows captions such as "large striped red circle at top-right, thin white diagonal '
+                f'line, blue background" (python -m {config.model.grammar} shows all); '
                 "try prompts=captions, or another model."
             ) from error
 

@@ -1,8 +1,9 @@
 """Captioned pictures, drawn from a seed: all that the embedded model has ever seen.
 
 A caption says exactly what is there, in a small fixed grammar (`GRAMMAR`); where it is silent (the exact place,
-size, tilt and shade of a thing) the random generator decides. A scene is drawn from signed distances, so the same
-scene can be drawn at any size with sharp, antialiased edges.
+size, tilt and shade of a thing) the random generator decides. Pictures of two things are drawn too, and have trained
+the autoencoder; the grammar has one. A scene is drawn from signed distances, so the same scene can be drawn at any
+size with sharp, antialiased edges.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ LINES = ("horizontal", "vertical", "diagonal")
 BACKGROUNDS = ("plain", "gradient", "checkered")
 
 GRAMMAR = f"""\
-caption    = thing [", " thing] [", thin " colour " " line " line"], " background
+caption    = thing [", thin " colour " " line " line"], " background
 thing      = size " " [fill " "] colour " " shape " at " place
 background = colour " background" | colour " checkered background" | colour " to " colour " gradient background"
 size       = {" | ".join(SIZES)}
@@ -44,8 +45,8 @@ colour     = {" | ".join(COLOURS)}
 shape      = circle | square | triangle | ring | cross | star
 place      = {" | ".join(PLACES)}
 line       = {" | ".join(LINES)}
-two things stand at places of their own, and nothing has a colour of the background
-example: large striped red circle at centre, small white star at top-right, blue to green gradient background"""
+nothing has a colour of the background
+example: large striped red circle at top-right, thin white diagonal line, blue to green gradient background"""
 
 Plane = np.ndarray  # float32 [H, W]
 
@@ -95,11 +96,6 @@ class Scene:
     things: tuple[Thing, ...]
     line: Line | None
     background: Background
-
-    @property
-    def is_simple(self) -> bool:
-        """One thing and no line."""
-        return len(self.things) == 1 and self.line is None
 
     def __str__(self) -> str:
         return ", ".join(str(part) for part in (*self.things, self.line, self.background) if part is not None)
@@ -186,10 +182,8 @@ def parse(caption: str) -> Scene:
                 things.append(_thing(phrase, size, fill, colour, shape, place))
             case _:
                 raise _unknown(phrase)
-    if not 1 <= len(things) <= 2:
-        raise ValueError(f"{len(things)} things are not in the grammar of the embedded model, only one or two")
-    if len({thing.place for thing in things}) < len(things):
-        raise ValueError("two things at one place are not in the grammar of the embedded model")
+    if len(things) != 1:
+        raise ValueError(f"{len(things)} things are not in the grammar of the embedded model, only one")
     if hidden := {part.colour for part in (*things, line) if part is not None} & set(background.colours):
         raise ValueError(f"something {min(hidden)} on a {background} is not in the grammar of the embedded model")
     return Scene(tuple(things), line, background)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
 EARLY = 0.2  # some samples are this close to noise, where it is decided what stands where: at first every other one
 EARLY_STEPS = 5000  # then every fourth, and the others further from noise, where edges become sharp
-SIMPLE_STEPS = 2000  # first steps, on small pictures of one thing: which word belongs to what is learnt sooner there
+KINDS = ((2000, "plain"), (3200, "any"), (math.inf, "one"))  # of pictures, up to which step: see `Latents`
 GUIDED = 100_000  # the number, in the draws of random numbers, of the first step with guidance
 GUIDANCE = (1.0, 4.0)  # the scales that are distilled; before, the model has seen a scale of 1 only: no guidance
 CLIP_TOKENS = 40  # the longest caption has fewer
@@ -249,11 +250,17 @@ def guidance_loss(model: dict[str, Any], teacher: dict[str, Any], batch: dict[st
 
 
 class Latents:
-    """The encoded pictures with their captions' token ids, a batch for every step."""
+    """The encoded pictures with their captions' token ids, a batch for every step.
+
+    Of three kinds: any; those of one thing; plain ones, of one thing without a line and small, on which it is learnt
+    soonest which word stands for what. Which of two things stands where was not learnt in the steps that there were:
+    the last kind, and the grammar, have one.
+    """
 
     def __init__(self, work: Path) -> None:
         statistics = json.loads((work / "latents" / "statistics.json").read_text())
-        self.codes, self.ids, self.simple = {}, {}, {}
+        self.codes, self.ids = {}, {}
+        self.chosen: dict[str, dict[int, Tensor]] = {"plain": {}, "one": {}, "any": {}}
         clip, t5 = build.tokenizers(work)
         for size in CACHED_PICTURES:
             shards = sorted((work / "latents").glob(f"{size}-*.safetensors"))
@@ -261,7 +268,13 @@ class Latents:
             self.codes[size] = pack((codes.float() - statistics["shift_factor"]) * statistics["scaling_factor"]).half()
             scenes = [scene_of(TRAIN, index)[0] for index in range(len(codes))]
             self.ids[size] = self._tokens(clip, t5, [str(scene) for scene in scenes])
-            self.simple[size] = torch.tensor([i for i, scene in enumerate(scenes) if scene.is_simple])
+            kinds = {
+                "any": range(len(scenes)),
+                "one": [i for i, scene in enumerate(scenes) if len(scene.things) == 1],
+                "plain": [i for i, scene in enumerate(scenes) if len(scene.things) == 1 and scene.line is None],
+            }
+            for kind, numbers in kinds.items():
+                self.chosen[kind][size] = torch.tensor(numbers)
         self.empty = self._tokens(clip, t5, [""])
 
     def _tokens(self, clip: Any, t5: Any, captions: list[str]) -> tuple[Tensor, Tensor]:
@@ -269,14 +282,14 @@ class Latents:
         clip_ids, t5_ids = build.tokenize(clip, t5, captions)
         return clip_ids[:, :CLIP_TOKENS], t5_ids
 
-    def batch(self, step: int, simple: bool = False) -> dict[str, Tensor]:
-        """What step `step` of a stage learns from; `simple` pictures are small ones of one thing."""
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """What a step learns from."""
+        kind = next(kind for end, kind in KINDS if step < end)
         rng = np.random.default_rng((TRAIN, step))
         size = int(rng.choice(list(TRANSFORMER_SHARE), p=list(TRANSFORMER_SHARE.values())))
-        size = min(TRANSFORMER_SHARE) if simple else size
-        count = len(self.simple[size]) if simple else len(self.codes[size])
-        chosen = torch.from_numpy(rng.integers(count, size=TRANSFORMER_BATCH[size]))
-        chosen = self.simple[size][chosen] if simple else chosen
+        size = min(TRANSFORMER_SHARE) if kind == "plain" else size
+        numbers = self.chosen[kind][size]
+        chosen = numbers[torch.from_numpy(rng.integers(len(numbers), size=TRANSFORMER_BATCH[size]))]
         dropped = torch.from_numpy(rng.random(len(chosen)) < EMPTY_CAPTION)[:, None]
         ids = [torch.where(dropped, empty, all_ids[chosen]) for empty, all_ids in zip(self.empty, self.ids[size])]
         batch = {"latents": self.codes[size][chosen].float(), "clip_ids": ids[0], "t5_ids": ids[1]}
@@ -303,7 +316,7 @@ def train_transformer(work: Path, total: int, stop: int | None = None, compiled:
     model = dict(trainer.modules.items())
     _train(
         trainer, total, stop, [model] if compiled else [],
-        lambda step: flow_matching_loss(model, data.batch(step, simple=step < SIMPLE_STEPS), step),
+        lambda step: flow_matching_loss(model, data.batch(step), step),
     )  # fmt: skip
 
 
