@@ -138,5 +138,7 @@ def test_every_experiment_can_be_drawn(experiment: str, here: Path) -> None:
     cells = pd.read_csv(f"results/{experiment}/cells.csv")
     assert set(cells["status"]) <= {"ok", "skipped"}
     noted = cells[cells["note"].notna()]
-    assert list(noted["method"]) == (["sea_cache"] if experiment == "methods" else [])
+    assert set(noted["note"]) <= {"inert: every step was computed"}
+    with_thresholds = {"auto", "first_block_cache", "mag_cache"}  # which a tight one never reaches
+    assert set(noted["method"]) - with_thresholds == ({"sea_cache"} if experiment == "methods" else set())
     assert cells.loc[cells["status"] == "skipped", "reason"].notna().all()

@@ -144,7 +144,10 @@ def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixtur
 
 
 MISTAKES = [
-    (["frobnicate"], "There is no verb 'frobnicate'; there are: sweep, plan, recommend, explain, compare, export, "),
+    (
+        ["frobnicate"],
+        "There is no verb 'frobnicate'; there are: sweep, plan, recommend, explain, compare, try, score, doctor, ",
+    ),
     (["sweep", "method=nope"], "There is no method 'nope'"),
     (["sweep", "metrics=[nope]"], "There is no metric 'nope'; there are: psnr, ssim, lpips"),
     (["sweep", "--nope"], "'--nope' is no flag of sweep"),
