@@ -29,7 +29,8 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
     scored = scored.assign(series=[series_and_point(row)[0] for row in scored.itertuples()])
     names = [series for series in scored["series"].unique() if series != CONTROL]
     styles = {
-        series: (COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]) for number, series in enumerate(names)
+        series: (COLOURS[number % len(COLOURS)], MARKERS[(number + number // len(COLOURS)) % len(MARKERS)])
+        for number, series in enumerate(names)
     } | {CONTROL: ("black", "x")}
     groups = [group for _, group in scored.groupby("reference", sort=False)]
     figure, axes = pyplot.subplots(
@@ -183,6 +184,12 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     return figure
 
 
+def _label(row: Any) -> str:
+    """What tells a cell from the others of its series; of a step map only how much it computes."""
+    point = series_and_point(row)[1]
+    return point if len(point) <= 12 else f"{row.computed_steps:g} computed"
+
+
 def _panel(axis: Any, group: pd.DataFrame, metric: Metric, styles: dict[str, tuple[str, str]]) -> None:
     shown = group[group[metric.column].notna()]
     front = shown[[metric.name in text.split(";") for text in shown["on_front"]]].sort_values("speedup")
@@ -197,7 +204,7 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, styles: dict[str, tup
         )  # fmt: skip
     for place, row in enumerate(front.itertuples()):
         axis.annotate(
-            series_and_point(row)[1], (row.speedup, getattr(row, metric.column)), textcoords="offset points",
+            _label(row), (row.speedup, getattr(row, metric.column)), textcoords="offset points",
             xytext=(0, 9 if place % 2 == 0 else -15), ha="center", fontsize=8, color=styles[row.series][0], zorder=3,
         )  # fmt: skip
     axis.axvline(1, color="0.8", linewidth=0.8, zorder=0)
