@@ -106,12 +106,14 @@ def implementations(cells: pd.DataFrame, hardware: str) -> Any:
     drawn = drawn.assign(series=[series_and_point(row)[0] for row in drawn.itertuples()])
     names = [name for name in dict.fromkeys(drawn["series"]) if name != CONTROL]
     groups = [group for _, group in drawn.groupby(["height", "width", "steps"], sort=False)]
-    figure, axes = pyplot.subplots(1, len(groups), figsize=(7.2 * len(groups), 5.4), squeeze=False)
+    figure, axes = pyplot.subplots(1, len(groups), figsize=(9.6 * len(groups), 5.4), squeeze=False)
     for axis, group in zip(axes[0], groups):
         for name, line in group.groupby("series", sort=False):
             colour, marker = ("black", "x")
             if name != CONTROL:
-                colour, marker = COLOURS[names.index(name) % len(COLOURS)], MARKERS[names.index(name) % len(MARKERS)]
+                number = names.index(name)
+                colour = COLOURS[number % len(COLOURS)]
+                marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
             line = line.sort_values(["computed_steps", "psnr_db"])
             style = "--" if name == CONTROL else "-"
             axis.plot(line["computed_steps"], line["psnr_db"], style, color=colour, marker=marker, label=name)
@@ -122,7 +124,7 @@ def implementations(cells: pd.DataFrame, hardware: str) -> Any:
         axis.set_ylabel("PSNR (dB) to full compute by the same backend, higher is better")
         axis.grid(color="0.93")
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=8, frameon=False)
+        axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     return figure
 
