@@ -17,7 +17,6 @@ from pathlib import Path
 
 RESULTS = Path("results")
 DONE = RESULTS / "gpu-pieces.json"
-LIMIT = "prompts.limit=1"
 FLUX = ["experiment=h200_timing", "name=h200_timing", "report=false", "timing.pairs=6"]
 
 PIECES: dict[str, list[list[str]]] = {
@@ -81,7 +80,7 @@ def run(command: list[str], ends: float) -> int | None:
 def write_pack(path: Path) -> None:
     partial = path.with_suffix(".partial")
     with tarfile.open(partial, "w:gz") as pack:
-        for file in sorted(RESULTS.rglob("*.json")):
+        for file in sorted([*RESULTS.rglob("*.json"), *RESULTS.glob("tiny-*/**/*.png")]):  # agreement needs the images
             pack.add(file)
     partial.replace(path)
 

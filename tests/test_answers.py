@@ -6,7 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from tests.test_tables import ENVIRONMENT, body, by_interval, image
 from tsbench.__main__ import main
 from tsbench.explain import chain, sentences
 from tsbench.methods import METHODS
+from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.recommend import snippet
 from tsbench.store import Store
@@ -191,6 +192,33 @@ def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.
     assert main(["compare", "a", "b", "--fail-if", "slower=5%", "--across-hardware", "yes"]) == 1
 
 
+def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """OpenVINO's TaylorSeer is diffusers' lite mode at order 1, given the same schedule, and no other of its modes."""
+    lite = TaylorSeer(cache_interval=2, use_lite_mode=True, max_order=1)
+    for folder, cells in (
+        ("a", [(lite, "diffusers"), (TaylorSeer(cache_interval=3), "diffusers")]),
+        ("b", [(OpenVinoTaylorSeer(cache_interval=3), "openvino")]),
+    ):
+        store = Store(here / folder)
+        store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", ["lpips"])
+        full = [{"batch": 0, "method": timed(1.0, [0.2] * 4)}] * 6
+        pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.5, [0.1] * 4)}] * 6
+        reference = replace(cell(steps=4, prompts=PROMPTS), backend=cells[0][1])
+        store.write(reference, "ok", body(["CCCC"] * 6, full, "CCCC"), [image(0)] * 6)
+        for method, backend in cells:
+            drawn = replace(reference, method="taylorseer", parameters=json.dumps(method.settings(4)), backend=backend)
+            store.write(drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
+            store.write_scores(drawn.key, {"lpips": GOOD})
+    assert main(["compare", "a", "b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0].strip() for line in lines if "slower" in line] == [
+        "64x64 Full compute", "64x64 TaylorSeer (diffusers), lite, warm-up 3, N=2",
+    ]  # fmt: skip
+    assert [line for line in lines if line.startswith("only in")] == [
+        "only in a: TaylorSeer (diffusers), default, warm-up 3, N=3"
+    ]
+
+
 def test_a_cell_that_only_noise_keeps_off_the_front_is_said_to_be_near_it(tmp_path: Path) -> None:
     store = run(tmp_path / "r", {2: GOOD, 3: [value + 0.001 for value in GOOD], 4: FAIR}, {2: 0.5, 3: 0.505, 4: 0.9})
     rows = by_interval(store)
@@ -203,6 +231,7 @@ MISTAKES = [
     (["recommend", "r"], "recommend takes a results folder and a bar"),
     (["recommend", "r", "--max-lpips"], "--max-lpips needs a value"),
     (["recommend", "r", "--max-lpips", "x"], "--max-lpips is 'x', but must be a number"),
+    (["recommend", "r", "--min-ssim", "5"], "--min-ssim is 5, but SSIM lies between -1 and 1; try --min-ssim 0.9."),
     (["recommend", "r", "--best"], "'--best' is no flag of recommend; there are: --max-lpips"),
     (["recommend", "nowhere", "--max-lpips", "1"], "There are no results in 'results/nowhere'"),
     (["explain"], "explain takes a results folder"),

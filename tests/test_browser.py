@@ -25,11 +25,10 @@ PORT = 9515
 class Browser:
     """The few words of the WebDriver protocol that the tests need."""
 
-    def __init__(self, dark: bool = False) -> None:
+    def __init__(self) -> None:
         options = {
             "args": [
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,1800",
-                *(["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []),
             ]
         }  # fmt: skip
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}

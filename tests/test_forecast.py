@@ -145,11 +145,17 @@ def computed_by_control(function: object, steps: int, tolerance: float, max_gap:
     computed: list[int] = []
     module = step_size_control(Function(), steps, tolerance, 1, max_gap)
     values = [float(module(float(step))) for step in range(steps)]
-    return computed, values
+    first = computed.copy()
+    module.reset_cache()
+    assert [float(module(float(step))) for step in range(steps)] == values
+    return first, values
 
 
 def test_step_size_control_on_a_straight_line() -> None:
-    """Exact, so the error is 0 and the gap goes to the maximum; the first three steps and the last are computed."""
+    """Exact, so the error is 0 and the gap goes to the maximum; the first three steps and the last are computed.
+
+    A second run, after a reset, is the first one again.
+    """
     computed, values = computed_by_control(lambda t: 2 * t + 1, 30, 0.1, 7)
     assert computed == [0, 1, 2, 9, 16, 23, 29]
     assert values == [2 * t + 1 for t in range(30)]

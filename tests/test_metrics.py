@@ -11,29 +11,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from transformers import CLIPModel, CLIPProcessor
 
-from tsbench.metrics import METRICS, lpips
+from tsbench.errors import UserError
+from tsbench.metrics import METRICS, check_metrics, lpips, scorer
 from tsbench.models.tiny.pictures import draw, scene_of
-from tsbench.score import scorer
 
 REFERENCE = Path(__file__).parent / "reference"
 
 
-def picture(index: int) -> np.ndarray:
+def picture(index: int, size: int | tuple[int, int] = (96, 80)) -> np.ndarray:
     scene, rng = scene_of(5, index)
-    return draw(scene, (96, 80), rng)
+    return draw(scene, size, rng)
+
+
+def noisy(image: np.ndarray, levels: int) -> np.ndarray:
+    noise = np.random.default_rng(0).choice([-levels, levels], image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
 PAIRS = {
     "other pictures": (picture(0), picture(1)),
     "black and white": (np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)),
     "16 levels darker": (np.full((48, 64, 3), 16, np.uint8), np.full((48, 64, 3), 32, np.uint8)),
-    "noise of 40 levels": (
-        picture(2),
-        np.clip(picture(2) + np.random.default_rng(0).choice([-40, 40], (96, 80, 3)), 0, 255).astype(np.uint8),
-    ),
+    "noise of 40 levels": (picture(2), noisy(picture(2), 40)),
 }
 
 
@@ -71,17 +76,92 @@ def test_lpips_gives_the_same_for_a_batch_as_alone() -> None:
     assert together.tolist() == pytest.approx(alone, abs=1e-6)
 
 
+def test_ms_ssim_is_made_of_scikit_images_ssim() -> None:
+    """Wang et al.'s product over five scales, a channel at a time; with a huge K1 an SSIM is its contrast term."""
+    one, other = noisy(picture(2, 192), 40).astype(float), picture(2, 192).astype(float)
+    product = np.ones(3)
+    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        _, similarity = structural_similarity(
+            one, other, data_range=255, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+            full=True, **({"K1": 1e6} if scale < 4 else {}),
+        )  # fmt: skip
+        product *= similarity[5:-5, 5:-5].mean(axis=(0, 1)) ** weight
+        one, other = (x.reshape(len(x) // 2, 2, len(x) // 2, 2, 3).mean(axis=(1, 3)) for x in (one, other))
+    assert scorer("ms_ssim")(noisy(picture(2, 192), 40), picture(2, 192)) == pytest.approx(product.mean(), abs=1e-5)
+
+
+def flip_of_colours(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    """FLIP of two uniform images, which have no edges and which the eye's filters leave as they are: the paper's colour
+    difference on scikit-image's CIELAB, with its constants 0.7, 0.4 and 0.95, green and blue being farthest apart.
+    """
+
+    def hunt(colour: tuple[int, int, int]) -> np.ndarray:
+        lightness, a, b = rgb2lab(np.array(colour) / 255)
+        return np.array([lightness, 0.01 * lightness * a, 0.01 * lightness * b])
+
+    def difference(p: tuple[int, int, int], q: tuple[int, int, int]) -> float:
+        apart = hunt(p) - hunt(q)
+        return (abs(apart[0]) + np.hypot(*apart[1:])) ** 0.7
+
+    share = difference(one, other) / difference((0, 255, 0), (0, 0, 255))
+    return share * 0.95 / 0.4 if share < 0.4 else 0.95 + (share - 0.4) / 0.6 * 0.05
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 255), (0, 223, 0), (200, 30, 90)])
+def test_flip_of_uniform_images_has_a_closed_form(colour: tuple[int, int, int]) -> None:
+    one, other = (np.full((64, 64, 3), c, np.uint8) for c in ((0, 255, 0), colour))
+    assert scorer("flip")(one, other) == pytest.approx(flip_of_colours((0, 255, 0), colour), abs=2e-3)
+
+
+def test_the_clip_score_is_the_models_own_logit(clip_folder: Path) -> None:
+    """CLIPModel's logit is the cosine times a learnt scale; the score is 100 times the cosine, and not below 0."""
+    model, processor = CLIPModel.from_pretrained(clip_folder), CLIPProcessor.from_pretrained(clip_folder)
+    scores = []
+    for prompt in ("large red circle at centre, blue background", "small star", "black"):
+        inputs = processor(text=[prompt], images=[picture(0)], return_tensors="pt")
+        with torch.no_grad():
+            logit = model(**inputs).logits_per_image.item() / model.logit_scale.exp().item()
+        scores.append(scorer(f"clip_score:{clip_folder}")(picture(0), prompt))
+        assert scores[-1] == pytest.approx(max(0, 100 * logit), abs=1e-4)
+    assert len(set(scores)) > 1
+
+
+MISTAKES = [
+    ("clip_score", "clip_score needs a model: metrics=[clip_score:openai/clip-vit-large-patch14], or a folder."),
+    ("clip_score:/nowhere", "There is no CLIP model '/nowhere' here ("),
+    ("psnr:alex", "The metric 'psnr' takes no model, but is 'psnr:alex'; type metrics=[psnr]."),
+    ("sharpness", "There is no metric 'sharpness'; there are: psnr, ssim, lpips"),
+]
+
+
+@pytest.mark.parametrize(("name", "sentence"), MISTAKES, ids=[name for name, _ in MISTAKES])
+def test_mistakes(name: str, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_metrics([name])
+    assert sentence in str(error.value)
+
+
 def test_identical_images_are_perfect() -> None:
-    image = picture(0)
-    assert scorer("psnr")(image, image) == math.inf
-    assert scorer("ssim")(image, image) == pytest.approx(1, abs=1e-12)
-    assert scorer("lpips")(image, image) == 0
+    image = picture(0, 192)
+    for name, value in {"psnr": math.inf, "ssim": 1, "ms_ssim": 1, "lpips": 0, "flip": 0}.items():
+        assert scorer(name)(image, image) == pytest.approx(value, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["psnr", "ssim", "lpips"])
+COMPARISONS = [metric.name for metric in METRICS.values() if metric.against == "reference" and not metric.missing()]
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_score_lies_in_the_declared_range(name: str, pair: str) -> None:
+    image, reference = (picture.repeat(4, axis=0).repeat(4, axis=1) for picture in PAIRS[pair])
+    least, largest = METRICS[name].range
+    assert least <= scorer(name)(image, reference) <= largest
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
 def test_the_declared_direction_is_the_true_one(name: str) -> None:
     """A weakly disturbed image must be better than a strongly disturbed one, the way the metric says."""
-    image, rng = picture(3), np.random.default_rng(1)
+    image, rng = picture(3, 192), np.random.default_rng(1)
     weak, strong = (np.clip(image + rng.normal(0, sigma, image.shape), 0, 255).astype(np.uint8) for sigma in (16, 64))
     better, worse = scorer(name)(weak, image), scorer(name)(strong, image)
     assert (better > worse) == METRICS[name].higher_is_better

@@ -24,6 +24,7 @@ from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
+from tsbench.metrics import scorer
 from tsbench.paths import ASSETS
 
 TINY = ASSETS / "tiny"
@@ -50,10 +51,6 @@ def by_diffusers(session: DiffusersSession, method: Method) -> tuple[np.ndarray,
     return drawn.latents[-1], drawn.images[0], drawn.schedule
 
 
-def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / np.square(one.astype(float) - other).mean()))
-
-
 def test_uncached_it_draws_what_diffusers_draws(genai: OpenVinoSession, session: DiffusersSession) -> None:
     """In the latents to 1e-4, which the wrong shift of the noise levels would miss by far; OpenVINO truncates where
     diffusers rounds, so images differ by one level at most."""
@@ -62,7 +59,7 @@ def test_uncached_it_draws_what_diffusers_draws(genai: OpenVinoSession, session:
     expected, image, _ = by_diffusers(session, Method())
     assert drawn.schedule == "C" * 28
     assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
-    assert psnr_db(drawn.images[0], image) > 45 and np.abs(drawn.images[0].astype(int) - image).max() <= 1
+    assert scorer("psnr")(drawn.images[0], image) > 45 and np.abs(drawn.images[0].astype(int) - image).max() <= 1
 
 
 @pytest.mark.parametrize("parameters", [(3, 6, -2), (3, 4, 20), (2, 6, -2), (5, 3, 28), (50, 2, -1)])
@@ -82,7 +79,9 @@ def test_cached_it_draws_what_the_forecaster_draws(
     latents = drawn.latents[-1]
     expected, image, schedule = by_diffusers(session, TaylorSeerDecorator(step_map=method.promised_schedule(28)))
     assert drawn.schedule == schedule
-    assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4 and psnr_db(drawn.images[0], image) > 45
+    assert (
+        np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4 and scorer("psnr")(drawn.images[0], image) > 45
+    )
     uncached = genai.draw(WORK, WORK.batches[0], Method()).images[0]
     assert not np.array_equal(drawn.images[0], uncached)
 
@@ -93,7 +92,7 @@ def test_one_session_draws_workloads_of_any_shape(
 ) -> None:
     work = replace(WORK, steps=4, **change)
     drawn = genai.draw(work, work.batches[0], Method()).images[0]
-    assert psnr_db(drawn, session.draw(work, work.batches[0], Method()).images[0]) > 45
+    assert scorer("psnr")(drawn, session.draw(work, work.batches[0], Method()).images[0]) > 45
 
 
 def test_left_out_the_cache_would_be_on(genai: OpenVinoSession) -> None:

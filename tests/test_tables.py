@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tsbench import paper, plot, plot_steps, published
+from tsbench import paper, plot, plot_speed, plot_steps, published
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
@@ -183,10 +183,10 @@ def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None
 def test_speed_against_size_and_steps(store: Store) -> None:
     """Nothing to draw from one workload; a panel a dimension from several, the fewer-steps control left out."""
     cells = cells_table(store)
-    assert plot.scaling(cells, "P") is None
+    assert plot_speed.scaling(cells, "P") is None
     larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")
     longer = cells.assign(steps=8, reference=cells["reference"] + "s", key=cells["key"] + "s")
-    figure = plot.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
+    figure = plot_speed.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
     assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
     line = figure.axes[0].get_lines()[0]
     assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
@@ -201,7 +201,7 @@ def test_errors_and_schedules_of_the_front(store: Store) -> None:
 
 
 def test_speed_against_interval(store: Store) -> None:
-    (axis,) = plot_steps.intervals(cells_table(store), "P").axes
+    (axis,) = plot_speed.intervals(cells_table(store), "P").axes
     line = axis.get_lines()[0]
     assert list(line.get_xdata()) == [2, 4, 6] and list(line.get_ydata()) == pytest.approx([1.28125, 2.5625, 2.5625])
 

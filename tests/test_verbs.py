@@ -36,6 +36,20 @@ def test_metrics_are_added_to_a_finished_run(here: Path) -> None:
     assert cells[["psnr_db", "ssim", "lpips"]].notna().sum().to_list() == [1, 1, 1]
 
 
+def test_a_metric_that_cannot_apply_is_empty_with_the_reason_and_a_checkpoint_stands_in_the_row(
+    here: Path, clip_folder: Path
+) -> None:
+    """The clip score is no comparison: full compute has one too. An image of 64 pixels has no MS-SSIM."""
+    assert main(["sweep", *SMALL, "metrics=[psnr]"]) == 0
+    assert main(["score", "sweep", f"metrics=[ms_ssim,flip,clip_score:{clip_folder}]"]) == 0
+    cells = pd.read_csv("results/sweep/cells.csv")
+    assert cells["flip"].notna().sum() == 1 and cells["clip_score"].notna().all()
+    assert set(cells["clip_score_checkpoint"]) == {str(clip_folder)}
+    assert "ms_ssim" not in cells
+    assert set(cells["metric_reason"]) == {"MS-SSIM needs images of 161 pixels or more"}
+    assert "MS-SSIM needs images of 161" in Path("results/sweep/table.md").read_text()
+
+
 def test_a_run_in_a_notebook(here: Path) -> None:
     assert main(["sweep", *SMALL, "metrics=[psnr]"]) == 0
     results = tsbench.load("results/sweep")

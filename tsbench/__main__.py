@@ -14,7 +14,7 @@ VERBS = {
     "explain": "why a speed-up is what it is: tsbench explain RESULTS [CELL]",
     "compare": "two runs of the same cells: tsbench compare A B [--fail-if slower=5%]",
     "try": 'one prompt with and without a method: tsbench try "PROMPT" [overrides]',
-    "score": "add metrics to a finished run: tsbench score RESULTS metrics=[psnr,lpips_vgg]",
+    "score": "add metrics to a finished run: tsbench score RESULTS metrics=[flip,ms_ssim]",
     "doctor": "what can run here, and what each missing thing needs",
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
@@ -47,7 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
-        return import_module(f"tsbench.{MODULES.get(verb, verb)}").main(rest)
+        module = import_module(f"tsbench.{MODULES.get(verb, verb)}")
+        if hasattr(module, "USAGE") and {"-h", "--help"} & set(rest):
+            print(module.USAGE)
+            return 0
+        return module.main(rest)
     except UserError as error:
         print(f"tsbench: {error}", file=sys.stderr)
         return 2

@@ -10,9 +10,11 @@ from typing import Any
 
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
-from tsbench.metrics import METRICS
+from tsbench.methods import method_class
+from tsbench.metrics import METRICS, metric_of
 from tsbench.present import full_name
 from tsbench.progress import output
+from tsbench.score import ACROSS
 from tsbench.stats import finite_mean, holm, mean_interval, shift_interval
 from tsbench.store import Store
 from tsbench.tables import cells_table, opened
@@ -21,7 +23,8 @@ USAGE = """\
 usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware yes]
 
 Per common cell the ratio of latencies, B over A, and the differences of metrics, B - A, with 95 % intervals; a star
-marks what is significant after correction for the number of comparisons (Holm). --fail-if exits with 1 where a whole
+marks what is significant after correction for the number of comparisons (Holm). Of two backends, cells of the same
+method and schedule are compared. --fail-if exits with 1 where a whole
 interval lies beyond a threshold: slower=5%, or a metric's name with how much worse it may get. Timings of different
 hardware are shown, but fail nothing unless --across-hardware yes is given."""
 
@@ -48,16 +51,15 @@ class Change:
 
 def main(arguments: list[str]) -> int:
     """The verb `compare`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
-    rest, flags = read_flags("compare", arguments, ("--fail-if", "--across-hardware"))
+    rest, flags = read_flags("compare", arguments, ("--fail-if", "--across-hardware"), many=("--fail-if",))
     if len(rest) != 2:
         raise UserError("compare takes two results folders: python -m tsbench compare A B.")
     limits = thresholds(flags.get("--fail-if", []))
     a, b = opened(rest[0]), opened(rest[1])
     same_hardware = _hardware(a) == _hardware(b) or "--across-hardware" in flags
-    changes = all_changes(a, b)
+    rows, others = _rows(a), _rows(b)
+    same = counterparts(a.documents(), b.documents())
+    changes = all_changes(a, b, rows, others, same)
     console = output()
     if not changes:
         raise UserError(f"{rest[0]} and {rest[1]} have no finished cell in common.")
@@ -80,10 +82,9 @@ def main(arguments: list[str]) -> int:
             )
         elif change.interval is None or change.worse_sign * change.value > limit:
             console.print("    inconclusive: the interval does not lie beyond the threshold", highlight=False)
-    for name, one, other in ((rest[0], a, b), (rest[1], b, a)):
-        alone = sorted(_rows(one).keys() - _rows(other).keys())
-        for key in alone:
-            console.print(f"only in {name}: {full_name(_rows(one)[key])}", highlight=False, markup=False)
+    for name, one, matched in ((rest[0], rows, same.keys()), (rest[1], others, same.values())):
+        for key in sorted(one.keys() - matched):
+            console.print(f"only in {name}: {full_name(one[key])}", highlight=False, markup=False)
     for failure in failures:
         console.print(f"FAILED {failure}", highlight=False, markup=False, soft_wrap=True)
     return int(bool(failures))
@@ -101,17 +102,46 @@ def thresholds(given: Sequence[str]) -> dict[str, float]:
     return limits
 
 
-def all_changes(a: Store, b: Store) -> list[Change]:
-    """Every figure of every cell that both runs have drawn."""
-    rows, others = _rows(a), _rows(b)
+def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The keys of the cells of A that B has too, and B's keys for them.
+
+    Cells of different backends are the same where they draw the same workload in the same steps with the same method,
+    as far as both backends have its settings (`Method.elsewhere`).
+    """
+    keys = {document["key"] for document in theirs}
+    found = {document["key"]: document["key"] for document in ours if document["key"] in keys}
+    for one in ours:
+        for other in theirs:
+            if one["key"] not in found and other["key"] not in found.values() and _same_across_backends(one, other):
+                found[one["key"]] = other["key"]
+    return found
+
+
+def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    def drawn(document: dict[str, Any]) -> tuple[Any, ...]:
+        workload = {name: value for name, value in document["workload"].items() if name != "model_name"}
+        return workload, document["settings"], document["method"], document.get("schedules")
+
+    def has(document: dict[str, Any], settings: dict[str, Any]) -> bool:
+        return all(document["params"].get(name, value) == value for name, value in settings.items())
+
+    if one["backend"] == other["backend"] or drawn(one) != drawn(other):
+        return False
+    kinds = [method_class(document["backend"], document["method"]) for document in (one, other)]
+    return has(one, kinds[1].elsewhere) and has(other, kinds[0].elsewhere)
+
+
+def all_changes(a: Store, b: Store, rows: dict[str, Any], others: dict[str, Any], same: dict[str, str]) -> list[Change]:
+    """Every figure of every cell that both runs have drawn; `rows` and `others` are their tables by key."""
     changes = []
-    for key, row in rows.items():
-        if key in others and row.status == others[key].status == "ok":
-            one, other = a.document(key), b.document(key)
+    for key, their_key in same.items():
+        row = rows[key]
+        if row.status == others[their_key].status == "ok":
+            one, other = a.document(key), b.document(their_key)
             assert one is not None and other is not None
             name = f"{row.height}x{row.width} {full_name(row)}"
             changes.append(latency_change(name, one, other))
-            changes += metric_changes(name, one, a.scores(key), b.scores(key))
+            changes += metric_changes(name, one, a.scores(key), b.scores(their_key))
     return changes
 
 
@@ -133,10 +163,11 @@ def metric_changes(name: str, document: dict[str, Any], a: dict[str, Any], b: di
 
     changes = []
     prompts = len(document["workload"]["prompts"])
-    for metric in METRICS.values():
-        if metric.name not in a or metric.name not in b:
+    for scored in a:
+        if scored == ACROSS or scored not in b:
             continue
-        pairs = [(float(x), float(y)) for x, y in zip(a[metric.name], b[metric.name], strict=True)]
+        metric = metric_of(scored)
+        pairs = [(float(x), float(y)) for x, y in zip(a[scored], b[scored], strict=True)]
         seeds = len(pairs) // prompts
         means = [
             finite_mean([0.0 if x == y else y - x for x, y in pairs[i * seeds : (i + 1) * seeds]])

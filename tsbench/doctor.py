@@ -21,9 +21,6 @@ GIB = 2**30
 
 def main(arguments: list[str]) -> int:
     """The verb `doctor`."""
-    if arguments in (["--help"], ["-h"]):
-        print(USAGE)
-        return 0
     if arguments:
         raise UserError("doctor takes no arguments: python -m tsbench doctor.")
     console = output()

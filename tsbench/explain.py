@@ -10,7 +10,7 @@ from tsbench.errors import UserError
 from tsbench.flags import read_flags
 from tsbench.present import full_name, workload_title
 from tsbench.progress import output
-from tsbench.schedule import computed_steps
+from tsbench.schedule import computed_steps, is_inert
 from tsbench.store import Store
 from tsbench.tables import cells_table, opened
 
@@ -31,9 +31,6 @@ class Link:
 
 def main(arguments: list[str]) -> int:
     """The verb `explain`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
     rest, _ = read_flags("explain", arguments, ())
     if not 1 <= len(rest) <= 2:
         raise UserError("explain takes a results folder and perhaps a cell: python -m tsbench explain RESULTS [CELL].")
@@ -112,8 +109,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     """What limits the speed-up, in words."""
     said = []
     schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
-    promised = document["promised_schedule"]
-    if "." in (promised or ".") and all("." not in schedule for schedule in schedules):
+    if is_inert(document["promised_schedule"], schedules):
         said.append("inert: every step was computed")
     cost = document["cost"]
     if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:

@@ -14,9 +14,6 @@ folder."""
 
 def main(arguments: list[str]) -> int:
     """The verb `export`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
     if any(not argument.startswith("model") for argument in arguments):
         raise UserError("export takes the overrides of a model only: python -m tsbench export model=tiny.")
     from tsbench.backends.openvino_export import check_installed, exported

@@ -7,8 +7,16 @@ from collections.abc import Sequence
 from tsbench.errors import UserError
 
 
-def read_flags(verb: str, arguments: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """What is no flag, and the values of every flag that is given: `--flag value`, `--flag=value`, `--flag a b`.
+def read_flags(
+    verb: str, arguments: Sequence[str], known: Sequence[str], many: Sequence[str] = ()
+) -> tuple[list[str], dict[str, list[str]]]:
+    """What is no flag, and the values of every flag that is given.
+
+    Args:
+        verb: whose flags they are.
+        arguments: as typed: `--flag value` or `--flag=value`.
+        known: the flags that there are.
+        many: those of them that take every value up to the next flag: `--flag a b`.
 
     Raises:
         UserError: for an unknown flag and for one without a value.
@@ -27,6 +35,7 @@ def read_flags(verb: str, arguments: Sequence[str], known: Sequence[str]) -> tup
                 current = None
         elif current is not None:
             current.append(argument)
+            current = current if flag in many else None
         else:
             rest.append(argument)
     for flag, values in flags.items():

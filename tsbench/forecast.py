@@ -140,6 +140,9 @@ class StepSizeController(Forecaster):
     def __init__(self, steps: int, tolerance: float, max_order: int, max_gap: int) -> None:
         super().__init__(1, 1, max_order)
         self.steps, self.tolerance, self.max_gap = steps, tolerance, max_gap
+
+    def reset(self, *rule: Any, **named: Any) -> None:
+        super().reset(*rule, **named)
         self.due = 0  # the next step to compute
 
     def next_is_computed(self) -> bool:

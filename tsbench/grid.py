@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
@@ -112,6 +112,22 @@ def experiment_file(name: str) -> dict[str, Any]:
         names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise UserError(f"There is no experiment {name!r}; there are: {names} (type experiment=NAME).")
     return yaml.safe_load(path.read_text())
+
+
+def cells_of(points: Iterable[Point], identities: Mapping[str, str]) -> tuple[list[Cell], dict[str, Method]]:
+    """The cells in the order in which a sweep draws them, and their methods by key.
+
+    Args:
+        points: of the grid.
+        identities: of the models, by their paths.
+    """
+    methods: dict[str, Method] = {}
+    cells = []
+    for point in points:
+        cell = point.cell(identities[point.config.model.path])
+        methods.setdefault(cell.key, point.method)
+        cells.append(cell)
+    return ordered(cells), methods
 
 
 def ordered(cells: Iterable[Cell]) -> list[Cell]:

@@ -18,10 +18,12 @@ from PIL import Image
 from tsbench.explain import chain, sentences
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.metrics import METRICS
+from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_title
 from tsbench.recommend import Bar, qualified
 from tsbench.store import Store
+from tsbench.tables import FRONTS
 
 IMAGE_BYTES = 18e6  # for all images of a report together, before they are written as text
 LEVELS = {"nearly the same image": 0.05, "a close image": 0.1, "a similar image": 0.2}  # LPIPS
@@ -33,7 +35,7 @@ SPEEDS = {
 }
 FIGURES = [
     "key", "reference", "status", "computed_steps", "latency_s", "speedup", "speedup_low", "speedup_high",
-    "denoise_speedup", "tflop", "flops_speedup", "published",
+    "denoise_speedup", "tflop", "flops_speedup", *FRONTS,
 ]  # fmt: skip
 
 
@@ -63,8 +65,7 @@ def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
     for _, group in cells.groupby("reference", sort=False):
         first = next(group.itertuples())
         if "lpips" not in group or group["lpips"].isna().all():
-            random = isinstance(first.note, str) and "random weights" in first.note
-            text = "images of random weights mean nothing" if random else "no LPIPS was computed"
+            text = "images of random weights mean nothing" if first.random_weights else "no LPIPS was computed"
             found.append({"workload": workload_title(first), "wanted": "", "key": None, "text": text})
             continue
         for level, limit in LEVELS.items():
@@ -87,17 +88,23 @@ def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
     return {
         "workloads": workloads,
         "speeds": SPEEDS,
+        "fronts": {speed: column for column, speed in FRONTS.items()},
         "control": FewerSteps.title,
         "metrics": [
             {
+                "name": m.name,
                 "column": m.column,
-                "label": f"{m.label} ({m.unit})" if m.unit else m.label,
+                "label": m.title,
                 "higher_is_better": m.higher_is_better,
                 "digits": m.digits,
             }
             for m in metrics
         ],
-        "cells": [_cell(store, row, [m.name for m in metrics], side, workloads) for row in cells.itertuples()],
+        "cells": [
+            _cell(store, row, [m.name for m in metrics], side, workloads)
+            | {"published": published_beside(row, quantities(cells)) if row.status == "ok" else []}
+            for row in cells.itertuples()
+        ],
     }
 
 
@@ -112,21 +119,22 @@ def _cell(store: Store, row: Any, metrics: list[str], side: int, workloads: dict
         "workload": workloads[row.reference],
         "says": "; ".join(notes_of(row)),
         "schedules": document.get("schedules", []),
+        "errors": document.get("step_errors", []),
         "images": [],
         "samples": [],
         "explanation": [],
     }
     if row.status != "ok":
         return cell
-    if not document["workload"]["random_weights"]:
-        cell["images"] = [_picture(image, side) for image in store.images(row.key)]
+    cell["images"] = [_picture(image, side) for image in store.images(row.key)]
     if row.key != row.reference:
         links = chain(document)
         cell["explanation"] = [
             f"{link.latency_s:.4g} s ({before.latency_s / link.latency_s:.3f}x): {link.what}"
             for before, link in zip([links[0], *links], links)
         ] + sentences(document)
-        cell["samples"] = _worst_first(document, store.scores(row.key), metrics)
+        scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
+        cell["samples"] = _worst_first(document, scores, metrics)
     return cell
 
 
@@ -138,7 +146,9 @@ def _worst_first(document: dict[str, Any], scores: dict[str, Any], metrics: list
     samples = []
     for number, (prompt, seed) in enumerate(named):
         figures = [f"{METRICS[name].label} {_figure(scores[name][number], METRICS[name].digits)}" for name in known]
-        samples.append({"number": number, "text": f"{prompt} (seed {seed}): {', '.join(figures)}"})
+        values = {METRICS[name].column: _plain(float(scores[name][number])) for name in known}
+        text = f"{prompt} (seed {seed}): {', '.join(figures)}"
+        samples.append({"number": number, "text": text, "values": values})
     if known:
         name = "lpips" if "lpips" in known else known[0]
         sign = 1 if METRICS[name].higher_is_better else -1

@@ -62,13 +62,12 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
         Quantity("flops_speedup", "FLOPs speed-up", lambda r: number(r.flops_speedup, 2, "x"), TIMES, 1),
     ]
     for metric in METRICS.values():
-        title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
         better = 1 if metric.higher_is_better else -1
 
         def text(row: Any, column: str = metric.column, digits: int = metric.digits) -> str:
             return number(getattr(row, column), digits)
 
-        found.append(Quantity(metric.column, title, text, lambda v: f"{v:g}", better))
+        found.append(Quantity(metric.column, metric.title, text, lambda v: f"{v:g}", better))
     return [quantity for quantity in found if quantity.column in cells and cells[quantity.column].notna().any()]
 
 
@@ -143,18 +142,35 @@ def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]],
         texts: list[str] = []
         numbers: list[int] = []
         for match in found:
-            value = match.row.get(quantity.column)
-            if value is None:
+            if match.row.get(quantity.column) is None:
                 continue
-            comparable = quantity.column != "psnr_db" or match.row["psnr_comparable"]
-            text = quantity.published_text(value) + ("" if comparable else " (not comparable)")
             note = _footnote(match)
             if note not in footnotes:
                 footnotes.append(note)
-            texts.append(text)
+            texts.append(_as_published(quantity, match))
             numbers.append(footnotes.index(note) + 1)
         entries.append(Entry(", ".join(dict.fromkeys(texts)), footnotes=tuple(dict.fromkeys(numbers))))
     return entries
+
+
+def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]]:
+    """Every published figure that speaks of a cell, with the cell's own: `figure`, `measured`, `published`, `of`."""
+    return [
+        {
+            "figure": quantity.title,
+            "measured": quantity.text(row),
+            "published": _as_published(quantity, match),
+            "of": _footnote(match),
+        }
+        for quantity in (*shown, IMAGE_REWARD)
+        for match in published.matches(row._asdict())
+        if match.row.get(quantity.column) is not None
+    ]
+
+
+def _as_published(quantity: Quantity, match: published.Match) -> str:
+    comparable = quantity.column != "psnr_db" or match.row["psnr_comparable"]
+    return quantity.published_text(match.row[quantity.column]) + ("" if comparable else " (not comparable)")
 
 
 def _footnote(match: published.Match) -> str:

@@ -18,7 +18,8 @@ from tsbench.cell import Cell
 from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
 from tsbench.errors import UserError
-from tsbench.grid import Point, expand, ordered
+from tsbench.flags import read_flags
+from tsbench.grid import Point, cells_of, expand
 from tsbench.methods import METHODS, Method
 from tsbench.present import print_plan, size_of
 from tsbench.progress import duration, output
@@ -43,9 +44,6 @@ COLUMNS = [
 
 def main(arguments: list[str]) -> int:
     """The verb `plan`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
     overrides, form, step_s = _flags(arguments)
     points = expand(overrides)
     cells, methods = planned_cells(points)
@@ -65,17 +63,8 @@ def main(arguments: list[str]) -> int:
 
 def _flags(arguments: list[str]) -> tuple[list[str], str | None, float | None]:
     """The overrides, the format and the time of a step."""
-    overrides: list[str] = []
-    given: dict[str, str] = {}
-    rest = iter(arguments)
-    for argument in rest:
-        flag, _, value = argument.partition("=")
-        if flag in ("--format", "--step-s"):
-            given[flag] = value or next(rest, "")
-        elif argument.startswith("-"):
-            raise UserError(f"{argument!r} is no flag of plan; there are: --format csv|json|md, --step-s SECONDS.")
-        else:
-            overrides.append(argument)
+    overrides, flags = read_flags("plan", arguments, ("--format", "--step-s"))
+    given = {flag: values[-1] for flag, values in flags.items()}
     form = given.get("--format")
     if form is not None and form not in FORMATS:
         raise UserError(f"--format is {form!r}, but must be one of: {', '.join(FORMATS)}; try --format csv.")
@@ -89,14 +78,8 @@ def _flags(arguments: list[str]) -> tuple[list[str], str | None, float | None]:
 
 
 def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method]]:
-    """The cells in the order in which a sweep draws them, and their methods by key."""
-    methods: dict[str, Method] = {}
-    cells = []
-    for point in points:
-        cell = point.cell(point.config.model.path)
-        methods.setdefault(cell.key, point.method)
-        cells.append(cell)
-    return ordered(cells), methods
+    """`cells_of`, with a model's path for its identity: no weights are at hand."""
+    return cells_of(points, {path: path for path in (point.config.model.path for point in points)})
 
 
 def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench import plot, plot_steps
+from tsbench import plot, plot_speed, plot_steps
 from tsbench.store import Store
 
 
@@ -16,10 +16,10 @@ def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
 
     figures: dict[str, Any] = {
         "pareto": plot.pareto(cells, hardware),
-        "speed": plot.speed(cells, hardware),
-        "implementations": plot.implementations(cells, hardware),
-        "scaling": plot.scaling(cells, hardware),
-        "intervals": plot_steps.intervals(cells, hardware),
+        "speed": plot_speed.speed(cells, hardware),
+        "implementations": plot.implementations(cells),
+        "scaling": plot_speed.scaling(cells, hardware),
+        "intervals": plot_speed.intervals(cells, hardware),
         "steps": plot_steps.steps(cells, store),
     }
     written = []

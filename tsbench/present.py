@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -31,8 +32,7 @@ def series_and_point(row: Any) -> tuple[str, str]:
 
 def full_name(row: Any) -> str:
     """The method with all its settings."""
-    series, point = series_and_point(row)
-    return f"{series}, {point}" if point else series
+    return method_class(row.backend, row.method).full_name(json.loads(row.params))
 
 
 def best_rows(cells: pd.DataFrame) -> pd.DataFrame:
@@ -49,9 +49,8 @@ def best_rows(cells: pd.DataFrame) -> pd.DataFrame:
             }
             for metric in METRICS.values():
                 if metric.column in cells and cells[metric.column].notna().any():
-                    title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
                     arrow = "↑" if metric.higher_is_better else "↓"
-                    shown[f"{title} {arrow}"] = number(getattr(row, metric.column), metric.digits)
+                    shown[f"{metric.title} {arrow}"] = number(getattr(row, metric.column), metric.digits)
             rows.append(shown)
     return pd.DataFrame(rows)
 
@@ -80,7 +79,7 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
             )
             before = heading
         for place, text in enumerate(marks):
-            console.print(f"({'abcdefghijklmnopqrstuvwxyz'[place]}) published as: {text}", highlight=False)
+            console.print(f"({ascii_lowercase[place]}) published as: {text}", highlight=False)
         console.print()
 
 
@@ -98,7 +97,7 @@ def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
     if not pd.isna(row.published):
         if row.published not in marks:
             marks.append(row.published)
-        mark = f" ({'abcdefghijklmnopqrstuvwxyz'[marks.index(row.published)]})"
+        mark = f" ({ascii_lowercase[marks.index(row.published)]})"
     unknown = not pd.isna(row.reason)
     return {
         "  Setting": f"  {series_and_point(row)[1]}",
@@ -139,7 +138,7 @@ def provenance(manifest: dict[str, Any]) -> str:
 def notes_of(row: Any) -> list[str]:
     """What is to be said of a cell beside its figures."""
     notes = [] if row.status == "ok" else [f"{row.status}: {row.reason}"]
-    notes += [note for note in (row.note, row.cost_reason) if isinstance(note, str)]
+    notes += [note for note in (row.note, row.cost_reason, row.metric_reason) if isinstance(note, str)]
     if row.n_identical and row.n_identical == row.n_identical:
         notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
     return notes

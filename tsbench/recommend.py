@@ -12,9 +12,11 @@ import pandas as pd
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
 from tsbench.methods import Method, method_class
+from tsbench.metrics import METRICS
 from tsbench.paths import ASSETS
 from tsbench.present import full_name, number, workload_title
 from tsbench.progress import output
+from tsbench.stats import LEAST_MEDIAN
 from tsbench.store import Store
 from tsbench.tables import cells_table, opened
 
@@ -62,19 +64,19 @@ BARS = {
     "--min-speedup": ("speedup", 1),
     "--max-memory-gb": ("peak_memory_bytes", -1),
 }
+EXAMPLES = {"--max-lpips": 0.1, "--min-ssim": 0.9, "--min-psnr-db": 25}
 
 
 def main(arguments: list[str]) -> int:
     """The verb `recommend`: 0 where every workload has a setting that meets the bars, else 1."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
     rest, flags = read_flags("recommend", arguments, tuple(BARS))
     if len(rest) != 1 or not flags:
         raise UserError(
             "recommend takes a results folder and a bar: python -m tsbench recommend RESULTS --max-lpips 0.1."
         )
     bars = [Bar(flag, *BARS[flag], number_of(flag, values[-1])) for flag, values in flags.items()]
+    for bar in bars:
+        _check_possible(bar)
     store = opened(rest[0])
     console = output()
     found = True
@@ -84,6 +86,16 @@ def main(arguments: list[str]) -> int:
         for line in lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0 if found else 1
+
+
+def _check_possible(bar: Bar) -> None:
+    for metric in METRICS.values():
+        least, largest = metric.range
+        if metric.column == bar.column and not least <= bar.limit <= largest:
+            raise UserError(
+                f"{bar.flag} is {bar.limit:g}, but {metric.label} lies between {least:g} and {largest:g}; "
+                f"try {bar.flag} {EXAMPLES[bar.flag]}."
+            )
 
 
 def qualified(group: pd.DataFrame, bars: Sequence[Bar]) -> list[Any]:
@@ -115,7 +127,9 @@ def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
     known = [row for row in rows if all(bar.missed_by(row) is not None for bar in bars)]
     if not known:
         reasons = {row.interval_reason for row in rows if isinstance(row.interval_reason, str)} or {
-            f"an interval of the speed-up needs 6 pairs, and there are {rows[0].n_pairs:g}" if rows else "nothing drawn"
+            f"an interval of the speed-up needs {LEAST_MEDIAN} pairs, and there are {rows[0].n_pairs:g}"
+            if rows
+            else "nothing drawn"
         }
         return f"  nothing qualifies: without an interval a setting is not surely good enough ({'; '.join(reasons)})"
     row = min(known, key=lambda row: max(bar.missed_by(row) or 0.0 for bar in bars))

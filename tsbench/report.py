@@ -27,9 +27,6 @@ and the plots from the cells alone. RESULTS is a folder, or its name in results/
 
 def main(arguments: list[str]) -> int:
     """The verb `report`."""
-    if arguments in (["--help"], ["-h"]):
-        print(USAGE)
-        return 0
     if len(arguments) != 1:
         raise UserError("report takes one results folder: python -m tsbench report RESULTS.")
     store = opened(arguments[0])

@@ -17,9 +17,6 @@ Scores the stored images of a run in more metrics and rebuilds its tables, plots
 
 def main(arguments: list[str]) -> int:
     """The verb `score`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
     wanted = [argument for argument in arguments if argument.startswith("metrics=")]
     rest = [argument for argument in arguments if argument not in wanted]
     if len(rest) != 1 or len(wanted) != 1:

@@ -82,5 +82,10 @@ def computed_steps(schedule: str) -> int:
     return schedule.count("C")
 
 
+def is_inert(promised: str | None, measured: Sequence[str]) -> bool:
+    """Whether a method that promises to skip steps, or decides while it draws (None), has computed all of them."""
+    return "." in (promised or ".") and all("." not in schedule for schedule in measured)
+
+
 def _written(steps: int, computes: Callable[[int], bool]) -> str:
     return "".join("C" if computes(step) else "." for step in range(steps))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import Any
 
 from tsbench.cell import Cell, Settings, Workload
-from tsbench.metrics import METRICS
-from tsbench.metrics.base import Score
+from tsbench.metrics import Metric, metric_of, scorer
 from tsbench.store import Store
 
 ACROSS = "psnr_db_across_backends"
@@ -25,16 +23,27 @@ def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], 
         drawn = document["status"] == "ok" and not document["workload"]["random_weights"]
         if drawn:
             _score_across_backends(store, document)
-        if not drawn or key == reference or not store.is_done(reference):
+        if not drawn or not store.is_done(reference):
             continue
-        scores = store.scores(key)
-        missing = [name for name in metrics if name not in scores]
+        scores, workload = store.scores(key), document["workload"]
+        missing = [name for name in metrics if name not in scores and _applies(metric_of(name), document)]
         if missing:
-            pairs = list(zip(store.images(key), store.images(reference), strict=True))
+            images = store.images(key)
+            beside = {
+                "reference": store.images(reference),
+                "prompt": [prompt for prompt in workload["prompts"] for _ in workload["seeds"]],
+            }
             for name in missing:
-                scores[name] = [_exact(scorer(name)(image, wanted)) for image, wanted in pairs]
+                pairs = zip(images, beside[metric_of(name).against], strict=True)
+                scores[name] = [_exact(scorer(name)(image, other)) for image, other in pairs]
             store.write_scores(key, scores)
         cell_scored()
+
+
+def _applies(metric: Metric, document: dict[str, Any]) -> bool:
+    """Whether a cell can have a score: its images are large enough, and it is not its own reference."""
+    large = min(document["workload"]["height"], document["workload"]["width"]) >= metric.least_side
+    return large and (metric.against == "prompt" or document["key"] != document["reference"])
 
 
 def _score_across_backends(store: Store, document: dict[str, Any]) -> None:
@@ -51,11 +60,6 @@ def _score_across_backends(store: Store, document: dict[str, Any]) -> None:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-@cache
-def scorer(metric: str) -> Score:
-    return METRICS[metric].load()
 
 
 def _exact(value: float) -> float | str:

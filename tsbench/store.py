@@ -119,9 +119,7 @@ class Store:
 
     def images(self, key: str) -> list[np.ndarray]:
         """A cell's images, uint8 [height, width, 3]."""
-        document = self.document(key)
-        count = len(document["schedules"]) if document else 0
-        return [np.asarray(Image.open(self.cells / key / image_name(number))) for number in range(count)]
+        return [np.asarray(Image.open(path)) for path in sorted((self.cells / key).glob("*.png"))]
 
     def scores(self, key: str) -> dict[str, Any]:
         """`{metric: [value of each sample]}` against the reference of the same folder; empty where unscored."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError
-from tsbench.grid import Point, expand, ordered
+from tsbench.grid import Point, cells_of, expand
 from tsbench.methods import METHODS, Method
 from tsbench.paths import carried
 from tsbench.store import Store
@@ -83,13 +83,7 @@ class Sweep:
             identities[model.path] = identity(folders[model.path])
         self.paths = {identities[path]: path for path in folders}
         self.folders = {identities[path]: folder for path, folder in folders.items()}
-        self.methods: dict[str, Method] = {}
-        cells = []
-        for point in points:
-            cell = point.cell(identities[point.config.model.path])
-            self.methods.setdefault(cell.key, point.method)
-            cells.append(cell)
-        self.cells = ordered(cells)
+        self.cells, self.methods = cells_of(points, identities)
 
     def run(self, console: Console) -> int:
         """Draw what is missing, then score and report everything.
@@ -118,7 +112,7 @@ class Sweep:
             )  # fmt: skip
             started, in_pipeline = time.perf_counter(), 0.0
             with SweepProgress(console, len(missing), images) as progress:
-                for cell, loaded in self._with_sessions(missing, session):
+                for cell, loaded in self.with_sessions(missing, session):
                     before = 0.0 if isinstance(loaded, UserError) else loaded.pipeline_s
                     self._run_cell(cell, loaded, store, progress, planned[cell.key])
                     in_pipeline += 0.0 if isinstance(loaded, UserError) else loaded.pipeline_s - before
@@ -155,7 +149,7 @@ class Sweep:
                 f"{first_line(error)}."
             ) from error
 
-    def _with_sessions(self, cells: list[Cell], session: Session) -> Iterator[tuple[Cell, Session | UserError]]:
+    def with_sessions(self, cells: list[Cell], session: Session) -> Iterator[tuple[Cell, Session | UserError]]:
         """Every cell with the loaded model it needs, or with the reason why there is none."""
         current: Session | UserError | None = session
         groups = groupby(cells, key=lambda cell: (cell.workload.model, cell.backend, cell.settings))
@@ -177,8 +171,7 @@ class Sweep:
     ) -> None:
         before = progress.done_images
         method = self.methods.get(cell.key, Method())
-        name = ", ".join(filter(None, (method.series(method.parameters()), method.point(method.parameters()))))
-        label = f"{cell.workload.height}x{cell.workload.width} {name}"
+        label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
         try:
             if isinstance(session, UserError):
                 raise session

@@ -15,8 +15,8 @@ from tsbench import published
 from tsbench.cell import canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.errors import UserError
-from tsbench.metrics import METRICS
-from tsbench.schedule import computed_steps
+from tsbench.metrics import METRICS, metric_of
+from tsbench.schedule import computed_steps, is_inert
 from tsbench.score import ACROSS
 from tsbench.stats import LEAST_MEAN, finite_mean, mean_interval, median_interval, on_front
 from tsbench.store import Store, image_name
@@ -40,10 +40,15 @@ EXTRA_COLUMNS = [
     "energy_j",
     ACROSS,
     "interval_reason",
+    "metric_reason",
+    "on_front_denoise",
+    "on_front_flops",
+    "random_weights",
     "near_front",
     "dominated_by",
     "hardware",
 ]
+FRONTS = {"on_front": "speedup", "on_front_denoise": "denoise_speedup", "on_front_flops": "flops_speedup"}
 
 
 def cells_table(store: Store) -> pd.DataFrame:
@@ -51,9 +56,11 @@ def cells_table(store: Store) -> pd.DataFrame:
     manifest = store.manifest() or {}
     documents = store.documents()
     by_key = {document["key"]: document for document in documents}
-    rows = [_cell_row(document, store) | {"hardware": manifest.get("hardware")} for document in documents]
+    metrics = manifest.get("metrics", [])
+    rows = [_cell_row(document, store, metrics) | {"hardware": manifest.get("hardware")} for document in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
-    table["on_front"] = fronts(table)
+    for column, speed in FRONTS.items():
+        table[column] = fronts(table, speed)
     table["near_front"], table["dominated_by"] = against_front(table)
     order = {key: number for number, key in enumerate(_readable_order(by_key))}
     return table.sort_values("key", key=lambda keys: keys.map(order)).reset_index(drop=True)
@@ -77,7 +84,7 @@ def samples_table(store: Store) -> pd.DataFrame:
                 "schedule": schedule,
                 "computed_steps": computed_steps(schedule),
             }
-            named = {name if name == ACROSS else METRICS[name].column: values for name, values in scores.items()}
+            named = {name if name == ACROSS else metric_of(name).column: values for name, values in scores.items()}
             rows.append(row | {column: float(values[number]) for column, values in named.items()})
     return pd.DataFrame(rows)
 
@@ -98,7 +105,7 @@ def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
     return None
 
 
-def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
+def _cell_row(document: dict[str, Any], store: Store, metrics: Iterable[str]) -> dict[str, Any]:
     workload, settings = document["workload"], document["settings"]
     row: dict[str, Any] = {
         "key": document["key"],
@@ -112,6 +119,7 @@ def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
         **{name: workload[name] for name in ("height", "width", "steps")},
         "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
         "reference": document["reference"],
+        "random_weights": workload["random_weights"],
     }
     if document["status"] != "ok":
         return row
@@ -129,6 +137,7 @@ def _cell_row(document: dict[str, Any], store: Store) -> dict[str, Any]:
         "note": "; ".join(_notes(document)) or None,
         **_speed(document["pairs"], document["key"] == document["reference"]),
         **_quality(store.scores(document["key"]), len(workload["prompts"])),
+        "metric_reason": "; ".join(_too_small(workload, metrics)) or None,
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
     }
@@ -144,7 +153,7 @@ def _notes(document: dict[str, Any]) -> list[str]:
 
 def schedule_note(promised: str | None, measured: list[str]) -> str | None:
     """What is to be said of a measured schedule; None where it is what the method's rule promises."""
-    if "." in (promised or ".") and all("." not in schedule for schedule in measured):
+    if is_inert(promised, measured):
         return "inert: every step was computed"
     if promised is not None and any(schedule != promised for schedule in measured):
         return f"computed other steps than its rule, {promised}"
@@ -181,7 +190,9 @@ def _quality(scores: dict[str, list[float | str]], prompts: int) -> dict[str, An
         if name == ACROSS:
             row[ACROSS] = finite_mean(numbers)
             continue
-        column, seeds = METRICS[name].column, len(numbers) // prompts
+        column, seeds = metric_of(name).column, len(numbers) // prompts
+        if checkpoint := name.partition(":")[2]:
+            row[f"{column}_checkpoint"] = checkpoint
         row[column] = finite_mean(numbers)
         by_prompt = [finite_mean(numbers[i * seeds : (i + 1) * seeds]) for i in range(prompts)]
         interval = mean_interval([mean for mean in by_prompt if mean is not None])
@@ -191,14 +202,21 @@ def _quality(scores: dict[str, list[float | str]], prompts: int) -> dict[str, An
     return row
 
 
+def _too_small(workload: dict[str, Any], metrics: Iterable[str]) -> list[str]:
+    """Why a metric that was asked for is empty: the images are too small for it."""
+    side = min(workload["height"], workload["width"])
+    asked = [metric_of(name) for name in metrics]
+    return [f"{m.label} needs images of {m.least_side} pixels or more" for m in asked if m.least_side > side]
+
+
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
     present = {column for row in rows for column in row} - set(COLUMNS)
-    named = [f"{metric.column}{end}" for metric in METRICS.values() for end in ("", "_low", "_high")]
+    named = [f"{metric.column}{end}" for metric in METRICS.values() for end in ("", "_low", "_high", "_checkpoint")]
     return [column for column in named if column in present]
 
 
-def fronts(table: pd.DataFrame) -> pd.Series:
-    """For each cell the metrics on whose front with the speed-up it lies, within its workload: `lpips;ssim`.
+def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
+    """For each cell the metrics on whose front with a speed-up it lies, within its workload: `lpips;ssim`.
 
     The reference takes part as a speed-up of 1 with a perfect score, so that a cell that is slower than full compute
     is on no front.
@@ -206,12 +224,15 @@ def fronts(table: pd.DataFrame) -> pd.Series:
     found: dict[Any, list[str]] = {index: [] for index in table.index}
     for _, group in table[table["status"] == "ok"].groupby("reference"):
         for metric in METRICS.values():
-            if metric.column not in table or group[metric.column].isna().all():
+            if metric.column not in table:
                 continue
             sign = 1.0 if metric.higher_is_better else -1.0
-            scored = group[group[metric.column].notna() & (group["key"] != group["reference"])]
-            points = [(row.speedup, sign * getattr(row, metric.column)) for row in scored.itertuples()]
-            for index, is_on in zip(scored.index, on_front([*points, (1.0, np.inf)])):
+            scored = group[group[metric.column].notna() & group[speed].notna()]
+            if scored.empty:
+                continue
+            points = [(getattr(row, speed), sign * getattr(row, metric.column)) for row in scored.itertuples()]
+            perfect = [(1.0, np.inf)] if metric.against == "reference" else []
+            for index, is_on in zip(scored.index, on_front([*points, *perfect])):
                 if is_on:
                     found[index].append(metric.name)
     return pd.Series({index: ";".join(names) for index, names in found.items()}, dtype=object)

@@ -10,6 +10,7 @@ from typing import Any
 from tsbench.errors import UserError
 from tsbench.methods import Method
 from tsbench.progress import output
+from tsbench.sweep import Sweep, impossible
 
 USAGE = """\
 usage: python -m tsbench try "PROMPT" [overrides]
@@ -21,9 +22,6 @@ sweep; timing.pairs is 1 unless told otherwise."""
 
 def main(arguments: list[str]) -> int:
     """The verb `try`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return 0
     prompts = [argument for argument in arguments if "=" not in argument]
     if len(prompts) != 1 or prompts[0].startswith("-"):
         raise UserError('try takes one prompt and overrides: python -m tsbench try "PROMPT" method.cache_interval=3.')
@@ -32,8 +30,6 @@ def main(arguments: list[str]) -> int:
         raise UserError("try draws its one prompt: prompts, experiment, seeds and batch_size are for sweep.")
     if not any(override.startswith("timing.pairs") for override in overrides):
         overrides.append("timing.pairs=1")
-    from tsbench.sweep import Sweep
-
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write(prompts[0])
         file.flush()
@@ -41,46 +37,52 @@ def main(arguments: list[str]) -> int:
     return _try(sweep)
 
 
-def _try(sweep: Any) -> int:
+def _try(sweep: Sweep) -> int:
     console = output()
-    reference = sweep.cells[0]
-    session = sweep.load(reference)
-    pictures = []
-    full = None
-    for cell in sweep.cells:
+    full: dict[str, Any] = {}  # images by the key of their reference
+    rows = []
+    for cell, session in sweep.with_sessions(sweep.cells, sweep.load(sweep.cells[0])):
+        if isinstance(session, UserError):
+            raise session
         method = sweep.methods.get(cell.key, Method())
+        name = method.full_name(method.parameters())
+        if reason := impossible(cell, method):
+            raise UserError(f"{name} cannot be drawn: {reason}.")
         result = session.draw_cell(cell, method, Method(), sweep.pairs, lambda count: None)
-        name = ", ".join(filter(None, (method.series(method.parameters()), method.point(method.parameters()))))
         latency_s = median(pair["method"]["latency_s"] for pair in result.pairs)
         line = f"{name}: {latency_s:.3g} s"
-        if full is None:
-            full = result.images[0]
+        if cell.is_reference:
+            full[cell.key] = result.images[0]
         else:
+            reference = full[cell.reference.key]
             ratio = median(pair["reference"]["latency_s"] / pair["method"]["latency_s"] for pair in result.pairs)
-            line += f", {ratio:.2f}x, {_metrics(sweep.metrics, result.images[0], full)}"
-            pictures.append(result.images[0])
+            line += f", {ratio:.2f}x, {_metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])}"
+            rows.append((reference, result.images[0]))
         console.print(line, highlight=False, markup=False, soft_wrap=True)
         console.print(f"  {result.schedules[0]}", highlight=False, markup=False)
-    assert full is not None
-    _write(full, pictures)
+    _write(rows or [(image, image) for image in full.values()])
     console.print("try.png: in full, then with the method and its difference four times as bright", highlight=False)
     return 0
 
 
-def _metrics(names: list[str], image: Any, reference: Any) -> str:
-    from tsbench.metrics import METRICS
-    from tsbench.score import scorer
+def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
+    from tsbench.metrics import metric_of, scorer
 
-    metrics = [METRICS[name] for name in names]
-    return ", ".join(f"{m.label} {scorer(m.name)(image, reference):.{m.digits}f} {m.unit}".strip() for m in metrics)
+    parts = []
+    for name in names:
+        metric = metric_of(name)
+        if min(image.shape[:2]) >= metric.least_side:
+            value = scorer(name)(image, prompt if metric.against == "prompt" else reference)
+            parts.append(f"{metric.label} {value:.{metric.digits}f} {metric.unit}".strip())
+    return ", ".join(parts)
 
 
-def _write(full: Any, pictures: list[Any]) -> None:
+def _write(rows: list[tuple[Any, Any]]) -> None:
     import numpy as np
     from PIL import Image
 
-    rows = []
-    for picture in pictures or [full]:
+    strips = []
+    for full, picture in rows:
         difference = np.minimum(4 * np.abs(picture.astype(int) - full), 255).astype(np.uint8)
-        rows.append(np.concatenate([full, picture, difference], axis=1))
-    Image.fromarray(np.concatenate(rows)).save(Path("try.png"))
+        strips.append(np.concatenate([full, picture, difference], axis=1))
+    Image.fromarray(np.concatenate(strips)).save(Path("try.png"))

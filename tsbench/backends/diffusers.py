@@ -56,7 +56,7 @@ class DiffusersSession(Session):
         super().__init__(PeakMemory(device))
         self.device, self.clock, self.energy = device, Clock(device), EnergyMeter(device)
         self.text_encoders = text_encoders
-        self.pipeline = _load(folder, settings, device, random_weights, text_encoders)
+        self.pipeline = load_pipeline(folder, settings, device, random_weights, text_encoders)
         self._encoded: dict[tuple[Any, ...], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def calibrated(self, method: Method, workload: Workload) -> Method:
@@ -178,7 +178,10 @@ def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -
     return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
 
 
-def _load(folder: Path, settings: Settings, device: torch.device, random_weights: bool, text_encoders: bool) -> Any:
+def load_pipeline(
+    folder: Path, settings: Settings, device: torch.device, random_weights: bool = False, text_encoders: bool = True
+) -> Any:
+    """A `FluxPipeline` on its device, silent, with the settings applied."""
     import diffusers
     import transformers
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.backends.openvino_export import LIBRARIES, exported
+from tsbench.backends.openvino_export import exported
 from tsbench.cell import Sample, Settings, Workload
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Drawn, Session, Timing
-from tsbench.measure import PeakMemory, installed_version
+from tsbench.measure import PeakMemory
 from tsbench.methods import Method
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 
@@ -120,7 +120,3 @@ def schedule_of(transformer_us: list[float]) -> str:
     """The schedule, read off the time that the transformer took at each step."""
     longest = max(transformer_us)
     return "".join("C" if duration >= FORECAST_SHARE * longest else "." for duration in transformer_us)
-
-
-def openvino_versions() -> dict[str, str]:
-    return {library: installed for library in LIBRARIES if (installed := installed_version(library))}

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from tsbench.cell import Settings
 from tsbench.errors import UserError
 from tsbench.measure import installed_version
 from tsbench.models.source import identity
@@ -87,17 +88,13 @@ def _write_scheduler(folder: Path, target: Path) -> None:
 
 
 def _export(folder: Path, target: Path) -> None:
-    import diffusers
     import openvino
     import openvino_tokenizers
     import torch
-    import transformers
 
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        pipeline = diffusers.FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    from tsbench.backends.diffusers import load_pipeline
+
+    pipeline = load_pipeline(folder, Settings("float32", "none", False, ""), torch.device("cpu"))
     for name, (module, example, config) in _submodels(pipeline).items():
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of branches that are the same for every input

@@ -55,11 +55,6 @@ class Auto(Method):
     def condensed(self) -> tuple[Method, int]:
         return Auto(max_order=self.max_order), self.max_order + 2
 
-    def disable(self, pipeline: Any) -> None:
-        from tsbench.forecast import unwrap
-
-        unwrap(pipeline.transformer)
-
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"

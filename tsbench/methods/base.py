@@ -19,6 +19,7 @@ class Method:
     title: ClassVar[str] = "Full compute"
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
     data_driven: ClassVar[bool] = False  # they depend on the image: with random weights its schedule is fiction
+    elsewhere: ClassVar[dict[str, Any]] = {}  # settings of its namesake on another backend that make it this one
 
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""
@@ -67,8 +68,12 @@ class Method:
 
     def disable(self, pipeline: Any) -> None:
         """Undo `enable`."""
+        from tsbench.forecast import unwrap
+
         if pipeline.transformer.is_cache_enabled:
             pipeline.transformer.disable_cache()
+        for module in pipeline.transformer.modules():
+            unwrap(module)
 
     def snippet(self, steps: int) -> tuple[list[str], list[str]]:
         """Python that applies the method to a pipeline `pipe`: import lines, and lines after the pipeline is there."""
@@ -82,6 +87,11 @@ class Method:
     def series(cls, settings: dict[str, Any]) -> str:
         """The name, in plots and tables, of the settings that differ only in how much is skipped."""
         return cls.title
+
+    @classmethod
+    def full_name(cls, settings: dict[str, Any]) -> str:
+        """The series and the point."""
+        return ", ".join(filter(None, (cls.series(settings), cls.point(settings))))
 
     @classmethod
     def point(cls, settings: dict[str, Any]) -> str:

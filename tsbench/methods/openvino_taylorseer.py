@@ -19,6 +19,7 @@ class OpenVinoTaylorSeer(Method):
     disable_cache_before_step: int = 6
     disable_cache_after_step: int = -2
     title: ClassVar[str] = "TaylorSeer Lite (OpenVINO)"
+    elsewhere: ClassVar[dict[str, Any]] = {"use_lite_mode": True, "max_order": 1}
 
     def check(self, steps: int) -> None:
         if self.cache_interval < 2:
@@ -44,11 +45,6 @@ class OpenVinoTaylorSeer(Method):
         from tsbench.forecast import taylor_seer
 
         taylor_seer(2, steps, n_derivatives=1)(pipeline.transformer)
-
-    def disable(self, pipeline: Any) -> None:
-        from tsbench.forecast import unwrap
-
-        unwrap(pipeline.transformer)
 
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:

@@ -76,12 +76,6 @@ class TaylorSeerDecorator(Method):
         for module in wrapped_modules(pipeline.transformer, self.wrap):
             taylor_seer(1, 1, self.n_derivatives)(module).reset_cache(compute_step_map=computed)
 
-    def disable(self, pipeline: Any) -> None:
-        from tsbench.forecast import unwrap
-
-        for module in wrapped_modules(pipeline.transformer, self.wrap):
-            unwrap(module)
-
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         order = "" if settings["n_derivatives"] == 1 else f", order {settings['n_derivatives']}"

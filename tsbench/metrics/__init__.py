@@ -1,24 +1,50 @@
 """Image metrics, one a file. Adding one: a file here and a line in `METRICS`."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from tsbench.errors import UserError
-from tsbench.metrics import lpips, psnr, ssim
-from tsbench.metrics.base import Metric
+from tsbench.metrics import clip_score, flip, lpips, ms_ssim, psnr, ssim
+from tsbench.metrics.base import Metric, Score
 
-METRICS = {metric.name: metric for metric in (psnr.METRIC, ssim.METRIC, lpips.METRIC, lpips.VGG, lpips.SQUEEZE)}
+METRICS = {
+    metric.name: metric
+    for metric in (
+        psnr.METRIC, ssim.METRIC, lpips.METRIC, lpips.VGG, lpips.SQUEEZE, ms_ssim.METRIC, flip.METRIC,
+        clip_score.METRIC,
+    )
+}  # fmt: skip
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of a name as it is typed: `psnr`, or `clip_score:CHECKPOINT`."""
+    return METRICS[name.partition(":")[0]]
+
+
+@cache
+def scorer(name: str) -> Score:
+    """The function that scores an image in the metric of a name, loaded once."""
+    _, _, checkpoint = name.partition(":")
+    return metric_of(name).load(checkpoint) if checkpoint else metric_of(name).load()
 
 
 def check_metrics(names: Iterable[str]) -> None:
     """Raise `UserError` for a metric that does not exist or cannot be computed here."""
     for name in names:
-        if name not in METRICS:
+        base, _, checkpoint = name.partition(":")
+        if base not in METRICS:
             raise UserError(
                 f"There is no metric {name!r}; there are: {', '.join(METRICS)} (type metrics=[psnr,lpips])."
             )
-        missing = METRICS[name].missing()
-        if missing:
-            raise UserError(f"The metric {name!r} cannot be computed here: {missing}.")
+        metric = METRICS[base]
+        if metric.needs_checkpoint and not checkpoint:
+            raise UserError(f"{base} needs a model: metrics=[{base}:openai/clip-vit-large-patch14], or a folder.")
+        if checkpoint and not metric.needs_checkpoint:
+            raise UserError(f"The metric {base!r} takes no model, but is {name!r}; type metrics=[{base}].")
+        if missing := metric.missing():
+            raise UserError(f"The metric {base!r} cannot be computed here: {missing}.")
+        if checkpoint:
+            scorer(name)  # a model that is not there is said before anything is drawn
 
 
-__all__ = ["METRICS", "Metric", "check_metrics"]
+__all__ = ["METRICS", "Metric", "check_metrics", "metric_of", "scorer"]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
 
-Score = Callable[[np.ndarray, np.ndarray], float]
+Score = Callable[[np.ndarray, Any], float]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A comparison of two uint8 images [height, width, 3], the drawn one and its reference.
+    """A figure for a drawn image, uint8 [height, width, 3], beside its reference or its prompt.
 
     Attributes:
         name: what is typed in `metrics=[…]`.
@@ -20,9 +22,13 @@ class Metric:
         label: the name in plots.
         unit: the unit in plots, or an empty text.
         higher_is_better: the direction.
+        range: the least and the largest value.
         digits: decimals shown to people.
-        load: gives the function that scores a pair; called once a process.
+        load: gives the function that scores an image; called once a process. Where the metric is typed with a
+            checkpoint, `NAME:CHECKPOINT`, it takes that.
         missing: why the metric cannot be computed here, or None.
+        against: what the image is compared with.
+        least_side: the smallest height and width in pixels that the metric is defined for.
     """
 
     name: str
@@ -30,6 +36,24 @@ class Metric:
     label: str
     unit: str
     higher_is_better: bool
+    range: tuple[float, float]
     digits: int
-    load: Callable[[], Score]
+    load: Callable[..., Score]
     missing: Callable[[], str | None] = lambda: None
+    against: Literal["reference", "prompt"] = "reference"
+    least_side: int = 0
+
+    @property
+    def title(self) -> str:
+        """The label with its unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        return self.against == "prompt"
+
+
+def package_missing(package: str, extra: str) -> Callable[[], str | None]:
+    """Says how a package is installed where it is not there."""
+    sentence = f"it needs the {package.replace('_', '-')} package: pip install 'tsbench[{extra}]'"
+    return lambda: None if find_spec(package) else sentence

@@ -6,9 +6,9 @@ torchvision. The variants on VGG and SqueezeNet come from the `lpips` package.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from tsbench.metrics.base import Metric, Score
+from tsbench.metrics.base import Metric, Score, package_missing
 from tsbench.paths import ASSETS
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -68,21 +68,18 @@ def load_from_package(net: str) -> Score:
     return score
 
 
-def _missing_package() -> str | None:
-    return None if find_spec("lpips") else "it needs the lpips package: pip install 'tsbench[lpips]'"
-
-
-METRIC = Metric("lpips", "lpips", "LPIPS", "", higher_is_better=False, digits=4, load=load)
+METRIC = Metric("lpips", "lpips", "LPIPS", "", higher_is_better=False, range=(0, math.inf), digits=4, load=load)
 VGG, SQUEEZE = (
     Metric(
         f"lpips_{net}",
         f"lpips_{net}",
         f"LPIPS ({net})",
         "",
-        False,
-        4,
-        partial(load_from_package, net),
-        _missing_package,
+        higher_is_better=False,
+        range=(0, math.inf),
+        digits=4,
+        load=partial(load_from_package, net),
+        missing=package_missing("lpips", "lpips"),
     )
     for net in ("vgg", "squeeze")
 )

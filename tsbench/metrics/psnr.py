@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -18,4 +20,4 @@ def load() -> Score:
     return score
 
 
-METRIC = Metric("psnr", "psnr_db", "PSNR", "dB", higher_is_better=True, digits=2, load=load)
+METRIC = Metric("psnr", "psnr_db", "PSNR", "dB", higher_is_better=True, range=(0, math.inf), digits=2, load=load)

@@ -1,7 +1,7 @@
 """Does a picture show what its caption says? Read off the picture by a program.
 
-A picture is right when its background has the caption's colours, and every thing has its colour, its shape and its
-place. The pixels of a thing are those around its place that differ from the background and agree with the thing's
+A picture is right when its background has the caption's colours, and the thing has its colour, its shape and its
+place. The pixels of the thing are those around its place that differ from the background and agree with the thing's
 colour, in any of the tones that its stripes or shading give it. They are compared with every shape, moved, scaled
 and tilted, and with the tones of every colour: the best shape and the best colour must be the caption's.
 """
@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from tsbench.models.tiny.pictures import COLOURS, PLACES, SHAPES, SIZES, Background, Scene, Thing, second_tone
+from tsbench.models.tiny.pictures import COLOURS, PLACES, SHAPES, SIZES, Background, Scene, second_tone
 
 GRID = 64  # pictures are read at this size
 SAME = 0.17  # largest difference of a channel at which two colours are taken for the same
@@ -23,45 +23,38 @@ LEAST_OVERLAP = 0.55  # intersection over union with the best template
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of a caption: the background, and for each thing colour, shape and place."""
+    """What was found of a caption."""
 
     background: bool
-    things: tuple[tuple[bool, bool, bool], ...]
+    colour: bool
+    shape: bool
+    place: bool
 
     @property
-    def right(self) -> bool:
-        return self.background and all(all(found) for found in self.things)
+    def everything(self) -> bool:
+        return self.background and self.colour and self.shape and self.place
 
 
 def check(picture: np.ndarray, scene: Scene) -> Verdict:
     """Compare a square picture, uint8 [size, size, 3], with the scene of its caption."""
-    image = _shrink(picture)
-    _, y = _coordinates()
-    from_background = _distance(image, _background_tones(scene.background, y))
-    covers = [_template(t.shape, SIZES[t.size] * 1.1, *PLACES[t.place], 0.0) for t in scene.things]
-    free = ~np.any(covers, axis=0)
-    background = bool((from_background[free] < SAME).mean() > 0.8)
-    things = []
-    for number, thing in enumerate(scene.things):
-        later = np.any(covers[number + 1 :], axis=0) if number + 1 < len(covers) else np.zeros((GRID, GRID), bool)
-        things.append(_check_thing(image, from_background > SAME * 0.7, later, thing))
-    return Verdict(background, tuple(things))
-
-
-def _check_thing(image: np.ndarray, stands_out: np.ndarray, later: np.ndarray, thing: Thing) -> tuple[bool, bool, bool]:
+    image, thing = _shrink(picture), scene.thing
     x, y = _coordinates()
+    from_background = _distance(image, _background_tones(scene.background, y))
+    free = ~_template(thing.shape, SIZES[thing.size] * 1.1, *PLACES[thing.place], 0.0)
+    background = bool((from_background[free] < SAME).mean() > 0.8)
+
     centre_x, centre_y = PLACES[thing.place]
-    radius = SIZES[thing.size]
-    window = (np.hypot(x - centre_x, y - centre_y) < radius * 1.3 + 0.06) & ~later
-    own = stands_out & (_distance(image, _tones(thing.colour, thing.fill)) < SAME) & window
+    window = np.hypot(x - centre_x, y - centre_y) < SIZES[thing.size] * 1.3 + 0.06
+    own = (from_background > SAME * 0.7) & (_distance(image, _tones(thing.colour, thing.fill)) < SAME) & window
     shapes, masks = _templates(thing.size, thing.place)
     seen = masks & window
     overlap = (seen & own).sum(axis=(1, 2)) / np.maximum((seen | own).sum(axis=(1, 2)), 1)
     best = int(overlap.argmax())
-    found = bool(overlap[best] > LEAST_OVERLAP)
+    place = bool(overlap[best] > LEAST_OVERLAP)
     pixels = image[seen[best]]
     errors = {name: _distance(pixels, _tones(name, thing.fill)).mean() if len(pixels) else 9.0 for name in COLOURS}
-    return min(errors, key=lambda name: errors[name]) == thing.colour, found and shapes[best] == thing.shape, found
+    colour = min(errors, key=lambda name: errors[name]) == thing.colour
+    return Verdict(background, colour, place and shapes[best] == thing.shape, place)
 
 
 def _tones(colour: str, fill: str) -> np.ndarray:

@@ -7,7 +7,6 @@ trade-off between skipped steps and quality has the shape that is known from FLU
 from __future__ import annotations
 
 import argparse
-import itertools
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,11 +21,11 @@ from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Settings, Workload
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.metrics import scorer
 from tsbench.models.tiny.check import Verdict, check
 from tsbench.models.tiny.pictures import GRAMMAR, parse, picture, scene_of
 from tsbench.paths import ASSETS
 from tsbench.schedule import computed_steps
-from tsbench.score import scorer
 from tsbench.stats import finite_mean
 
 UNSEEN = 4  # seed of a collection that training has not touched
@@ -41,13 +40,7 @@ def load() -> DiffusersSession:
 
 
 def unseen_captions(count: int) -> tuple[str, ...]:
-    return tuple(str(scene_of(UNSEEN, number)[0]) for number in unseen_numbers(count))
-
-
-def unseen_numbers(count: int) -> list[int]:
-    """The first numbers of the unseen collection whose pictures have one thing, as the grammar does."""
-    numbers = (number for number in itertools.count() if len(scene_of(UNSEEN, number)[0].things) == 1)
-    return list(itertools.islice(numbers, count))
+    return tuple(str(scene_of(UNSEEN, number)[0]) for number in range(count))
 
 
 def drawn(
@@ -80,15 +73,9 @@ def verdicts(captions: Sequence[str], pictures: Sequence[np.ndarray]) -> list[Ve
 
 
 def shares(found: Sequence[Verdict]) -> dict[str, float]:
-    """The share of pictures that are right in everything, and of each thing that a caption says."""
-    things = [thing for verdict in found for thing in verdict.things]
-    return {
-        "everything": statistics.fmean(verdict.right for verdict in found),
-        "background": statistics.fmean(verdict.background for verdict in found),
-        "colour": statistics.fmean(colour for colour, _, _ in things),
-        "shape": statistics.fmean(shape for _, shape, _ in things),
-        "place": statistics.fmean(place for _, _, place in things),
-    }
+    """The share of pictures that are right in everything, and in each part of it."""
+    parts = ("everything", "background", "colour", "shape", "place")
+    return {part: statistics.fmean(getattr(verdict, part) for verdict in found) for part in parts}
 
 
 def trade_off(session: DiffusersSession, captions: Sequence[str], methods: dict[str, Method]) -> pd.DataFrame:
@@ -161,7 +148,7 @@ def contact_sheet(
     for axis, caption, image, verdict in zip(axes.flat, captions, pictures, found):
         axis.imshow(image)
         text = "\n".join(textwrap.wrap(caption, 34))
-        axis.set_title(text, fontsize=6, y=-0.07, va="top", color="black" if verdict.right else "#C00000")
+        axis.set_title(text, fontsize=6, y=-0.07, va="top", color="black" if verdict.everything else "#C00000")
     figure.tight_layout(h_pad=2.2)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
@@ -179,7 +166,7 @@ def report(folder: Path, count: int) -> dict[str, Any]:
         right[size] = shares(found)
         if size == SIZES[0]:
             contact_sheet(captions[:24], pictures[:24], found[:24], folder / "embedded-model.png")
-    ceiling = shares(verdicts(captions, [picture(UNSEEN, number, SIZES[0]) for number in unseen_numbers(count)]))
+    ceiling = shares(verdicts(captions, [picture(UNSEEN, number, SIZES[0]) for number in range(count)]))
     table = trade_off(session, captions[:8], grid_of_settings())
     holds = expectations(table["psnr_db"].to_dict())
     lines = [DOCUMENT.format(grammar=GRAMMAR, count=count)]

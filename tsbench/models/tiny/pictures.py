@@ -1,9 +1,8 @@
 """Captioned pictures, drawn from a seed: all that the embedded model has ever seen.
 
 A caption says exactly what is there, in a small fixed grammar (`GRAMMAR`); where it is silent (the exact place,
-size, tilt and shade of a thing) the random generator decides. Pictures of two things are drawn too, and have trained
-the autoencoder; the grammar has one. A scene is drawn from signed distances, so the same scene can be drawn at any
-size with sharp, antialiased edges.
+size, tilt and shade of a thing) the random generator decides. A scene is drawn from signed distances, so the same
+scene can be drawn at any size with sharp, antialiased edges.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ COLOURS = {
     "white": (242, 242, 242),
     "black": (24, 24, 28),
 }
-SIZES = {"small": 0.14, "large": 0.22}  # radius, in picture heights
+SIZES = {"small": 0.17, "large": 0.25}  # radius, in picture heights
 FILLS = ("plain", "striped", "shaded")
 PLACES = {  # x, y of the centre
-    "top-left": (0.26, 0.26),
-    "top-right": (0.74, 0.26),
-    "bottom-left": (0.26, 0.74),
-    "bottom-right": (0.74, 0.74),
+    "top-left": (0.28, 0.28),
+    "top-right": (0.72, 0.28),
+    "bottom-left": (0.28, 0.72),
+    "bottom-right": (0.72, 0.72),
     "centre": (0.5, 0.5),
 }
 LINES = ("horizontal", "vertical", "diagonal")
@@ -53,7 +52,7 @@ Plane = np.ndarray  # float32 [H, W]
 
 @dataclass(frozen=True)
 class Thing:
-    """One object of a scene; every field is a word of the grammar."""
+    """What a picture shows; every field is a word of the grammar."""
 
     size: str
     fill: str
@@ -93,12 +92,12 @@ class Background:
 class Scene:
     """What a caption says; `str(scene)` is the caption."""
 
-    things: tuple[Thing, ...]
+    thing: Thing
     line: Line | None
     background: Background
 
     def __str__(self) -> str:
-        return ", ".join(str(part) for part in (*self.things, self.line, self.background) if part is not None)
+        return ", ".join(str(part) for part in (self.thing, self.line, self.background) if part is not None)
 
 
 def _circle(x: Plane, y: Plane) -> Plane:
@@ -145,24 +144,20 @@ SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
 
 
 def random_scene(rng: np.random.Generator) -> Scene:
-    """A scene in which every thing has a place of its own and stands out from the background."""
+    """A scene in which nothing has a colour of the background."""
     kind = str(rng.choice(BACKGROUNDS, p=(0.45, 0.3, 0.25)))
     colours = [str(colour) for colour in rng.permutation(list(COLOURS))]
     background = Background(kind, tuple(colours[: 2 if kind == "gradient" else 1]))
     free = [colour for colour in COLOURS if colour not in background.colours]
-    places = rng.permutation(list(PLACES))
-    things = tuple(
-        Thing(
-            str(rng.choice(list(SIZES))),
-            str(rng.choice(FILLS, p=(0.5, 0.25, 0.25))),
-            str(rng.choice(free)),
-            str(rng.choice(list(SHAPES))),
-            str(places[i]),
-        )
-        for i in range(rng.choice((1, 2)))
+    thing = Thing(
+        str(rng.choice(list(SIZES))),
+        str(rng.choice(FILLS, p=(0.5, 0.25, 0.25))),
+        str(rng.choice(free)),
+        str(rng.choice(list(SHAPES))),
+        str(rng.choice(list(PLACES))),
     )
     line = Line(str(rng.choice(free)), str(rng.choice(LINES))) if rng.random() < 0.2 else None
-    return Scene(things, line, background)
+    return Scene(thing, line, background)
 
 
 def parse(caption: str) -> Scene:
@@ -184,9 +179,9 @@ def parse(caption: str) -> Scene:
                 raise _unknown(phrase)
     if len(things) != 1:
         raise ValueError(f"{len(things)} things are not in the grammar of the embedded model, only one")
-    if hidden := {part.colour for part in (*things, line) if part is not None} & set(background.colours):
+    if hidden := {part.colour for part in (things[0], line) if part is not None} & set(background.colours):
         raise ValueError(f"something {min(hidden)} on a {background} is not in the grammar of the embedded model")
-    return Scene(tuple(things), line, background)
+    return Scene(things[0], line, background)
 
 
 def _thing(phrase: str, size: str, fill: list[str], colour: str, shape: str, place: str) -> Thing:
@@ -228,8 +223,7 @@ def draw(scene: Scene, size: int | tuple[int, int], rng: np.random.Generator) ->
     x, y = np.meshgrid(columns, rows)
     aspect = width / height
     canvas = _draw_background(scene.background, x, y, rng)
-    for thing in scene.things:
-        _draw_thing(canvas, thing, x, y, aspect, height, rng)
+    _draw_thing(canvas, scene.thing, x, y, aspect, height, rng)
     if scene.line is not None:
         _draw_line(canvas, scene.line, x, y, aspect, height, rng)
     return (canvas.clip(0, 1) * 255 + 0.5).astype(np.uint8)
@@ -261,9 +255,9 @@ def _draw_thing(
     canvas: np.ndarray, thing: Thing, x: Plane, y: Plane, aspect: float, height: int, rng: np.random.Generator
 ) -> None:
     centre_x, centre_y = PLACES[thing.place]
-    shift_x, shift_y = rng.uniform(-0.035, 0.035, 2)
-    radius = SIZES[thing.size] * rng.uniform(0.92, 1.08)
-    tilt = np.deg2rad(rng.uniform(-12, 12))
+    shift_x, shift_y = rng.uniform(-0.03, 0.03, 2)
+    radius = SIZES[thing.size] * rng.uniform(0.95, 1.05)
+    tilt = np.deg2rad(rng.uniform(-10, 10))
     stripes, stripe_angle = rng.uniform(2.2, 2.8), rng.uniform(0, np.pi)
     colour = _colour(thing.colour, rng)
 

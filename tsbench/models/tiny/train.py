@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,14 +30,14 @@ TRAIN, HELD_OUT = 1, 2  # seeds of the two collections of pictures
 
 AUTOENCODER_BATCH = {64: 9, 96: 4, 128: 3, 192: 1}  # picture size -> pictures a step, of about equal cost
 TRANSFORMER_BATCH = {128: 32, 192: 14}
-TRANSFORMER_SHARE = {128: 0.8, 192: 0.2}  # how often a step is of that size
-CACHED_PICTURES = {128: 20480, 192: 6144}
+TRANSFORMER_SHARE = {128: 0.6, 192: 0.4}  # how often a step is of that size
+CACHED_PICTURES = {128: 16384, 192: 6144}
 SHARD = 1024  # pictures a file
 CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
 EARLY = 0.2  # some samples are this close to noise, where it is decided what stands where: at first every other one
-EARLY_STEPS = 5000  # then every fourth, and the others further from noise, where edges become sharp
-KINDS = ((2000, "plain"), (3200, "any"), (math.inf, "one"))  # of pictures, up to which step: see `Latents`
+EARLY_STEPS = 2500  # then every fourth, and the others further from noise, where edges become sharp
+PLAIN_STEPS = 1500  # at first no lines and small pictures: it is learnt soonest which word stands for what
 GUIDED = 100_000  # the number, in the draws of random numbers, of the first step with guidance
 GUIDANCE = (1.0, 4.0)  # the scales that are distilled; before, the model has seen a scale of 1 only: no guidance
 CLIP_TOKENS = 40  # the longest caption has fewer
@@ -250,17 +249,11 @@ def guidance_loss(model: dict[str, Any], teacher: dict[str, Any], batch: dict[st
 
 
 class Latents:
-    """The encoded pictures with their captions' token ids, a batch for every step.
-
-    Of three kinds: any; those of one thing; plain ones, of one thing without a line and small, on which it is learnt
-    soonest which word stands for what. Which of two things stands where was not learnt in the steps that there were:
-    the last kind, and the grammar, have one.
-    """
+    """The encoded pictures with their captions' token ids, a batch for every step."""
 
     def __init__(self, work: Path) -> None:
         statistics = json.loads((work / "latents" / "statistics.json").read_text())
-        self.codes, self.ids = {}, {}
-        self.chosen: dict[str, dict[int, Tensor]] = {"plain": {}, "one": {}, "any": {}}
+        self.codes, self.ids, self.plain = {}, {}, {}
         clip, t5 = build.tokenizers(work)
         for size in CACHED_PICTURES:
             shards = sorted((work / "latents").glob(f"{size}-*.safetensors"))
@@ -268,13 +261,7 @@ class Latents:
             self.codes[size] = pack((codes.float() - statistics["shift_factor"]) * statistics["scaling_factor"]).half()
             scenes = [scene_of(TRAIN, index)[0] for index in range(len(codes))]
             self.ids[size] = self._tokens(clip, t5, [str(scene) for scene in scenes])
-            kinds = {
-                "any": range(len(scenes)),
-                "one": [i for i, scene in enumerate(scenes) if len(scene.things) == 1],
-                "plain": [i for i, scene in enumerate(scenes) if len(scene.things) == 1 and scene.line is None],
-            }
-            for kind, numbers in kinds.items():
-                self.chosen[kind][size] = torch.tensor(numbers)
+            self.plain[size] = torch.tensor([i for i, scene in enumerate(scenes) if scene.line is None])
         self.empty = self._tokens(clip, t5, [""])
 
     def _tokens(self, clip: Any, t5: Any, captions: list[str]) -> tuple[Tensor, Tensor]:
@@ -284,12 +271,11 @@ class Latents:
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """What a step learns from."""
-        kind = next(kind for end, kind in KINDS if step < end)
         rng = np.random.default_rng((TRAIN, step))
         size = int(rng.choice(list(TRANSFORMER_SHARE), p=list(TRANSFORMER_SHARE.values())))
-        size = min(TRANSFORMER_SHARE) if kind == "plain" else size
-        numbers = self.chosen[kind][size]
-        chosen = numbers[torch.from_numpy(rng.integers(len(numbers), size=TRANSFORMER_BATCH[size]))]
+        size = min(TRANSFORMER_SHARE) if step < PLAIN_STEPS else size
+        chosen = torch.from_numpy(rng.integers(CACHED_PICTURES[size], size=TRANSFORMER_BATCH[size]))
+        chosen = self.plain[size][chosen % len(self.plain[size])] if step < PLAIN_STEPS else chosen
         dropped = torch.from_numpy(rng.random(len(chosen)) < EMPTY_CAPTION)[:, None]
         ids = [torch.where(dropped, empty, all_ids[chosen]) for empty, all_ids in zip(self.empty, self.ids[size])]
         batch = {"latents": self.codes[size][chosen].float(), "clip_ids": ids[0], "t5_ids": ids[1]}
@@ -357,7 +343,7 @@ def _train(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
-    parser.add_argument("--autoencoder-steps", type=int, default=4000)
+    parser.add_argument("--autoencoder-steps", type=int, default=3000)
     parser.add_argument("--transformer-steps", type=int, default=9600)
     parser.add_argument("--guided-steps", type=int, default=1200)
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")

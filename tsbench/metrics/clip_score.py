@@ -1,0 +1,51 @@
+"""CLIP score (Hessel et al., 2021): how well an image fits its prompt, by a CLIP model that the user names.
+
+100 times the cosine between the model's embeddings of image and prompt, and no less than 0. Figures of different
+models cannot be compared, so the model stands in the row; nor are those of other prompts: what a method costs is the
+difference to the reference's own score.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tsbench.errors import UserError
+from tsbench.metrics.base import Metric, Score
+
+
+def load(checkpoint: str) -> Score:
+    """Scores of an image, uint8 [height, width, 3], and its prompt, which is cut where the model's text ends.
+
+    Args:
+        checkpoint: a folder or a name on the Hugging Face hub.
+
+    Raises:
+        UserError: where there is no CLIP model.
+    """
+    from transformers import CLIPModel, CLIPProcessor
+
+    try:
+        model: Any = CLIPModel.from_pretrained(checkpoint).eval()
+        processor: Any = CLIPProcessor.from_pretrained(checkpoint)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"There is no CLIP model {checkpoint!r} here ({str(error).splitlines()[0]}); name a folder or a model of "
+            "the hub: metrics=[clip_score:openai/clip-vit-large-patch14]."
+        ) from error
+
+    @torch.no_grad()
+    def score(image: np.ndarray, prompt: str) -> float:
+        inputs = processor(text=[prompt], images=[image], return_tensors="pt", truncation=True)
+        embedded = model(**inputs)
+        return max(0.0, 100 * float(torch.cosine_similarity(embedded.image_embeds, embedded.text_embeds)))
+
+    return score
+
+
+METRIC = Metric(
+    "clip_score", "clip_score", "CLIP score", "", higher_is_better=True, range=(0, 100), digits=2, load=load,
+    against="prompt",
+)  # fmt: skip

@@ -1,0 +1,26 @@
+"""LDR-FLIP (Andersson et al., 2020): what a person sees who flips between two images; 0 for identical ones.
+
+The mean error of NVIDIA's flip-evaluator package, at its default of 67 pixels a degree of the visual field.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsbench.metrics.base import Metric, Score, package_missing
+
+
+def load() -> Score:
+    import flip_evaluator
+
+    def score(image: np.ndarray, reference: np.ndarray) -> float:
+        drawn, wanted = (picture.astype(np.float32) / 255 for picture in (image, reference))
+        return float(flip_evaluator.evaluate(wanted, drawn, "LDR", applyMagma=False)[1])
+
+    return score
+
+
+METRIC = Metric(
+    "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, load=load,
+    missing=package_missing("flip_evaluator", "metrics"),
+)  # fmt: skip

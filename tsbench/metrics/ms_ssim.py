@@ -1,0 +1,30 @@
+"""Multi-scale structural similarity (Wang et al., 2003), five scales, from the pytorch-msssim package; 1 for identical
+images.
+
+The coarsest of the scales is a sixteenth of the image, and SSIM's window of 11 pixels has to fit into it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tsbench.metrics.base import Metric, Score, package_missing
+
+
+def load() -> Score:
+    from pytorch_msssim import ms_ssim
+
+    def score(image: np.ndarray, reference: np.ndarray) -> float:
+        drawn, wanted = (
+            torch.from_numpy(picture.astype(np.float64)).permute(2, 0, 1)[None] for picture in (image, reference)
+        )
+        return float(ms_ssim(drawn, wanted, data_range=255.0))
+
+    return score
+
+
+METRIC = Metric(
+    "ms_ssim", "ms_ssim", "MS-SSIM", "", higher_is_better=True, range=(0, 1), digits=4, load=load,
+    missing=package_missing("pytorch_msssim", "metrics"), least_side=161,
+)  # fmt: skip

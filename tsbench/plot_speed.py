@@ -1,0 +1,106 @@
+"""Plots of speed: against computed steps, against size and number of steps, and against the cache interval."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from tsbench.methods.fewer_steps import FewerSteps
+from tsbench.plot_style import COLOURS, MARKERS, finish, panels, styles, with_series
+from tsbench.present import workload_title
+
+
+def speed(cells: pd.DataFrame, hardware: str) -> Any:
+    """Denoising speed-up against computed steps, where images mean nothing: a panel a workload, with the ideal T/C.
+
+    Returns:
+        A matplotlib figure, or None where no cell was drawn with random weights.
+    """
+    drawn = with_series(cells[cells["random_weights"]])
+    if drawn.empty:
+        return None
+    looks = styles(drawn["series"])
+    groups = [group for _, group in drawn.groupby("reference", sort=False)]
+    figure, axes = panels(1, len(groups), 5.6, 4.4)
+    for axis, group in zip(axes[0], groups):
+        steps = int(group["steps"].iloc[0])
+        reach = range(max(1, int(group["computed_steps"].min())), steps + 1)
+        axis.plot(reach, [steps / computed for computed in reach], color="0.6", linestyle=":", label="ideal, T/C")
+        for name, line in group.groupby("series", sort=False):
+            line = line.sort_values("computed_steps")
+            axis.plot(line["computed_steps"], line["denoise_speedup"], **looks[str(name)], label=name)
+        axis.set_title(workload_title(next(group.itertuples())), loc="left", fontsize=9, fontweight="bold")
+        axis.set_xlabel("computed steps")
+        axis.set_ylabel("denoising speed-up (x)")
+    finish(figure, axes, f"Random weights, on {hardware}", len(groups))
+    return figure
+
+
+def scaling(cells: pd.DataFrame, hardware: str) -> Any:
+    """Speed-up against the size and against the number of steps, a line a setting.
+
+    Returns:
+        A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
+        held at its most frequent value; None where there is none.
+    """
+    drawn = with_series(cells[cells["method"] != FewerSteps.name])
+    if drawn.empty:
+        return None
+    drawn = drawn.assign(
+        pixels=[f"{row.height} x {row.width}" for row in drawn.itertuples()], area=drawn["height"] * drawn["width"]
+    )
+    shown = []
+    for column, held, label in (("pixels", "steps", "size (pixels)"), ("steps", "pixels", "denoising steps")):
+        usual = drawn[held].mode()[0]
+        group = drawn[drawn[held] == usual]
+        if len(set(group[column])) > 1:
+            title = f"{usual} steps" if held == "steps" else f"{usual} pixels"
+            shown.append((group.sort_values(["area", "steps"]), column, label, title))
+    if not shown:
+        return None
+    series, points = (list(dict.fromkeys(drawn[name])) for name in ("series", "point"))
+    figure, axes = panels(1, len(shown), 5.4, 4.3, sharey=True)
+    for axis, (group, column, label, title) in zip(axes[0], shown):
+        for (name, point), line in group.groupby(["series", "point"], sort=False):
+            colour, marker = COLOURS[series.index(name) % len(COLOURS)], MARKERS[points.index(point) % len(MARKERS)]
+            axis.plot(
+                line[column].astype(str), line["speedup"], color=colour, marker=marker, markersize=6, linewidth=0.9,
+                label=f"{name}, {point}",
+            )  # fmt: skip
+        axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+        axis.set_xlabel(label)
+        axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes[0][0].set_ylabel("speed-up (x)")
+    finish(figure, axes, f"Speed-up against full compute on {hardware}", 2)
+    return figure
+
+
+def intervals(cells: pd.DataFrame, hardware: str) -> Any:
+    """Speed-up against the cache interval: a panel a workload, a line a series.
+
+    Returns:
+        A matplotlib figure, or None where no series has several intervals.
+    """
+    drawn = with_series(cells)
+    drawn = drawn.assign(interval=[json.loads(params).get("cache_interval") for params in drawn["params"]])
+    drawn = drawn[drawn["interval"].notna()]
+    drawn = drawn[drawn.groupby("series")["interval"].transform("nunique") > 1]
+    if drawn.empty:
+        return None
+    looks = styles(drawn["series"])
+    groups = [group for _, group in drawn.groupby("reference", sort=False)]
+    figure, axes = panels(1, len(groups), 4.2, 4, sharey=True)
+    for axis, group in zip(axes[0], groups):
+        for name, line in group.groupby("series", sort=False):
+            line = line.sort_values("interval")
+            axis.plot(line["interval"], line["speedup"], **looks[str(name)], label=name)
+        axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+        axis.set_xlabel("cache interval")
+        first = next(group.itertuples())
+        title = f"{first.height} x {first.width}, {first.steps} steps"
+        axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes[0][0].set_ylabel("speed-up (x)")
+    finish(figure, axes, f"Speed-up against full compute on {hardware}", min(2, len(groups)))
+    return figure
