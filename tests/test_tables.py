@@ -15,6 +15,7 @@ import pytest
 from tests.helpers import cell
 from tsbench import paper, plot, plot_speed, plot_steps, published
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.plot_style import CONTROL, styles
 from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
 from tsbench.store import Store
@@ -270,3 +271,21 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     assert ". same schedule, TaylorSeer N=5, order not stated: L2P" in text and "subtracts 8-bit images" in text
     latex = paper.latex(cells_table(store), store.manifest())
     assert r"\textsuperscript{" in latex and r"\par\footnotesize" in latex
+    rows = cells_table(store)
+    beside = paper.published_beside(list(rows.itertuples())[1], paper.quantities(rows))
+    assert {"4.16x", "893.54", "29.328 (not comparable)"} <= {shown["published"] for shown in beside}
+    (tflop,) = (shown for shown in beside if shown["published"] == "893.54")
+    assert (tflop["figure"], tflop["measured"]) == ("TFLOP", "86.00") and "FoCa" in tflop["of"]
+
+
+def test_looks_of_series_are_all_different() -> None:
+    looks = styles([f"series {number}" for number in range(36)] + [CONTROL])
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 37
+    assert looks[CONTROL]["linestyle"] == "--"
+
+
+def test_fronts_of_other_speeds_are_their_own(store: Store) -> None:
+    """N=4 denoises four times and N=2 twice as fast; by FLOPs N=6 is as fast as N=2, and poorer."""
+    rows = by_interval(store)
+    assert rows[4].on_front_denoise == "psnr;ssim" and rows[2].on_front_denoise == "psnr;ssim"
+    assert rows[4].on_front_flops == "psnr;ssim" and rows[6].on_front_flops == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import FluxPipeline
 
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.methods import Method
@@ -125,6 +126,21 @@ def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
 
     at_once, interrupted = weights(tmp_path / "a", (None,)), weights(tmp_path / "b", (7, None))
     assert all(torch.equal(one, other) for one, other in zip(at_once, interrupted, strict=True))
+
+
+def test_training_goes_on_from_an_exported_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are those of the folder, the steps count on, and the optimiser is new."""
+    train.start_from(ASSETS / "tiny", tmp_path)
+    trainer = train.transformer_trainer(tmp_path / "transformer.pt", 1e-3)
+    steps = json.loads((ASSETS / "tiny" / "training.json").read_text())
+    assert trainer.step == trainer.began == steps["transformer"] > 1000
+    pipeline = FluxPipeline.from_pretrained(ASSETS / "tiny")
+    for name, module in trainer.modules.items():
+        own = module.state_dict()
+        assert all(torch.equal(own[key], value.float()) for key, value in getattr(pipeline, name).state_dict().items())
+    assert train.learning_rate_at(trainer, 10 * trainer.step) == 0.01
+    vae = train.Trainer(tmp_path / "autoencoder.pt", {"vae": build.autoencoder()}, 0, 0)
+    assert vae.step == steps["autoencoder"]
 
 
 def test_the_model_is_small_and_without_pickle() -> None:

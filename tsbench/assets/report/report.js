@@ -91,7 +91,7 @@ const columns = [
   { title: "Speed-up", of: (c) => c.speedup, digits: 2 }, { title: "TFLOP", of: (c) => c.tflop, digits: 3 }, { title: "FLOPs speed-up", of: (c) => c.flops_speedup, digits: 2 },
   ...data.metrics.map((m) => ({ title: m.label, of: (c) => c[m.column], digits: m.digits })),
   { title: "Published", of: (c) => c.published.map((p) => `${p.figure} ${p.published}`).join(", ") }, { title: "Note", of: (c) => c.says },
-].filter((column) => data.cells.some((c) => ![null, undefined, ""].includes(column.of(c))));
+].filter((column) => column.title !== "Workload" || Object.keys(data.workloads).length > 1).filter((column) => data.cells.some((c) => ![null, undefined, ""].includes(column.of(c))));
 let order = { column: -1, down: false };
 function drawTable() {
   const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);

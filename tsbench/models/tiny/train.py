@@ -3,7 +3,8 @@
 Four stages, each resumed where it stopped: `autoencoder`, `latents` (the pictures encoded once), `transformer`
 (with its two text encoders, by flow matching), `guided` (the same, distilled from classifier-free guidance, as
 FLUX.1-dev was). `--export` writes the result in diffusers' folder format. Step i draws all its random numbers from
-(seed, i), so a run that was interrupted ends in the same bits as one that was not.
+(seed, i), so a run that was interrupted ends in the same bits as one that was not. `--start` goes on from an exported
+folder instead of from nothing: more steps for the transformer, which is then distilled again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import FluxPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,6 +52,7 @@ class Trainer:
 
     def __init__(self, path: Path, modules: dict[str, nn.Module], learning_rate: float, average: float) -> None:
         self.path, self.average, self.learning_rate, self.step = path, average, learning_rate, 0
+        self.began = 0  # the step at which the optimiser was new
         self.modules = nn.ModuleDict(modules)
         self.averaged = copy.deepcopy(self.modules).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -58,8 +62,9 @@ class Trainer:
             state = torch.load(path, weights_only=True)
             self.modules.load_state_dict(state["modules"])
             self.averaged.load_state_dict(state["averaged"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step = state["step"]
+            if state["optimiser"] is not None:
+                self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.began = state["step"], state["began"]
 
     def load_averaged(self, path: Path) -> None:
         """Start from the moving average that another trainer has saved."""
@@ -73,6 +78,7 @@ class Trainer:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
+            "began": self.began,
         }
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
@@ -92,9 +98,9 @@ class Trainer:
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.modules.parameters()), 1 - decay)
 
 
-def learning_rate_at(step: int, total: int, warmup: int = 100) -> float:
-    """Linear warm-up, then constant, then linear to zero over the last fifth."""
-    return min(1.0, (step + 1) / warmup, max(0.0, 5 * (1 - step / total)))
+def learning_rate_at(trainer: Trainer, total: int, warmup: int = 100) -> float:
+    """Linear warm-up of a new optimiser, then constant, then linear to zero over the last fifth."""
+    return min(1.0, (trainer.step - trainer.began + 1) / warmup, max(0.0, 5 * (1 - trainer.step / total)))
 
 
 def steps_of(trainer: Trainer, total: int, stop: int | None, every: int = 200) -> Iterator[int]:
@@ -140,7 +146,7 @@ def train_autoencoder(work: Path, total: int, stop: int | None = None) -> None:
             restored = model.decode(code + noise).sample
         error = restored.float() - images
         loss = error.square().mean() + 0.05 * error.abs().mean() + CODE_PENALTY * code.float().square().mean()
-        trainer.descend(loss, learning_rate_at(step, total))
+        trainer.descend(loss, learning_rate_at(trainer, total))
         if trainer.step % 100 == 0:
             print(f"loss {loss.item():.4f}", flush=True)
         if trainer.step % 1000 == 0:
@@ -334,10 +340,24 @@ def _train(
         with sdpa_kernel(SDPBackend.MATH):
             with autocast():
                 loss = loss_of(step)
-            trainer.descend(loss, learning_rate_at(step, total))
+            trainer.descend(loss, learning_rate_at(trainer, total))
         losses.append(loss.item())
         if trainer.step % 200 == 0:
             print(f"mean loss {np.mean(losses[-200:]):.4f}", flush=True)
+
+
+def start_from(folder: Path, work: Path) -> None:
+    """Put an exported model where the stages `autoencoder` and `transformer` leave theirs, with new optimisers."""
+    steps = json.loads((folder / "training.json").read_text())
+    pipeline = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    for name in ("tokenizer", "tokenizer_2"):
+        shutil.copytree(folder / name, work / name, dirs_exist_ok=True)
+    stages = {"autoencoder": ("vae",), "transformer": ("transformer", "text_encoder", "text_encoder_2")}
+    for stage, parts in stages.items():
+        weights = nn.ModuleDict({part: getattr(pipeline, part) for part in parts}).state_dict()
+        step = steps[stage]
+        state = {"modules": weights, "averaged": weights, "optimiser": None, "step": step, "began": step}
+        torch.save(state, work / f"{stage}.pt")
 
 
 def main() -> None:
@@ -346,6 +366,7 @@ def main() -> None:
     parser.add_argument("--autoencoder-steps", type=int, default=3000)
     parser.add_argument("--transformer-steps", type=int, default=9600)
     parser.add_argument("--guided-steps", type=int, default=1200)
+    parser.add_argument("--start", type=Path, metavar="FOLDER", help="an exported folder to go on from, in a new WORK")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -355,7 +376,11 @@ def main() -> None:
         vae = Trainer(arguments.work / "autoencoder.pt", {"vae": build.autoencoder()}, 0, 0).averaged["vae"]
         statistics = json.loads((arguments.work / "latents" / "statistics.json").read_text())
         build.export(arguments.export, arguments.work, dict(trainer.averaged.items()), vae, statistics)
+        steps = {path.stem: torch.load(path, weights_only=True)["step"] for path in sorted(arguments.work.glob("*.pt"))}
+        (arguments.export / "training.json").write_text(json.dumps(steps, indent=1) + "\n")
         return
+    if arguments.start and not (arguments.work / "transformer.pt").exists():
+        start_from(arguments.start, arguments.work)
     train_autoencoder(arguments.work, arguments.autoencoder_steps)
     encode_pictures(arguments.work)
     train_transformer(arguments.work, arguments.transformer_steps, compiled=True)
