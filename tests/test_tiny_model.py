@@ -152,14 +152,14 @@ def test_the_model_is_small_and_without_pickle() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "everything"), [(128, 0.5), (192, 0.25)])
+@pytest.mark.parametrize(("size", "everything"), [(128, 0.75), (192, 0.7)])
 def test_pictures_show_what_the_readme_says(session: DiffusersSession, size: int, everything: float) -> None:
     """Read off 100 pictures of captions that training has not seen: backgrounds, colours and places nearly always;
-    shapes, which a guess gets right in one of six, less so."""
+    shapes, stars above all, less so. A guess would get one shape in six right."""
     captions = unseen_captions(100)
     pictures, _ = drawn(session, captions, size, Method())
     found = shares(verdicts(captions, pictures))
-    assert min(found["background"], found["colour"], found["place"]) >= 0.9
+    assert min(found["background"], found["colour"], found["place"]) >= 0.93
     assert found["everything"] >= everything
 
 
