@@ -19,7 +19,7 @@ from tsbench.plot_style import CONTROL, styles
 from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
 from tsbench.store import Store
-from tsbench.tables import cells_table, samples_table, schedule_note
+from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, samples_table, schedule_note
 
 ENVIRONMENT = {"platform": "Linux x", "python": "3", "libraries": {"torch": "2"}, "processor": "P_1", "threads": 2}
 
@@ -289,3 +289,9 @@ def test_fronts_of_other_speeds_are_their_own(store: Store) -> None:
     rows = by_interval(store)
     assert rows[4].on_front_denoise == "psnr;ssim" and rows[2].on_front_denoise == "psnr;ssim"
     assert rows[4].on_front_flops == "psnr;ssim" and rows[6].on_front_flops == ""
+
+
+def test_every_column_is_explained() -> None:
+    """What stands in cells.csv and nowhere in the documents is a figure nobody can read."""
+    document = (Path(__file__).parents[1] / "docs" / "reading-results.md").read_text(encoding="utf-8")
+    assert [column for column in (*COLUMNS, *EXTRA_COLUMNS) if f"`{column}`" not in document] == []

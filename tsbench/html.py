@@ -16,6 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from tsbench.explain import chain, sentences
+from tsbench.fronts import FRONTS
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
@@ -23,7 +24,6 @@ from tsbench.paths import ASSETS
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_title
 from tsbench.recommend import Bar, qualified
 from tsbench.store import Store
-from tsbench.tables import FRONTS
 
 IMAGE_BYTES = 18e6  # for all images of a report together, before they are written as text
 LEVELS = {"nearly the same image": 0.05, "a close image": 0.1, "a similar image": 0.2}  # LPIPS
