@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -11,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers import cell
 from tests.test_tables import ENVIRONMENT, body, by_interval, image
 from tsbench.__main__ import main
 from tsbench.explain import chain, sentences
+from tsbench.grid import expand
 from tsbench.methods import METHODS
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
-from tsbench.recommend import snippet
+from tsbench.snippet import overrides, snippet
 from tsbench.store import Store
 
 PROMPTS = tuple(f"prompt {number}" for number in range(6))
@@ -93,33 +96,61 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("method", ["taylorseer", "first_block_cache", "taylor_seer"])
 def test_the_snippet_runs_as_printed(method: str, here: Path) -> None:
-    """And draws the stored picture: the same prompt in the same setting, from other noise."""
+    """And draws the first stored picture, bit for bit: the same prompt and noise in the same setting."""
     small = ["size=64", "steps=6", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
     assert main(["sweep", f"method={method}", *small]) == 0
     (document,) = (d for d in Store(Path("results/sweep")).documents() if d["method"] == method)
     code = "\n".join(snippet(document))
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert Path("image.png").stat().st_size > 1000
+    (stored,) = Store(Path("results/sweep")).images(document["key"])
+    assert np.array_equal(np.asarray(Image.open("image.png")), stored)
     assert ("tsbench" in code.replace(str(here), "").split("pipe =")[0]) == (method == "taylor_seer")
 
 
-def test_the_overrides_that_are_printed_give_the_cell(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import shlex
-
-    from tsbench.grid import expand
-    from tsbench.recommend import overrides
-
-    typed = ["method=taylorseer", "method.max_order=2", "method.use_lite_mode=true", "steps=6", "size=64"]
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["method=taylorseer", "method.max_order=2", "method.use_lite_mode=true", "steps=6", "size=64"],
+        [
+            "method=taylor_seer",
+            "method.step_map=CC.C..",
+            "steps=6",
+            "seeds=[0,1]",
+            "batch_size=2",
+            "runtime.compile=true",
+        ],
+        ["method=taylorseer", r"method.cache_identifiers=['^blocks\.\d+$']", "runtime.dtype=bfloat16", "size=64x128"],
+        ["runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}", "max_sequence_length=16"],
+    ],
+)
+def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Path) -> None:
     (point,) = expand(typed)
     wanted = point.cell("m")
     document = {
-        "backend": "diffusers", "method": "taylorseer", "params": json.loads(wanted.parameters),
-        "workload": asdict(wanted.workload), "settings": asdict(wanted.settings),
+        "backend": "diffusers", "method": wanted.method, "params": json.loads(wanted.parameters),
+        "workload": json.loads(json.dumps(asdict(wanted.workload))), "settings": asdict(wanted.settings),
+        "model_path": "embedded",
     }  # fmt: skip
     printed = shlex.split(overrides(document))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
     (again,) = expand(printed[4:])
     assert again.cell("m").key == wanted.key
+
+
+def test_the_snippet_runs_as_the_cell_ran() -> None:
+    """A setting that was measured compiled, offloaded or quantized is not the same one without."""
+    workload = asdict(cell().workload)
+    quantization = json.dumps({"backend": "quanto", "kwargs": {"weights_dtype": "int8"}, "components": ["transformer"]})
+    document = {
+        "backend": "diffusers", "method": "taylorseer", "params": {"cache_interval": 3}, "calibration": {},
+        "workload": workload, "model_path": "black-forest-labs/FLUX.1-dev",
+        "settings": {"dtype": "bfloat16", "offload": "model", "compile": True, "quantization": quantization},
+    }  # fmt: skip
+    code = "\n".join(snippet(document))
+    compile(code, "snippet", "exec")
+    assert "pipe.enable_model_cpu_offload()" in code and 'pipe.to("cuda"' not in code
+    assert "pipe.transformer.compile_repeated_blocks()" in code
+    assert """quant_mapping={"transformer": diffusers.QuantoConfig(weights_dtype='int8')}""" in code
 
 
 def test_the_chain_multiplies_out(tmp_path: Path) -> None:
@@ -189,7 +220,7 @@ def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.
     run(here / "b", {2: GOOD}, {2: 0.9}, hardware="Q")
     assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 0
     assert "different hardware: P and Q" in capsys.readouterr().out
-    assert main(["compare", "a", "b", "--fail-if", "slower=5%", "--across-hardware", "yes"]) == 1
+    assert main(["compare", "a", "b", "--fail-if", "slower=5%", "--across-hardware"]) == 1
 
 
 def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,3 +283,13 @@ def test_every_method_has_a_snippet() -> None:
     for method in METHODS["diffusers"].values():
         imports, lines = method().snippet(28)
         compile("\n".join(imports + lines), "snippet", "exec")
+
+
+def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They have an infinite PSNR on one side, so that no mean of differences shows them."""
+    for name, values in (("a", [np.inf] * 6), ("b", [np.inf] * 4 + [40.0] * 2)):
+        store = run(here / "results" / name, {2: GOOD}, {2: 0.5})
+        (key,) = (document["key"] for document in store.documents() if document["method"] == "taylorseer")
+        store.write_scores(key, {"psnr": values})
+    assert main(["compare", "a", "b"]) == 0
+    assert "6, then 4 images are the reference's; they are in no PSNR difference" in capsys.readouterr().out

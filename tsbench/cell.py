@@ -45,6 +45,9 @@ class Workload:
         return [samples[i : i + self.batch_size] for i in range(0, len(samples), self.batch_size)]
 
 
+QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the model is run, as far as it can change an image or what a speed-up is compared with."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
 from tsbench.methods import method_class
@@ -20,13 +22,13 @@ from tsbench.store import Store
 from tsbench.tables import cells_table, opened
 
 USAGE = """\
-usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware yes]
+usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware]
 
 Per common cell the ratio of latencies, B over A, and the differences of metrics, B - A, with 95 % intervals; a star
 marks what is significant after correction for the number of comparisons (Holm). Of two backends, cells of the same
-method and schedule are compared. --fail-if exits with 1 where a whole
-interval lies beyond a threshold: slower=5%, or a metric's name with how much worse it may get. Timings of different
-hardware are shown, but fail nothing unless --across-hardware yes is given."""
+method and schedule are compared. --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or
+a metric's name with how much worse it may get. Timings of different hardware are shown, but fail nothing unless
+--across-hardware is given."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class Change:
 
 def main(arguments: list[str]) -> int:
     """The verb `compare`."""
+    across_hardware = "--across-hardware" in arguments
+    arguments = [argument for argument in arguments if argument != "--across-hardware"]
     rest, flags = read_flags("compare", arguments, ("--fail-if", "--across-hardware"), many=("--fail-if",))
     if len(rest) != 2:
         raise UserError("compare takes two results folders: python -m tsbench compare A B.")
     limits = thresholds(flags.get("--fail-if", []))
     a, b = opened(rest[0]), opened(rest[1])
-    same_hardware = _hardware(a) == _hardware(b) or "--across-hardware" in flags
+    same_hardware = _hardware(a) == _hardware(b) or across_hardware
     rows, others = _rows(a), _rows(b)
     same = counterparts(a.documents(), b.documents())
     changes = all_changes(a, b, rows, others, same)
@@ -82,6 +86,11 @@ def main(arguments: list[str]) -> int:
             )
         elif change.interval is None or change.worse_sign * change.value > limit:
             console.print("    inconclusive: the interval does not lie beyond the threshold", highlight=False)
+    for key, their_key in same.items():
+        counts = [row.n_identical for row in (rows[key], others[their_key])]
+        if counts[0] != counts[1] and not any(map(pd.isna, counts)):
+            told = f"{counts[0]:g}, then {counts[1]:g} images are the reference's; they are in no PSNR difference"
+            console.print(f"  {_name(rows[key])}: {told}", highlight=False, markup=False, soft_wrap=True)
     for name, one, matched in ((rest[0], rows, same.keys()), (rest[1], others, same.values())):
         for key in sorted(one.keys() - matched):
             console.print(f"only in {name}: {full_name(one[key])}", highlight=False, markup=False)
@@ -139,9 +148,8 @@ def all_changes(a: Store, b: Store, rows: dict[str, Any], others: dict[str, Any]
         if row.status == others[their_key].status == "ok":
             one, other = a.document(key), b.document(their_key)
             assert one is not None and other is not None
-            name = f"{row.height}x{row.width} {full_name(row)}"
-            changes.append(latency_change(name, one, other))
-            changes += metric_changes(name, one, a.scores(key), b.scores(their_key))
+            changes.append(latency_change(_name(row), one, other))
+            changes += metric_changes(_name(row), one, a.scores(key), b.scores(their_key))
     return changes
 
 
@@ -187,6 +195,10 @@ def metric_changes(name: str, document: dict[str, Any], a: dict[str, Any], b: di
 
 def _rows(store: Store) -> dict[str, Any]:
     return {row.key: row for row in cells_table(store).itertuples()}
+
+
+def _name(row: Any) -> str:
+    return f"{row.height}x{row.width} {full_name(row)}"
 
 
 def _hardware(store: Store) -> str:

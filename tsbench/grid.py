@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from tsbench.cell import Cell, Settings, Workload, canonical_json
+from tsbench.cell import QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
 from tsbench.config import SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
 from tsbench.methods import METHODS, Method, method_class
@@ -23,7 +23,6 @@ from tsbench.prompts import read_prompts
 DTYPES = ("float32", "bfloat16", "float16")
 OFFLOADS = ("none", "model", "sequential")
 DEFAULT_METHOD = "taylorseer"  # of conf/sweep.yaml
-QUANTIZATIONS = ("bitsandbytes", "quanto")
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def _checked(config: SweepConfig) -> Point:
     _check_choice("runtime.dtype", config.runtime.dtype, DTYPES)
     _check_choice("runtime.offload", config.runtime.offload, OFFLOADS)
     if config.runtime.quantization.backend is not None:
-        _check_choice("runtime.quantization.backend", config.runtime.quantization.backend, QUANTIZATIONS)
+        _check_choice("runtime.quantization.backend", config.runtime.quantization.backend, tuple(QUANTIZATION_CLASSES))
         kwargs = config.runtime.quantization.kwargs
         if not isinstance(kwargs, dict) or not kwargs:
             raise UserError(

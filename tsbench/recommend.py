@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,10 @@ import pandas as pd
 
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
-from tsbench.methods import Method, method_class
 from tsbench.metrics import METRICS
-from tsbench.paths import ASSETS
 from tsbench.present import full_name, number, workload_title
 from tsbench.progress import output
+from tsbench.snippet import overrides, snippet
 from tsbench.stats import LEAST_MEDIAN
 from tsbench.store import Store
 from tsbench.tables import cells_table, opened
@@ -149,69 +147,3 @@ def gives(group: pd.DataFrame, row: Any) -> str:
     if len(faster):
         parts.append(f"up to {faster.max():.2f}x given up for quality")
     return ", ".join(parts)
-
-
-def snippet(document: dict[str, Any]) -> list[str]:
-    """Python that draws with a cell's setting, ready to run."""
-    workload, settings = document["workload"], document["settings"]
-    path = document["model_path"]
-    path = str(ASSETS / "tiny") if path == "embedded" else path
-    kind = method_class(document["backend"], document["method"])
-    method = kind(**_fields(kind, document["params"] | document["calibration"]))
-    steps = method.drawn_steps(workload["steps"])
-    arguments = (
-        f"height={workload['height']}, width={workload['width']}, num_inference_steps={steps}, "
-        f"guidance_scale={workload['guidance_scale']}, max_sequence_length={workload['max_sequence_length']}"
-    )
-    prompt = json.dumps(workload["prompts"][0], ensure_ascii=False)
-    if document["backend"] == "openvino":
-        return _openvino_snippet(path, method, prompt, arguments)
-    imports, lines = method.snippet(workload["steps"])
-    return [
-        "import torch",
-        "from diffusers import FluxPipeline",
-        *imports,
-        "",
-        f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, torch_dtype=torch.{settings['dtype']})",
-        'pipe.to("cuda" if torch.cuda.is_available() else "cpu")',
-        *lines,
-        f"image = pipe({prompt}, {arguments}).images[0]",
-        'image.save("image.png")',
-    ]
-
-
-def _openvino_snippet(path: str, method: Method, prompt: str, arguments: str) -> list[str]:
-    values = [f"config.{name} = {value}" for name, value in method.parameters().items()]
-    cached = method.name == "taylorseer"
-    return [
-        "import openvino_genai",
-        "from PIL import Image",
-        "from pathlib import Path",
-        "from tsbench.backends.openvino_export import exported",
-        "",
-        f"pipe = openvino_genai.Text2ImagePipeline(str(exported(Path({json.dumps(path)}))), 'CPU')",
-        *(["config = openvino_genai.TaylorSeerCacheConfig()", *values] if cached else ["config = None"]),
-        f"image = pipe.generate({prompt}, {arguments}, taylorseer_config=config)",
-        'Image.fromarray(image.data[0]).save("image.png")',
-    ]
-
-
-def overrides(document: dict[str, Any]) -> str:
-    """The cell as overrides of `sweep`."""
-    workload, settings = document["workload"], document["settings"]
-    size = f"{workload['height']}x{workload['width']}"
-    parts = [f"model={workload['model_name']}"]
-    parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
-    parts += [f"size={size}", f"steps={workload['steps']}", f"guidance_scale={workload['guidance_scale']}"]
-    parts += [f"runtime.dtype={settings['dtype']}", f"method={document['method']}"]
-    kind = method_class(document["backend"], document["method"])
-    own = kind().parameters()
-    given = _fields(kind, document["params"])
-    parts += [f"'method.{n}={json.dumps(v)}'" for n, v in given.items() if n != "name" and v != own.get(n)]
-    return "python -m tsbench sweep " + " ".join(parts)
-
-
-def _fields(kind: type[Method], settings: dict[str, Any]) -> dict[str, Any]:
-    """A cell's resolved settings as arguments of its method: what was left out keeps its default."""
-    own = kind().parameters()
-    return {name: value for name, value in settings.items() if name in own and (value is not None or own[name] is None)}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import Sample, Settings, Workload
+from tsbench.cell import QUANTIZATION_CLASSES, Sample, Settings, Workload
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory
@@ -170,7 +170,7 @@ def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -
     import diffusers
     import transformers
 
-    name = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}[backend]
+    name = QUANTIZATION_CLASSES[backend]
     mapping = {
         component: getattr(transformers if component.startswith("text_encoder") else diffusers, name)(**kwargs)
         for component in components

@@ -1,0 +1,123 @@
+"""A cell as text to paste: Python that draws with its setting, and overrides of `sweep` that draw it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from tsbench.cell import QUANTIZATION_CLASSES
+from tsbench.methods import Method, method_class
+from tsbench.paths import ASSETS
+
+
+def snippet(document: dict[str, Any]) -> list[str]:
+    """Python that draws the first image of a cell with its setting, ready to run."""
+    workload, settings = document["workload"], document["settings"]
+    if workload["random_weights"]:
+        return ["# random weights: there is no image to draw"]
+    path = document["model_path"]
+    path = str(ASSETS / "tiny") if path == "embedded" else path
+    kind = method_class(document["backend"], document["method"])
+    method = kind(**_fields(kind, document["params"] | document["calibration"]))
+    prompt = json.dumps(workload["prompts"][0], ensure_ascii=False)
+    given = (
+        f"height={workload['height']}, width={workload['width']}, "
+        f"num_inference_steps={method.drawn_steps(workload['steps'])}, guidance_scale={workload['guidance_scale']}, "
+        f"max_sequence_length={workload['max_sequence_length']}"
+    )
+    if document["backend"] == "openvino":
+        return _openvino_snippet(path, method, prompt, given)
+    imports, lines = method.snippet(workload["steps"])
+    more_imports, options, placed = _runtime(settings)
+    return [
+        "import torch",
+        "from diffusers import FluxPipeline",
+        *more_imports,
+        *imports,
+        "",
+        f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, torch_dtype=torch.{settings['dtype']}{options})",
+        *placed,
+        *lines,
+        f'generator = torch.Generator("cpu").manual_seed({workload["seeds"][0]})',
+        f"image = pipe({prompt}, {given}, generator=generator).images[0]",
+        'image.save("image.png")',
+    ]
+
+
+def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
+    """Imports, arguments of `from_pretrained`, and lines that put the pipeline where it ran."""
+    imports, options = [], ""
+    if settings["quantization"]:
+        quantization = json.loads(settings["quantization"])
+        kind = QUANTIZATION_CLASSES[quantization["backend"]]
+        kwargs = ", ".join(f"{name}={value!r}" for name, value in (quantization["kwargs"] or {}).items())
+        parts = [
+            f'"{part}": {"transformers" if part.startswith("text_encoder") else "diffusers"}.{kind}({kwargs})'
+            for part in quantization["components"]
+        ]
+        imports = ["import diffusers", "import transformers"]
+        mapping = f"{{{', '.join(parts)}}}"
+        options = f", quantization_config=diffusers.PipelineQuantizationConfig(quant_mapping={mapping})"
+    placed = {
+        "none": 'pipe.to("cuda" if torch.cuda.is_available() else "cpu")',
+        "model": "pipe.enable_model_cpu_offload()",
+        "sequential": "pipe.enable_sequential_cpu_offload()",
+    }[settings["offload"]]
+    compiled = ["pipe.transformer.compile_repeated_blocks()"] if settings["compile"] else []
+    return imports, options, [placed, *compiled]
+
+
+def _openvino_snippet(path: str, method: Method, prompt: str, given: str) -> list[str]:
+    values = [f"config.{name} = {value}" for name, value in method.parameters().items()]
+    cached = method.name == "taylorseer"
+    return [
+        "import openvino_genai",
+        "from PIL import Image",
+        "from pathlib import Path",
+        "from tsbench.backends.openvino_export import exported",
+        "",
+        f"pipe = openvino_genai.Text2ImagePipeline(str(exported(Path({json.dumps(path)}))), 'CPU')",
+        *(["config = openvino_genai.TaylorSeerCacheConfig()", *values] if cached else ["config = None"]),
+        f"image = pipe.generate({prompt}, {given}, taylorseer_config=config)",
+        'Image.fromarray(image.data[0]).save("image.png")',
+    ]
+
+
+def overrides(document: dict[str, Any]) -> str:
+    """The cell as a command, but for its prompts."""
+    workload, settings = document["workload"], document["settings"]
+    parts = [f"model={workload['model_name']}"]
+    parts += [f"model.path={document['model_path']}"] if document["model_path"] != "embedded" else []
+    parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
+    parts += [f"size={workload['height']}x{workload['width']}"]
+    parts += [f"{name}={workload[name]}" for name in ("steps", "guidance_scale", "max_sequence_length", "batch_size")]
+    parts += [f"seeds=[{','.join(map(str, workload['seeds']))}]", f"runtime.dtype={settings['dtype']}"]
+    parts += [f"runtime.offload={settings['offload']}"] if settings["offload"] != "none" else []
+    parts += ["runtime.compile=true"] if settings["compile"] else []
+    if settings["quantization"]:
+        values = json.loads(settings["quantization"]).items()
+        parts += [f"runtime.quantization.{name}={_hydra(value)}" for name, value in values]
+    parts += [f"method={document['method']}"]
+    kind = method_class(document["backend"], document["method"])
+    own = kind().parameters()
+    given = _fields(kind, document["params"])
+    parts += [f"method.{name}={_hydra(value)}" for name, value in given.items() if value != own.get(name)]
+    return "python -m tsbench sweep " + shlex.join(parts)
+
+
+def _hydra(value: Any) -> str:
+    """A value in the grammar of Hydra's overrides, whose mappings have no quotes around their keys."""
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_hydra(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_hydra, value))}]"
+    return QuotedString(value, Quote.double).with_quotes() if isinstance(value, str) else json.dumps(value)
+
+
+def _fields(kind: type[Method], settings: dict[str, Any]) -> dict[str, Any]:
+    """A cell's resolved settings as arguments of its method: what was left out keeps its default."""
+    own = kind().parameters()
+    return {name: value for name, value in settings.items() if name in own and (value is not None or own[name] is None)}
