@@ -32,9 +32,14 @@ from tsbench.models.tiny.pictures import picture, scene_of
 TRAIN, HELD_OUT = 1, 2  # seeds of the two collections of pictures
 
 AUTOENCODER_BATCH = {64: 9, 96: 4, 128: 3, 192: 1}  # picture size -> pictures a step, of about equal cost
-TRANSFORMER_BATCH = {128: 32, 192: 14}
-TRANSFORMER_SHARE = {128: 0.6, 192: 0.4}  # how often a step is of that size
-CACHED_PICTURES = {128: 16384, 192: 6144}
+TRANSFORMER_BATCH = {128: 32, 160: 20, 192: 14}
+SHARES = {  # from a step on, how often a step is of a size
+    0: {128: 0.6, 192: 0.4},
+    14000: {128: 0.5, 192: 0.5},
+    30000: {128: 0.3, 160: 0.4, 192: 0.3},  # a size between: its shapes are soft where only the others were seen
+}
+HARD_STEPS = 14000  # from here on every other picture shows what is learnt last: a star or a line
+CACHED_PICTURES = {128: 16384, 160: 6144, 192: 6144}
 SHARD = 1024  # pictures a file
 CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
@@ -259,7 +264,7 @@ class Latents:
 
     def __init__(self, work: Path) -> None:
         statistics = json.loads((work / "latents" / "statistics.json").read_text())
-        self.codes, self.ids, self.plain = {}, {}, {}
+        self.codes, self.ids, self.plain, self.hard = {}, {}, {}, {}
         clip, t5 = build.tokenizers(work)
         for size in CACHED_PICTURES:
             shards = sorted((work / "latents").glob(f"{size}-*.safetensors"))
@@ -268,6 +273,9 @@ class Latents:
             scenes = [scene_of(TRAIN, index)[0] for index in range(len(codes))]
             self.ids[size] = self._tokens(clip, t5, [str(scene) for scene in scenes])
             self.plain[size] = torch.tensor([i for i, scene in enumerate(scenes) if scene.line is None])
+            self.hard[size] = torch.tensor(
+                [i for i, scene in enumerate(scenes) if scene.line or scene.thing.shape == "star"]
+            )
         self.empty = self._tokens(clip, t5, [""])
 
     def _tokens(self, clip: Any, t5: Any, captions: list[str]) -> tuple[Tensor, Tensor]:
@@ -278,10 +286,14 @@ class Latents:
     def batch(self, step: int) -> dict[str, Tensor]:
         """What a step learns from."""
         rng = np.random.default_rng((TRAIN, step))
-        size = int(rng.choice(list(TRANSFORMER_SHARE), p=list(TRANSFORMER_SHARE.values())))
-        size = min(TRANSFORMER_SHARE) if step < PLAIN_STEPS else size
+        share = SHARES[max(first for first in SHARES if first <= step)]
+        size = int(rng.choice(list(share), p=list(share.values())))
+        size = min(share) if step < PLAIN_STEPS else size
         chosen = torch.from_numpy(rng.integers(CACHED_PICTURES[size], size=TRANSFORMER_BATCH[size]))
-        chosen = self.plain[size][chosen % len(self.plain[size])] if step < PLAIN_STEPS else chosen
+        if step < PLAIN_STEPS:
+            chosen = self.plain[size][chosen % len(self.plain[size])]
+        elif step >= HARD_STEPS:
+            chosen[::2] = self.hard[size][chosen[::2] % len(self.hard[size])]
         dropped = torch.from_numpy(rng.random(len(chosen)) < EMPTY_CAPTION)[:, None]
         ids = [torch.where(dropped, empty, all_ids[chosen]) for empty, all_ids in zip(self.empty, self.ids[size])]
         batch = {"latents": self.codes[size][chosen].float(), "clip_ids": ids[0], "t5_ids": ids[1]}
@@ -333,6 +345,7 @@ def _train(
     loss_of: Callable[[int], Tensor],
 ) -> None:
     """Steps of a stage. On two cores, compiled blocks and plain attention are nearly twice as fast."""
+    torch._dynamo.config.recompile_limit = 8 * len(SHARES)  # a graph a size, a batch, with gradients and without
     for modules in to_compile:
         modules["transformer"].compile_repeated_blocks(dynamic=False)
     losses = []
@@ -364,7 +377,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
     parser.add_argument("--autoencoder-steps", type=int, default=3000)
-    parser.add_argument("--transformer-steps", type=int, default=14000)
+    parser.add_argument("--transformer-steps", type=int, default=33000)
     parser.add_argument("--guided-steps", type=int, default=600)
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="an exported folder to go on from, in a new WORK")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
