@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tsbench import paper, plot, plot_speed, plot_steps, published
+from tsbench import paper, plot, plot_speed, plot_steps, plot_style, published
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plot_style import CONTROL, styles
 from tsbench.schedule import official_taylorseer
@@ -191,6 +191,18 @@ def test_speed_against_size_and_steps(store: Store) -> None:
     assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
     line = figure.axes[0].get_lines()[0]
     assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
+
+
+def test_a_legend_is_as_wide_as_its_figure_at_most() -> None:
+    """Long names in one narrow panel, in which two columns would run over the edges."""
+    figure, axes = plot_style.panels(1, 1, 4, 3)
+    for number in range(5):
+        axes[0][0].plot([0, 1], label=f"a method with a name that is far from short, setting {number}")
+    plot_style.finish(figure, axes, "title")
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= axes[0][0].get_window_extent().y0
 
 
 def test_errors_and_schedules_of_the_front(store: Store) -> None:

@@ -24,7 +24,7 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
         for axis, metric in zip(row, metrics):
             _panel(axis, group, metric, looks)
         row[0].set_title(workload_title(next(group.itertuples())), loc="left", fontsize=10, fontweight="bold")
-    finish(figure, axes, f"Speed-up against full compute on {hardware}", min(len(metrics), 3))
+    finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure
 
 
@@ -82,5 +82,5 @@ def implementations(cells: pd.DataFrame) -> Any:
         axis.set_title(f"{first.model}, {first.height} x {first.width}, {first.steps} steps", loc="left", fontsize=10)
         axis.set_xlabel("computed steps")
         axis.set_ylabel("PSNR (dB), higher is better")
-    finish(figure, axes, "Against full compute by the same backend", 2)
+    finish(figure, axes, "Against full compute by the same backend")
     return figure

@@ -34,7 +34,7 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
         axis.set_title(workload_title(next(group.itertuples())), loc="left", fontsize=9, fontweight="bold")
         axis.set_xlabel("computed steps")
         axis.set_ylabel("denoising speed-up (x)")
-    finish(figure, axes, f"Random weights, on {hardware}", len(groups))
+    finish(figure, axes, f"Random weights, on {hardware}")
     return figure
 
 
@@ -55,25 +55,30 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     for column, held, label in (("pixels", "steps", "size (pixels)"), ("steps", "pixels", "denoising steps")):
         usual = drawn[held].mode()[0]
         group = drawn[drawn[held] == usual]
-        if len(set(group[column])) > 1:
+        group = group[group.groupby(["series", "point"])[column].transform("nunique") > 1]
+        if len(group):
             title = f"{usual} steps" if held == "steps" else f"{usual} pixels"
             shown.append((group.sort_values(["area", "steps"]), column, label, title))
     if not shown:
         return None
-    series, points = (list(dict.fromkeys(drawn[name])) for name in ("series", "point"))
+    lines = pd.concat([group for group, *_ in shown])
+    series, points = (list(dict.fromkeys(lines[name])) for name in ("series", "point"))
+    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(series)}
+    markers = {point: MARKERS[number % len(MARKERS)] for number, point in enumerate(points)}
     figure, axes = panels(1, len(shown), 5.4, 4.3, sharey=True)
     for axis, (group, column, label, title) in zip(axes[0], shown):
         for (name, point), line in group.groupby(["series", "point"], sort=False):
-            colour, marker = COLOURS[series.index(name) % len(COLOURS)], MARKERS[points.index(point) % len(MARKERS)]
-            axis.plot(
-                line[column].astype(str), line["speedup"], color=colour, marker=marker, markersize=6, linewidth=0.9,
-                label=f"{name}, {point}",
-            )  # fmt: skip
+            look = {"color": colours[name], "marker": markers[point], "markersize": 6, "linewidth": 0.9}
+            axis.plot(line[column].astype(str), line["speedup"], **look)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         axis.set_xlabel(label)
         axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    for name, colour in colours.items():
+        axes[0][0].plot([], [], color=colour, label=name)
+    for point, marker in markers.items():
+        axes[0][0].plot([], [], color="0.4", marker=marker, linestyle="", label=point)
     axes[0][0].set_ylabel("speed-up (x)")
-    finish(figure, axes, f"Speed-up against full compute on {hardware}", 2)
+    finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure
 
 
@@ -102,5 +107,5 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
         title = f"{first.height} x {first.width}, {first.steps} steps"
         axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes[0][0].set_ylabel("speed-up (x)")
-    finish(figure, axes, f"Speed-up against full compute on {hardware}", min(2, len(groups)))
+    finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure

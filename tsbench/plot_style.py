@@ -52,14 +52,18 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
     return figure, axes
 
 
-def finish(figure: Any, axes: Any, title: str, columns: int) -> None:
-    """The title above and one legend of all panels below, in so many columns, with room for both."""
+def finish(figure: Any, axes: Any, title: str) -> None:
+    """The title above and one legend of all panels below, in as many columns as fit, with room for both."""
     handles: dict[str, Any] = {}
     for axis in axes.flat:
         for handle, label in zip(*axis.get_legend_handles_labels()):
             handles.setdefault(label, handle)
+    for columns in range(min(4, len(handles)), 0, -1):
+        legend = figure.legend(handles.values(), handles, loc="lower center", ncols=columns, frameon=False, fontsize=9)
+        if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
+            break
+        legend.remove()
     below = LEGEND_ROW * -(-len(handles) // columns)
     figure.set_figheight(figure.get_figheight() + below + 0.3)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     figure.tight_layout(rect=(0, below / figure.get_figheight(), 1, 1))
-    figure.legend(handles.values(), handles, loc="lower center", ncols=columns, frameon=False, fontsize=9)
