@@ -131,9 +131,14 @@ def test_every_experiment_can_be_planned(experiment: str, here: Path, capsys: py
     assert experiment == "openvino_taylorseer" or "fewer_steps" in set(table["method"])
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+LONG = "intervals_warmups_sizes"  # fifty cells of methods that others draw too
+
+
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(name, marks=pytest.mark.slow if name == LONG else ()) for name in EXPERIMENTS]
+)
 def test_every_experiment_can_be_drawn(experiment: str, here: Path) -> None:
-    small = ["model=tiny", "size=128", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
+    small = ["model=tiny", "size=64", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
     small += [] if experiment == "openvino_taylorseer" else ["runtime.compile=false"]
     small += [] if experiment == "methods" else ["report=false"]  # one report with every method is enough
     assert main(["sweep", f"experiment={experiment}", *small]) == 0
