@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -12,6 +13,7 @@ from tsbench.methods import Method
 from tsbench.progress import output
 from tsbench.sweep import Sweep, impossible
 
+OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\
 usage: python -m tsbench try "PROMPT" [overrides]
 
@@ -22,10 +24,10 @@ sweep; timing.pairs is 1 unless told otherwise."""
 
 def main(arguments: list[str]) -> int:
     """The verb `try`."""
-    prompts = [argument for argument in arguments if "=" not in argument]
+    overrides = [argument for argument in arguments if OVERRIDE.match(argument)]
+    prompts = [argument for argument in arguments if argument not in overrides]
     if len(prompts) != 1 or prompts[0].startswith("-"):
         raise UserError('try takes one prompt and overrides: python -m tsbench try "PROMPT" method.cache_interval=3.')
-    overrides = [argument for argument in arguments if "=" in argument]
     if any(override.startswith(("prompts", "experiment", "seeds", "batch_size")) for override in overrides):
         raise UserError("try draws its one prompt: prompts, experiment, seeds and batch_size are for sweep.")
     if not any(override.startswith("timing.pairs") for override in overrides):
@@ -33,7 +35,12 @@ def main(arguments: list[str]) -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write(prompts[0])
         file.flush()
-        sweep = Sweep([*overrides, f"prompts.file={file.name}"])
+        try:
+            sweep = Sweep([*overrides, f"prompts.file={file.name}"])
+        except UserError as error:
+            said = str(error).replace(f" in {file.name!r}", "")
+            said = said.replace("try prompts=captions, or", "try one of them, or")
+            raise UserError(said) from error
     return _try(sweep)
 
 
