@@ -221,6 +221,7 @@ def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.
     assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 0
     assert "different hardware: P and Q" in capsys.readouterr().out
     assert main(["compare", "a", "b", "--fail-if", "slower=5%", "--across-hardware"]) == 1
+    assert main(["compare", "a", "b", "--across-hardware=no"]) == 2  # and not taken for a yes
 
 
 def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,11 @@ class Workload:
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
 
 
+def quantization_class(backend: str, component: str) -> tuple[str, str]:
+    """The library that a component of the pipeline comes from, and the name of its class for a backend."""
+    return "transformers" if component.startswith("text_encoder") else "diffusers", QUANTIZATION_CLASSES[backend]
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the model is run, as far as it can change an image or what a speed-up is compared with."""

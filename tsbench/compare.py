@@ -53,14 +53,13 @@ class Change:
 
 def main(arguments: list[str]) -> int:
     """The verb `compare`."""
-    across_hardware = "--across-hardware" in arguments
-    arguments = [argument for argument in arguments if argument != "--across-hardware"]
-    rest, flags = read_flags("compare", arguments, ("--fail-if", "--across-hardware"), many=("--fail-if",))
+    known = ("--fail-if", "--across-hardware")
+    rest, flags = read_flags("compare", arguments, known, many=("--fail-if",), bare=("--across-hardware",))
     if len(rest) != 2:
         raise UserError("compare takes two results folders: python -m tsbench compare A B.")
     limits = thresholds(flags.get("--fail-if", []))
     a, b = opened(rest[0]), opened(rest[1])
-    same_hardware = _hardware(a) == _hardware(b) or across_hardware
+    same_hardware = _hardware(a) == _hardware(b) or "--across-hardware" in flags
     rows, others = _rows(a), _rows(b)
     same = counterparts(a.documents(), b.documents())
     changes = all_changes(a, b, rows, others, same)

@@ -8,7 +8,7 @@ from tsbench.errors import UserError
 
 
 def read_flags(
-    verb: str, arguments: Sequence[str], known: Sequence[str], many: Sequence[str] = ()
+    verb: str, arguments: Sequence[str], known: Sequence[str], many: Sequence[str] = (), bare: Sequence[str] = ()
 ) -> tuple[list[str], dict[str, list[str]]]:
     """What is no flag, and the values of every flag that is given.
 
@@ -17,9 +17,10 @@ def read_flags(
         arguments: as typed: `--flag value` or `--flag=value`.
         known: the flags that there are.
         many: those of them that take every value up to the next flag: `--flag a b`.
+        bare: those of them that take none.
 
     Raises:
-        UserError: for an unknown flag and for one without a value.
+        UserError: for an unknown flag, for one without a value, and for a value where none is taken.
     """
     rest: list[str] = []
     flags: dict[str, list[str]] = {}
@@ -30,8 +31,11 @@ def read_flags(
             if flag not in known:
                 raise UserError(f"{flag!r} is no flag of {verb}; there are: {', '.join(known)}.")
             current = flags.setdefault(flag, [])
+            if equals and flag in bare:
+                raise UserError(f"{flag} takes no value, but has {value!r}; type {flag}.")
             if equals:
                 current.append(value)
+            if equals or flag in bare:
                 current = None
         elif current is not None:
             current.append(argument)
@@ -39,7 +43,7 @@ def read_flags(
         else:
             rest.append(argument)
     for flag, values in flags.items():
-        if not values:
+        if not values and flag not in bare:
             raise UserError(f"{flag} needs a value; type {flag} VALUE.")
     return rest, flags
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from tsbench.cell import QUANTIZATION_CLASSES
+from tsbench.cell import quantization_class
 from tsbench.methods import Method, method_class
 from tsbench.paths import ASSETS
 
@@ -52,10 +52,9 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     imports, options = [], ""
     if settings["quantization"]:
         quantization = json.loads(settings["quantization"])
-        kind = QUANTIZATION_CLASSES[quantization["backend"]]
         kwargs = ", ".join(f"{name}={value!r}" for name, value in (quantization["kwargs"] or {}).items())
         parts = [
-            f'"{part}": {"transformers" if part.startswith("text_encoder") else "diffusers"}.{kind}({kwargs})'
+            f'"{part}": {".".join(quantization_class(quantization["backend"], part))}({kwargs})'
             for part in quantization["components"]
         ]
         imports = ["import diffusers", "import transformers"]
@@ -90,11 +89,11 @@ def overrides(document: dict[str, Any]) -> str:
     """The cell as a command, but for its prompts."""
     workload, settings = document["workload"], document["settings"]
     parts = [f"model={workload['model_name']}"]
-    parts += [f"model.path={document['model_path']}"] if document["model_path"] != "embedded" else []
+    parts += [f"model.path={_hydra(document['model_path'])}"] if document["model_path"] != "embedded" else []
     parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
     parts += [f"size={workload['height']}x{workload['width']}"]
     parts += [f"{name}={workload[name]}" for name in ("steps", "guidance_scale", "max_sequence_length", "batch_size")]
-    parts += [f"seeds=[{','.join(map(str, workload['seeds']))}]", f"runtime.dtype={settings['dtype']}"]
+    parts += [f"seeds={_hydra(workload['seeds'])}", f"runtime.dtype={settings['dtype']}"]
     parts += [f"runtime.offload={settings['offload']}"] if settings["offload"] != "none" else []
     parts += ["runtime.compile=true"] if settings["compile"] else []
     if settings["quantization"]:

@@ -7,13 +7,14 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from tsbench.cell import QUANTIZATION_CLASSES, Sample, Settings, Workload
+from tsbench.cell import Sample, Settings, Workload, quantization_class
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory
@@ -168,13 +169,11 @@ class DiffusersSession(Session):
 def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -> Any:
     """diffusers' configuration: for each component the class of the library that it comes from."""
     import diffusers
-    import transformers
 
-    name = QUANTIZATION_CLASSES[backend]
-    mapping = {
-        component: getattr(transformers if component.startswith("text_encoder") else diffusers, name)(**kwargs)
-        for component in components
-    }
+    mapping = {}
+    for component in components:
+        library, name = quantization_class(backend, component)
+        mapping[component] = getattr(import_module(library), name)(**kwargs)
     return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
 
 
