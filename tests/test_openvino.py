@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from tests.helpers import FLOAT32, workload
 from tsbench.__main__ import main
@@ -26,6 +28,8 @@ from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.metrics import scorer
 from tsbench.paths import ASSETS
+from tsbench.snippet import snippet
+from tsbench.store import Store
 
 TINY = ASSETS / "tiny"
 WORK = workload(height=128, width=128, steps=28, prompts=("large red circle at centre, blue background",))
@@ -184,6 +188,11 @@ def test_both_backends_in_one_sweep(here: Path) -> None:
     assert Path("results/sweep/implementations.png").is_file()
     manifest = json.loads(Path("results/sweep/manifest.json").read_text())
     assert manifest["environment"]["libraries"]["openvino-genai"]
+    document = Store(Path("results/sweep")).document(by_openvino.loc["taylorseer", "key"])
+    assert document is not None
+    subprocess.run([sys.executable, "-c", "\n".join(snippet(document))], check=True, capture_output=True)
+    drawn = np.asarray(Image.open("image.png"))  # from OpenVINO's own noise: not the stored image
+    assert drawn.shape == (128, 128, 3) and drawn.std() > 10
 
 
 def test_the_verb_export(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
