@@ -1,4 +1,4 @@
-"""The rules of four implementations, held against diffusers' own hook, measured schedules and one another."""
+"""The rules of three implementations, held against diffusers' own hook, measured schedules and one another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tsbench.schedule import (
     diffusers_taylorseer,
     official_taylorseer,
     openvino_taylorseer,
-    taylor_seer_decorator,
 )
 
 
@@ -96,18 +95,10 @@ def test_openvino_has_no_interval_of_one() -> None:
         openvino_taylorseer(28, 1, 6, -2)
 
 
-def test_the_defaults_are_the_implementations() -> None:
-    assert openvino_taylorseer(28) == OPENVINO_MEASURED[3, 6, -2]
-    assert diffusers_taylorseer(28) == diffusers_taylorseer(28, 5, 3, None)
-    assert official_taylorseer(50) == official_taylorseer(50, 3, 6)
-    assert taylor_seer_decorator(9) == "C" * 9  # never forecasts
-
-
-def test_three_rules_are_one_rule() -> None:
-    """The authors' rule, the decorator's and OpenVINO's without a cool-down compute the same steps from E = 2 on."""
+def test_two_rules_are_one_rule() -> None:
+    """The authors' rule and OpenVINO's without a cool-down compute the same steps from E = 2 on."""
     for steps, first, interval in itertools.product((1, 5, 28, 50), range(2, 12), range(2, 16)):
         official = official_taylorseer(steps, first, interval)
-        assert official == taylor_seer_decorator(steps, first, interval)
         assert official == openvino_taylorseer(steps, interval, first, steps), (steps, first, interval)
 
 
@@ -122,9 +113,3 @@ def test_no_setting_of_diffusers_gives_the_official_schedule() -> None:
     official = official_taylorseer(50, 3, 6)
     settings = itertools.product(range(1, 51), range(1, 51), (None, *range(51)))
     assert all(diffusers_taylorseer(50, *setting) != official for setting in settings)
-
-
-def test_the_decorators_map_takes_the_place_of_its_rule() -> None:
-    assert taylor_seer_decorator(4, 3, 2, [True, False, False, True, True]) == "C..C"
-    with pytest.raises(ValueError, match="compute_step_map has 3 entries, but the run has 4 steps"):
-        taylor_seer_decorator(4, compute_step_map=[True] * 3)

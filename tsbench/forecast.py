@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.decorators import skip
 
-from tsbench.schedule import official_taylorseer
+from tsbench.schedule import official_computes
 
 Target = TypeVar("Target", bound="type[nn.Module] | nn.Module")
-STATE = "_taylor_seer"  # where a wrapped module keeps its forecaster
+STATE = "_taylor_seer"  # where a wrapped instance keeps its forecaster
+OF_CLASS = "_taylor_seer_of_class"  # and an instance of a decorated class
 
 
 class TaylorSeries:
@@ -74,16 +76,55 @@ class TaylorSeries:
 class Forecaster:
     """One run after the other of one module: which steps are computed, and the series for those between."""
 
+    original: Any  # what an instance computes with, where one is wrapped
+    replaced: Any = None  # a forward of the instance's own that the wrapped one stands in for
+
+    def __init__(self, n_derivatives: int, dtype: torch.dtype | None = None) -> None:
+        if n_derivatives < 0:
+            raise ValueError(f"n_derivatives is {n_derivatives}, but must be 0 or more")
+        self.n_derivatives, self.dtype = n_derivatives, dtype
+
+    def reset(self) -> None:
+        """Start the next run."""
+        self.step, self.series = -1, TaylorSeries(self.n_derivatives, self.dtype)
+
+    def computes(self, step: int) -> bool:
+        """Whether a step is to be computed."""
+        raise NotImplementedError
+
+    @skip  # what it calls to compute may be compiled; nothing else here is worth it
+    def run(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """One call of the module."""
+        return self.computed(compute(*args, **kwargs)) if self.next_is_computed() else self.forecast()
+
+    @torch.compiler.disable
+    def next_is_computed(self) -> bool:
+        """Go to the next step."""
+        self.step += 1
+        return self.computes(self.step)
+
+    @torch.compiler.disable
+    def computed(self, output: Any) -> Any:
+        """Take in what was computed."""
+        self.dtypes = [tensor.dtype for tensor in _tensors(output)]
+        self.is_tuple = isinstance(output, tuple)
+        self.series.update(self.step, _tensors(output))
+        return output
+
+    @torch.compiler.disable
+    def forecast(self) -> Any:
+        values = tuple(value.to(dtype) for value, dtype in zip(self.series.at(self.step), self.dtypes))
+        return values if self.is_tuple else values[0]
+
+
+class RuleForecaster(Forecaster):
+    """Computes the first steps and then one of so many, or the steps of a map."""
+
     def __init__(
         self, warmup_steps: int, skip_interval_steps: int, n_derivatives: int, dtype: torch.dtype | None = None
     ) -> None:
-        if skip_interval_steps < 1:
-            raise ValueError(f"skip_interval_steps is {skip_interval_steps}, but must be 1 or more")
-        if n_derivatives < 0:
-            raise ValueError(f"n_derivatives is {n_derivatives}, but must be 0 or more")
-        self.own = {"warmup_steps": warmup_steps, "skip_interval_steps": skip_interval_steps}
-        self.n_derivatives, self.dtype = n_derivatives, dtype
-        self.replaced: Any = None  # a forward of the instance's own that the wrapped one stands in for
+        super().__init__(n_derivatives, dtype)
+        self.given = warmup_steps, skip_interval_steps
         self.reset()
 
     def reset(
@@ -92,63 +133,47 @@ class Forecaster:
         skip_interval_steps: int | None = None,
         compute_step_map: Sequence[bool] | None = None,
     ) -> None:
-        given = {"warmup_steps": warmup_steps, "skip_interval_steps": skip_interval_steps}
-        rule = self.own | {name: value for name, value in given.items() if value is not None}
-        if rule["skip_interval_steps"] < 1:
-            raise ValueError(f"skip_interval_steps is {rule['skip_interval_steps']}, but must be 1 or more")
+        """Start the next run; what is left out keeps the value given at first."""
+        warmup = self.given[0] if warmup_steps is None else warmup_steps
+        interval = self.given[1] if skip_interval_steps is None else skip_interval_steps
+        if interval < 1:
+            raise ValueError(f"skip_interval_steps is {interval}, but must be 1 or more")
         if compute_step_map is not None and not (len(compute_step_map) and compute_step_map[0]):
             raise ValueError("compute_step_map does not compute the first step, and there is nothing to forecast from")
-        if compute_step_map is None and official_taylorseer(1, *rule.values()) != "C":
+        if compute_step_map is None and warmup < 1:
             raise ValueError(
-                f"warmup_steps is {rule['warmup_steps']}, but must be 1 or more: there is nothing to forecast the "
-                "first step from"
+                f"warmup_steps is {warmup}, but must be 1 or more: there is nothing to forecast the first step from"
             )
-        self.rule, self.step_map, self.step = rule, compute_step_map, -1
-        self.series = TaylorSeries(self.n_derivatives, self.dtype)
+        self.warmup_steps, self.skip_interval_steps, self.step_map = warmup, interval, compute_step_map
+        super().reset()
 
-    def run(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """One call of the module."""
-        return self.computed(compute(*args, **kwargs)) if self.next_is_computed() else self.forecast()
-
-    def next_is_computed(self) -> bool:
-        """Go to the next step."""
-        self.step += 1
+    def computes(self, step: int) -> bool:
         if self.step_map is None:
-            return official_taylorseer(self.step + 1, *self.rule.values())[-1] == "C"
-        if self.step >= len(self.step_map):
+            return official_computes(step, self.warmup_steps, self.skip_interval_steps)
+        if step >= len(self.step_map):
             raise ValueError(
                 f"compute_step_map is used up: it has {len(self.step_map)} steps and the run goes on; "
                 "call reset_cache() before the next run"
             )
-        return bool(self.step_map[self.step])
-
-    def computed(self, output: Any) -> Any:
-        """Take in what was computed."""
-        self.dtypes = [tensor.dtype for tensor in _tensors(output)]
-        self.is_tuple = isinstance(output, tuple)
-        self.series.update(self.step, _tensors(output))
-        return output
-
-    def forecast(self) -> Any:
-        values = tuple(value.to(dtype) for value, dtype in zip(self.series.at(self.step), self.dtypes))
-        return values if self.is_tuple else values[0]
+        return bool(self.step_map[step])
 
 
 class StepSizeController(Forecaster):
     """Computes a step when the error of forecasting it is expected to reach a tolerance (`tsbench.methods.auto`)."""
 
     def __init__(self, steps: int, tolerance: float, max_order: int, max_gap: int) -> None:
-        super().__init__(1, 1, max_order)
+        super().__init__(max_order)
         self.steps, self.tolerance, self.max_gap = steps, tolerance, max_gap
+        self.reset()
 
-    def reset(self, *rule: Any, **named: Any) -> None:
-        super().reset(*rule, **named)
+    def reset(self) -> None:
+        super().reset()
         self.due = 0  # the next step to compute
 
-    def next_is_computed(self) -> bool:
-        self.step += 1
-        return self.step == self.due or self.step == self.steps - 1
+    def computes(self, step: int) -> bool:
+        return step in (self.due, self.steps - 1)
 
+    @torch.compiler.disable
     def computed(self, output: Any) -> Any:
         gap = 1
         if self.step > self.n_derivatives:  # the factors are there, and with them a forecast of this very step
@@ -216,8 +241,8 @@ def taylor_seer(
             shape.
     """
 
-    def new() -> Forecaster:
-        return Forecaster(warmup_steps, skip_interval_steps, n_derivatives, dtype)
+    def new() -> RuleForecaster:
+        return RuleForecaster(warmup_steps, skip_interval_steps, n_derivatives, dtype)
 
     new()  # mistakes show here
 
@@ -227,7 +252,7 @@ def taylor_seer(
         original = target.forward
 
         @wraps(original)
-        @torch.compiler.disable(recursive=False)
+        @skip
         def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return _state_of(self, new).run(original, self, *args, **kwargs)
 
@@ -242,13 +267,12 @@ def taylor_seer(
 
 def _wrapped(module: Target, state: Forecaster) -> Target:
     """An instance that asks `state` at every call."""
-    original = module.forward
-    state.replaced = module.__dict__.get("forward")
+    state.original, state.replaced = module.forward, module.__dict__.get("forward")
 
-    @wraps(original)
-    @torch.compiler.disable(recursive=False)
+    @wraps(state.original)
+    @skip
     def forward(*args: Any, **kwargs: Any) -> Any:
-        return state.run(original, *args, **kwargs)
+        return state.run(state.original, *args, **kwargs)
 
     for name, value in ((STATE, state), ("forward", forward), ("reset_cache", state.reset)):
         object.__setattr__(module, name, value)
@@ -267,11 +291,11 @@ def unwrap(module: nn.Module) -> bool:
     return True
 
 
-def _state_of(module: nn.Module, new: Callable[[], Forecaster]) -> Forecaster:
-    state = module.__dict__.get(STATE)
-    if state is None:
-        state = module.__dict__[STATE] = new()
-    return state
+def _state_of(module: nn.Module, new: Callable[[], RuleForecaster]) -> RuleForecaster:
+    """The forecaster of an instance of a decorated class."""
+    if OF_CLASS not in module.__dict__:
+        module.__dict__[OF_CLASS] = new()
+    return module.__dict__[OF_CLASS]
 
 
 def _tensors(output: Any) -> tuple[Tensor, ...]:

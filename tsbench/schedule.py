@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 
-def diffusers_taylorseer(steps: int, interval: int = 5, before: int = 3, after: int | None = None) -> str:
+def diffusers_taylorseer(steps: int, interval: int, before: int, after: int | None = None) -> str:
     """The rule of diffusers' `TaylorSeerCacheHook` (diffusers 0.42, hooks/taylorseer_cache.py).
 
     Args:
@@ -24,7 +24,7 @@ def diffusers_taylorseer(steps: int, interval: int = 5, before: int = 3, after: 
     )
 
 
-def official_taylorseer(steps: int, first_enhance: int = 3, interval: int = 6) -> str:
+def official_taylorseer(steps: int, first_enhance: int, interval: int) -> str:
     """The rule of the TaylorSeer authors' FLUX code (Liu et al., 2025, arXiv:2503.06923).
 
     Args:
@@ -32,31 +32,15 @@ def official_taylorseer(steps: int, first_enhance: int = 3, interval: int = 6) -
         first_enhance: earlier steps are computed.
         interval: `interval`, called N in the paper: of so many steps one is computed.
     """
-    return _written(steps, lambda s: s < first_enhance or (s - first_enhance + 1) % interval == 0)
+    return _written(steps, lambda step: official_computes(step, first_enhance, interval))
 
 
-def taylor_seer_decorator(
-    steps: int, warmup_steps: int = 1, skip_interval_steps: int = 1, compute_step_map: Sequence[bool] | None = None
-) -> str:
-    """The rule of the `taylor_seer` decorator (github.com/alexarmbr/taylor-seer), with the defaults of `reset_cache`.
-
-    Args:
-        steps: number of denoising steps.
-        warmup_steps: earlier steps are computed.
-        skip_interval_steps: of so many steps one is computed.
-        compute_step_map: whether to compute, a step each; takes the place of the rule.
-
-    Raises:
-        ValueError: for a map that is shorter than the run.
-    """
-    if compute_step_map is None:
-        return official_taylorseer(steps, warmup_steps, skip_interval_steps)
-    if len(compute_step_map) < steps:
-        raise ValueError(f"compute_step_map has {len(compute_step_map)} entries, but the run has {steps} steps")
-    return _written(steps, lambda s: compute_step_map[s])
+def official_computes(step: int, first_enhance: int, interval: int) -> bool:
+    """Whether `official_taylorseer` computes a step; also the rule of the decorator of alexarmbr/taylor-seer."""
+    return step < first_enhance or (step - first_enhance + 1) % interval == 0
 
 
-def openvino_taylorseer(steps: int, interval: int = 3, before: int = 6, after: int = -2) -> str:
+def openvino_taylorseer(steps: int, interval: int, before: int, after: int) -> str:
     """The rule of OpenVINO GenAI's TaylorSeer Lite (openvino.genai 2026.4, `TaylorSeerCacheConfig`).
 
     Args:
