@@ -162,7 +162,7 @@ def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSessio
     assert all(0.1 < ratio < 10 for ratio in method.mag_ratios)
     assert "." in method.promised_schedule(STEPS) and MagCache().promised_schedule(STEPS) is None
     work = workload(steps=STEPS)
-    result = session.draw_cell(cell("mag_cache", steps=STEPS), MagCache(threshold=0.5), Method(), 1, lambda count: None)
+    result = session.draw_cell(cell("mag_cache", steps=STEPS), MagCache(threshold=0.5), 1, lambda count: None)
     assert result.method.mag_ratios == method.mag_ratios
     residuals = []
     blocks = (

@@ -28,6 +28,9 @@ def planned_images(cells: Iterable[Cell], pairs: int) -> dict[str, Images]:
         batch, samples = cell.workload.batch_size, len(cell.workload.samples)
         untimed = samples - min(pairs, samples // batch) * batch
         reference = 0 if cell.is_reference else (pairs + (cell.reference.key not in warm)) * batch
-        planned[cell.key] = Images((pairs + (cell.key not in warm)) * batch + untimed, reference)
+        method = (pairs + (cell.key not in warm)) * batch + untimed
+        if cell.settings.compile and not cell.is_reference:  # which compiles again at every change of arms
+            method, reference = method + pairs // 2 * batch, reference + (pairs - pairs // 2) * batch
+        planned[cell.key] = Images(method, reference)
         warm |= {cell.key, cell.reference.key}
     return planned

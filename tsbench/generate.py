@@ -14,6 +14,8 @@ from tsbench.cell import Cell, Sample, Workload
 from tsbench.measure import PeakMemory
 from tsbench.methods import Method
 
+LONGEST_WARM_UP = 5  # runs in a row that may compile something
+
 
 class DrawingFailed(Exception):
     """Something in a cell went wrong while it ran; the message is the cell's reason."""
@@ -48,6 +50,7 @@ class Drawn:
     schedule: str
     timing: Timing
     latents: tuple[np.ndarray, ...] = ()  # after every step, float32, where they were asked for
+    warm: bool = True  # False where something was compiled meanwhile
 
 
 @dataclass(frozen=True)
@@ -102,18 +105,15 @@ class Session(ABC):
         """The method to draw a workload with, where something has to be measured on its model first."""
         return method
 
-    def draw_cell(
-        self, cell: Cell, method: Method, reference: Method, pairs: int, image_drawn: Callable[[int], None]
-    ) -> CellResult:
+    def draw_cell(self, cell: Cell, method: Method, pairs: int, image_drawn: Callable[[int], None]) -> CellResult:
         """Draw a cell's samples and time it.
 
-        The timed runs of the method are drawn whole, text encoding included, interleaved with as many runs of the
-        reference; the order alternates. The samples that they do not cover follow, with the text encoded beforehand.
+        The timed runs of the method are drawn whole, text encoding included, interleaved with as many runs of
+        full compute; the order alternates. The samples that they do not cover follow, with the text encoded beforehand.
 
         Args:
             cell: what to draw.
             method: the method of the cell.
-            reference: the method that computes everything.
             pairs: how many pairs of runs to time.
             image_drawn: called with the number of images after every batch.
 
@@ -123,7 +123,7 @@ class Session(ABC):
         workload = cell.workload
         method = self.calibrated(method, workload)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
-        arms = [method] if cell.is_reference else [reference, method]
+        arms = [method] if cell.is_reference else [Method(), method]
         warmup, step_errors = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
         images: dict[int, Drawn] = {}
         timings: list[dict[str, Any]] = []
@@ -131,14 +131,12 @@ class Session(ABC):
         for number in range(pairs):
             index = full[number % len(full)]
             pair: dict[str, Any] = {"batch": index}
-            for arm in arms if number % 2 == 0 else arms[::-1]:
-                self.memory.reset()
-                drawn = self.draw(workload, workload.batches[index], arm)
+            for arm in arms[::-1] if number % 2 == 0 else arms:
+                drawn = self._timed(workload, workload.batches[index], arm, image_drawn)
                 if arm is method:
                     peaks.append(self.memory.read())
                     images.setdefault(index, drawn)
                 pair["method" if arm is method else "reference"] = asdict(drawn.timing)
-                image_drawn(len(drawn.images))
             timings.append(pair)
         for index, batch in enumerate(workload.batches):
             if index not in images:
@@ -157,6 +155,18 @@ class Session(ABC):
             peak_memory_bytes=max(known) if known else None,
             peak_memory_reason=self.memory.missing,
         )
+
+    def _timed(
+        self, workload: Workload, batch: list[Sample], method: Method, image_drawn: Callable[[int], None]
+    ) -> Drawn:
+        """A run in which nothing is compiled; those before it are for warming up."""
+        for _ in range(LONGEST_WARM_UP):
+            self.memory.reset()
+            drawn = self.draw(workload, batch, method)
+            image_drawn(len(batch))
+            if drawn.warm:
+                return drawn
+        raise DrawingFailed(f"torch.compile still compiles in run {LONGEST_WARM_UP} of the same setting")
 
     def _warm_up(
         self, cell: Cell, arms: list[Method], batch: list[Sample], image_drawn: Callable[[int], None]

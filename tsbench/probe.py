@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
-import torch
 from torch import nn
+from torch._dynamo.decorators import skip
 
 from tsbench.forecast import STATE, unwrap
 
@@ -51,17 +52,12 @@ class ScheduleProbe:
         self.watched = hooked or [
             block for child in model.children() if isinstance(child, nn.ModuleList) for block in child
         ]
-        self.hooked = {id(module) for module in hooked}
         self.ran: set[int] = set()
         self.letters: list[str] = []
 
     @property
     def schedule(self) -> str:
         return "".join(self.letters)
-
-    def start(self) -> None:
-        self.ran.clear()
-        self.letters.clear()
 
     def end_step(self) -> None:
         """To be called after every denoising step."""
@@ -74,37 +70,30 @@ class ScheduleProbe:
         undo: list[Callable[[], Any]] = []
         try:
             for number, module in enumerate(self.watched):
-                undo.append(self._watch(number, module))
+                undo.append(self._watch(number, *innermost(module)))
             yield
         finally:
             for step in undo:
                 step()
 
-    def _watch(self, number: int, module: nn.Module) -> Callable[[], Any]:
-        @torch.compiler.disable
-        def computed(*_: Any) -> None:
-            self.ran.add(number)
+    def _watch(self, number: int, holder: Any, name: str) -> Callable[[], Any]:
+        inner, own = getattr(holder, name), name in vars(holder)
 
-        leaf = self._leaf(module)
-        if leaf is not None:
-            return leaf.register_forward_hook(computed).remove
-        # A hooked module with nothing below it: count at the forward that its innermost hook replaced.
-        if hook_registry(module) is None:
-            raise ValueError(f"{type(module).__name__} has nothing below it that could be counted")
-        reference = hook_registry(module)._fn_refs[0]
-        inner = reference.original_forward
-
+        @wraps(inner)
+        @skip  # so that a compiled module below stays in one piece
         def counted(*args: Any, **kwargs: Any) -> Any:
-            computed()
+            self.ran.add(number)
             return inner(*args, **kwargs)
 
-        reference.original_forward = counted
-        return lambda: setattr(reference, "original_forward", inner)
+        setattr(holder, name, counted)
+        return lambda: setattr(holder, name, inner) if own else delattr(holder, name)
 
-    def _leaf(self, module: nn.Module) -> nn.Module | None:
-        """The first module below that has weights, no children and no hook of its own."""
-        for below in module.modules():
-            childless = next(below.children(), None) is None
-            if below is not module and childless and id(below) not in self.hooked and list(below.parameters()):
-                return below
-        return None
+
+def innermost(module: nn.Module) -> tuple[Any, str]:
+    """Where the forward lies, as object and attribute, that a cache on a module calls to compute, below all hooks."""
+    if STATE in module.__dict__:
+        return module.__dict__[STATE], "original"
+    if getattr(hook_registry(module), "hooks", None):
+        reference = hook_registry(module)._fn_refs[0]
+        return reference, "original_forward" if reference.original_forward is not None else "forward"
+    return module, "forward"

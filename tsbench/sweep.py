@@ -179,7 +179,7 @@ class Sweep:
                 store.write(cell, "skipped", {"reason": reason})
                 progress.cell_finished(f"{label}: skipped, {reason}", planned, before)
                 return
-            result = session.draw_cell(cell, method, Method(), self.pairs, progress.images_drawn)
+            result = session.draw_cell(cell, method, self.pairs, progress.images_drawn)
         except Exception as error:
             body = {"reason": first_line(error), "traceback": traceback.format_exc()}
             store.write(cell, "failed", body)

@@ -55,7 +55,7 @@ def _try(sweep: Sweep) -> int:
         name = method.full_name(method.parameters())
         if reason := impossible(cell, method):
             raise UserError(f"{name} cannot be drawn: {reason}.")
-        result = session.draw_cell(cell, method, Method(), sweep.pairs, lambda count: None)
+        result = session.draw_cell(cell, method, sweep.pairs, lambda count: None)
         latency_s = median(pair["method"]["latency_s"] for pair in result.pairs)
         line = f"{name}: {latency_s:.3g} s"
         if cell.is_reference:

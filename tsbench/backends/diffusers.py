@@ -21,6 +21,8 @@ from tsbench.measure import Clock, EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
 
+RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
+
 
 def choose_device(wanted: str, offload: str) -> torch.device:
     """`auto` takes the GPU where there is one.
@@ -57,6 +59,7 @@ class DiffusersSession(Session):
         super().__init__(PeakMemory(device))
         self.device, self.clock, self.energy = device, Clock(device), EnergyMeter(device)
         self.text_encoders = text_encoders
+        self.compiled: tuple[Any, ...] | bool = settings.compile  # what for, once something is
         self.pipeline = load_pipeline(folder, settings, device, random_weights, text_encoders)
         self._encoded: dict[tuple[Any, ...], tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -69,6 +72,7 @@ class DiffusersSession(Session):
         self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
     ) -> Drawn:
         encoded = self._encode(workload, batch) if text_first or not self.text_encoders else None
+        self._forget_other_code(workload, len(batch), method)
         with self._applied(method, workload.steps) as probe:
             text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
             if encoded is not None:
@@ -90,6 +94,7 @@ class DiffusersSession(Session):
             started = self.pipeline.transformer.register_forward_pre_hook(first_step)
             try:
                 self.clock.wait()
+                frames_before = compiled_frames()
                 energy_before, started_s = self.energy.read_j(), time.perf_counter()
                 marks.append(self.clock.mark())
                 pictures = self.pipeline(
@@ -117,7 +122,20 @@ class DiffusersSession(Session):
             schedule=probe.schedule,
             timing=Timing.per_image(durations_s, len(batch), energy_j),
             latents=tuple(latents),
+            warm=compiled_frames() == frames_before,
         )
+
+    def _forget_other_code(self, workload: Workload, images: int, method: Method) -> None:
+        """Let every setting compile for itself.
+
+        Hooks are not among what torch guards compiled code by: code that was compiled in pieces, for a method, would
+        be taken for full compute too; and what was compiled for one size makes the next one compile for any size.
+        """
+        if self.compiled:
+            setting = (method, workload.height, workload.width, workload.max_sequence_length, images)
+            if self.compiled != setting:
+                torch._dynamo.reset()
+            self.compiled = setting
 
     @contextmanager
     def _applied(self, method: Method, steps: int) -> Iterator[ScheduleProbe]:
@@ -166,6 +184,13 @@ class DiffusersSession(Session):
             torch.cuda.empty_cache()
 
 
+def compiled_frames() -> int:
+    """How many pieces of Python torch.compile has looked at in this process."""
+    from torch._dynamo.utils import counters
+
+    return counters["frames"]["total"]
+
+
 def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -> Any:
     """diffusers' configuration: for each component the class of the library that it comes from."""
     import diffusers
@@ -204,6 +229,8 @@ def load_pipeline(
         else:
             pipeline.to(device)
         if settings.compile:
+            torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+            torch._dynamo.config.fail_on_recompile_limit_hit = True  # else the rest runs eagerly, without a word
             pipeline.transformer.compile_repeated_blocks()
         pipeline.set_progress_bar_config(disable=True)
     return pipeline

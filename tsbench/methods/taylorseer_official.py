@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar
 
 from tsbench.errors import UserError
@@ -48,22 +49,12 @@ class TaylorSeerOfficial(Method):
         return replace(self, first_enhance=1, cache_interval=2), 2 * self.max_order + 2
 
     def enable(self, pipeline: Any, steps: int) -> None:
-        import torch
         from diffusers import TaylorSeerCacheConfig
         from diffusers.hooks.hooks import StateManager
-        from diffusers.hooks.taylorseer_cache import TaylorSeerState
 
         from tsbench.probe import hook_registry, hooked_modules
 
         schedule = self.promised_schedule(steps)
-        first_derivative = self.first_enhance - 1
-
-        class State(TaylorSeerState):
-            def update(self, outputs: tuple[torch.Tensor, ...]) -> None:
-                if self.current_step < first_derivative:
-                    self.last_update_step = None  # what came before does not count: order 0 only
-                super().update(outputs)
-
         transformer = pipeline.transformer
         transformer.enable_cache(
             TaylorSeerCacheConfig(
@@ -75,7 +66,8 @@ class TaylorSeerOfficial(Method):
         )
         for module in hooked_modules(transformer):
             hook = hook_registry(module).get_hook("taylorseer_cache")
-            hook.state_manager = StateManager(State, init_kwargs=hook.state_manager._init_kwargs)
+            settings = hook.state_manager._init_kwargs | {"first_derivative": self.first_enhance - 1}
+            hook.state_manager = StateManager(_state_class(), init_kwargs=settings)
             hook._measure_should_compute = _decision(hook, schedule)
 
     @classmethod
@@ -86,6 +78,25 @@ class TaylorSeerOfficial(Method):
     @classmethod
     def point(cls, settings: dict[str, Any]) -> str:
         return f"N={settings['cache_interval']}"
+
+
+@cache  # torch.compile takes another class for another program
+def _state_class() -> type:
+    """diffusers' state, with derivatives from a later step on."""
+    import torch
+    from diffusers.hooks.taylorseer_cache import TaylorSeerState
+
+    class State(TaylorSeerState):
+        def __init__(self, first_derivative: int, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.first_derivative = first_derivative
+
+        def update(self, outputs: tuple[torch.Tensor, ...]) -> None:
+            if self.current_step < self.first_derivative:
+                self.last_update_step = None  # what came before does not count: order 0 only
+            super().update(outputs)
+
+    return State
 
 
 def _decision(hook: Any, schedule: str) -> Any:
