@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 from tests.helpers import cell
 from tests.test_tables import ENVIRONMENT, body, by_interval, image
 from tsbench.__main__ import main
+from tsbench.compare import metric_change
 from tsbench.explain import chain, sentences
 from tsbench.grid import expand
 from tsbench.methods import METHODS
@@ -38,12 +40,14 @@ def timed(latency: float, step_s: list[float]) -> dict[str, object]:
     return {"latency_s": latency, "encode_s": outside, "denoise_s": denoise, "decode_s": outside, "step_s": step_s}
 
 
-def run(folder: Path, lpips: dict[int, list[float]], seconds: dict[int, float], hardware: str = "P") -> Store:
-    """A run of 4 steps and six prompts: LPIPS of every prompt and the latency by interval, full compute 1 s."""
+def run(
+    folder: Path, lpips: dict[int, list[float]], seconds: dict[int, float], hardware: str = "P", full_s: float = 1.0
+) -> Store:
+    """A run of 4 steps and six prompts: LPIPS of every prompt and the latency by interval, and that of full compute."""
     store = Store(folder)
     store.open_run(ENVIRONMENT, hardware, None, "python -m tsbench sweep", ["lpips"])
     spread, jitter = [0.98, 0.99, 1.0, 1.01, 1.02, 1.03], [0.97, 1.03, 1.0, 1.0, 0.98, 1.02]
-    full = [{"batch": i, "method": timed(1.0 * r, [0.2 * r] * 4)} for i, r in enumerate(spread)]
+    full = [{"batch": i, "method": timed(full_s * r, [full_s / 5 * r] * 4)} for i, r in enumerate(spread)]
     images = [image(0)] * 6
     work = {"steps": 4, "prompts": PROMPTS}
     store.write(cell(**work), "ok", body(["CCCC"] * 6, full, "CCCC") | {"model_path": "embedded"}, images)
@@ -53,7 +57,7 @@ def run(folder: Path, lpips: dict[int, list[float]], seconds: dict[int, float], 
         pairs = [
             {
                 "batch": i,
-                "reference": timed(1.0 * r, [0.2 * r] * 4),
+                "reference": timed(full_s * r, [full_s / 5 * r] * 4),
                 "method": timed(second * r * j, [second / 5 * r * j] * 4),
             }
             for i, (r, j) in enumerate(zip(spread, jitter))
@@ -82,16 +86,81 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
     assert main(["recommend", "r", "--max-lpips", "0.01", "--min-speedup", "1.5"]) == 1
-    assert "nothing qualifies; nearest: TaylorSeer (diffusers), default, warm-up 3, N=2, 2.00x: lpips reaches 0.05" in (
+    assert "nothing qualifies; nearest: TaylorSeer (diffusers), default, warm-up 3, N=2, 2.00x: LPIPS reaches 0.05" in (
         capsys.readouterr().out
     )
 
 
+def keys(store: Store) -> dict[int, str]:
+    return {number: row.key for number, row in by_interval(store).items()}
+
+
 def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sweep", "size=64", "steps=6", "prompts.limit=2", "timing.pairs=2"]) == 0
-    capsys.readouterr()
-    assert main(["recommend", "sweep", "--max-lpips", "1"]) == 1
-    assert "not surely good enough (2 prompts; an interval of a mean needs 5)" in capsys.readouterr().out
+    """Two pairs and one prompt are told, in the singular where there is one."""
+    store = Store(here / "results" / "r")
+    store.open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
+    full = {"batch": 0, "method": timed(1.0, [0.2] * 4)}
+    store.write(cell(steps=4, prompts=("a",)), "ok", body(["CCCC"], [full], "CCCC"), [image(0)])
+    method = cell("taylorseer", parameters(2), steps=4, prompts=("a",))
+    store.write(method, "ok", body(["CC.C"], [full | {"reference": timed(2.0, [0.4] * 4)}] * 2), [image(0)])
+    store.write_scores(method.key, {"lpips": [0.1]})
+    assert main(["recommend", "r", "--max-lpips", "1"]) == 1
+    text = capsys.readouterr().out
+    reason = "2 pairs: an interval of the speed-up needs 6; 1 prompt: an interval of a mean needs 5"
+    assert f"not judged, {reason}: TaylorSeer (diffusers), default, warm-up 3, N=2" in text
+    assert main(["recommend", "r", "--min-ssim", "0"]) == 1
+    assert "not judged, no SSIM was computed; 2 pairs: an" in capsys.readouterr().out
+
+
+def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=2 is as fast as full compute, by its interval perhaps slower; N=3 is faster, but computed every step."""
+    store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 1.0, 3: 0.5})
+    document = store.document(keys(store)[3])
+    assert document is not None
+    store.write(cell("taylorseer", parameters(3), steps=4, prompts=PROMPTS), "ok", document | {"schedules": ["CCCC"]})
+    assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
+    text = capsys.readouterr().out
+    assert "wanted: LPIPS <= 0.1, speed-up >= 1x" in text
+    assert "nearest: TaylorSeer (diffusers), default, warm-up 3, N=2" in text
+    assert "speed-up reaches 0.9709x where 1x is wanted" in text
+
+
+def test_nothing_drawn_is_no_success(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty run, and one of full compute alone: a script that goes on with an answer would have none."""
+    Store(here / "results" / "r").open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
+    assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
+    assert "nothing is drawn in r" in capsys.readouterr().out
+    run(here / "results" / "r", {}, {})
+    assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
+    assert "nothing qualifies: no setting that skips steps was drawn" in capsys.readouterr().out
+
+
+def test_bars_are_shown_in_their_units(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The 3 MB of every cell."""
+    run(here / "results" / "r", {2: GOOD}, {2: 0.5})
+    assert main(["recommend", "r", "--max-memory-gb", "0.001"]) == 1
+    text = capsys.readouterr().out
+    assert "wanted: peak memory <= 0.001 GB" in text
+    assert "peak memory reaches 0.003 GB where 0.001 GB is wanted" in text
+    assert main(["recommend", "r", "--max-memory-gb", "0.004"]) == 0
+
+
+def test_identical_images_meet_a_psnr_bar_and_are_never_averaged(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five prompts that differ have an interval, of 40 dB; four have none, and it is said why; none differ: met."""
+    store = run(here / "results" / "r", {2: GOOD, 3: GOOD, 4: GOOD}, {2: 0.5, 3: 0.4, 4: 0.3})
+    finite = [40.0, 41.0, 39.0, 40.5, 39.5]
+    for interval, values in ((2, [*finite, np.inf]), (3, [*finite[:4], np.inf, np.inf]), (4, [np.inf] * 6)):
+        store.write_scores(keys(store)[interval], {"psnr": list(map(float, values))})
+    rows = by_interval(store)
+    assert rows[2].psnr_db == pytest.approx(40) and 38 < rows[2].psnr_db_low < 40
+    reason = "4 of 6 prompts differ from full compute: an interval of the PSNR of those that do needs 5"
+    assert rows[3].interval_reason == reason and np.isnan(rows[3].psnr_db_low)
+    assert main(["recommend", "r", "--min-psnr-db", "38"]) == 0
+    text = capsys.readouterr().out
+    assert "use TaylorSeer (diffusers), default, warm-up 3, N=4" in text and "runner-up: TaylorSeer" in text
+    assert f"not judged, {reason}: TaylorSeer (diffusers), default, warm-up 3, N=3" in text
 
 
 @pytest.mark.parametrize("method", ["taylorseer", "first_block_cache", "taylor_seer"])
@@ -196,23 +265,87 @@ def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_compare_finds_what_changed_and_fails_only_beyond_the_threshold(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """B is 20 % slower at N=2, and as it was at N=3, which also lacks nothing; N=4 exists in B only."""
+    """B is 20 % slower at N=2, and as it was at N=3; N=4 exists in B only."""
     run(here / "a", {2: GOOD, 3: FAIR}, {2: 0.5, 3: 0.4})
     run(here / "b", {2: [value + 0.02 for value in GOOD], 3: FAIR, 4: FAIR}, {2: 0.6, 3: 0.4, 4: 0.3})
     assert main(["compare", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (slower,) = (line for line in lines if "N=2: slower" in line)
-    assert slower.startswith("* ") and "+0.2 [" in slower
+    assert slower.startswith("* ") and "slower +20 % [" in slower
     (same,) = (line for line in lines if "N=3: slower" in line)
-    assert same.startswith("  ") and "+0 [" in same
+    assert same.startswith("  ") and "slower +0 % [" in same
     assert any(line.startswith("* ") and "N=2: lpips +0.02" in line for line in lines)
     assert any(line.startswith("only in b: ") and "N=4" in line for line in lines)
     assert main(["compare", "a", "b", "--fail-if", "slower=5%", "lpips=0.01"]) == 1
     text = capsys.readouterr().out
-    assert text.count("FAILED") == 2
+    assert text.count("FAILED") == 2 and "more than 5 %" in text
     assert main(["compare", "a", "b", "--fail-if", "slower=19%"]) == 0  # the interval reaches below
     assert "inconclusive" in capsys.readouterr().out
-    assert main(["compare", "b", "a", "--fail-if", "slower=1%", "lpips=0.001"]) == 0  # it became better
+    assert main(["compare", "a", "b", "--fail-if", "slower=0.05"]) == 1
+    capsys.readouterr()
+    assert main(["compare", "a", "b", "--fail-if", "ssim=0.1"]) == 2
+    assert "--fail-if is 'ssim', but a has no scores of it; there are: slower, lpips." in capsys.readouterr().err
+
+
+def test_what_became_better_fails_nothing(here: Path) -> None:
+    run(here / "a", {2: [value + 0.02 for value in GOOD]}, {2: 0.6})
+    run(here / "b", {2: GOOD}, {2: 0.5})
+    assert main(["compare", "a", "b", "--fail-if", "slower=1%", "lpips=0.001"]) == 0
+
+
+def test_a_slower_day_is_no_regression_and_a_slower_cache_is_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the machine of c everything takes 8 % longer; d is as slow by the cache alone. Full compute is only told."""
+    run(here / "a", {2: GOOD}, {2: 0.5})
+    run(here / "c", {2: GOOD}, {2: 0.54}, full_s=1.08)
+    run(here / "d", {2: GOOD}, {2: 0.54})
+    assert main(["compare", "a", "c", "--fail-if", "slower=1%"]) == 0
+    text = capsys.readouterr().out
+    assert "N=2: slower +0 % [" in text
+    assert "  64x64 Full compute: latency +8 % [" in text and "], by the machine or by the code" in text
+    assert main(["compare", "a", "d", "--fail-if", "slower=1%"]) == 1
+    assert "slower +8 % [" in capsys.readouterr().out
+
+
+def test_a_slower_cell_among_thirty_can_still_fail(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Six ranks against six cannot: their smallest p, 2 / 924, times 30 is above 0.05. The 29 others stay unmarked."""
+    run(here / "a", dict.fromkeys(range(2, 32), GOOD), dict.fromkeys(range(2, 32), 0.5))
+    run(here / "b", dict.fromkeys(range(2, 32), GOOD), {i: 0.65 if i == 7 else 0.5 for i in range(2, 32)})
+    assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
+    (marked,) = (line for line in capsys.readouterr().out.splitlines() if line[0] == "*")
+    assert "N=7: slower +30 % [" in marked
+
+
+def test_what_is_lost_is_told_and_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=2 is not scored, N=3 failed and N=4 is missing in B; N=5 had failed before. In A nothing is lost."""
+    a = run(here / "a", {2: GOOD, 3: GOOD, 4: GOOD}, {2: 0.5, 3: 0.4, 4: 0.3})
+    b = run(here / "b", {2: GOOD}, {2: 0.5})
+    work = {"steps": 4, "prompts": PROMPTS}
+    b.write_scores(keys(b)[2], {})
+    b.write(cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory"})
+    a.write(cell("taylorseer", parameters(5), **work), "failed", {"reason": "no luck"})
+    assert main(["compare", "a", "b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    name = "64x64 TaylorSeer (diffusers), default, warm-up 3"
+    lost = [f"{name}, N=2: lpips is not scored", f"{name}, N=3: failed: no memory", f"{name}, N=4: missing"]
+    assert [line for line in lines if line.startswith("lost")] == [f"lost: {text}" for text in lost]
+    assert f"{name}, N=5: failed in a (no luck), missing in b" in lines
+    assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("FAILED")] == [f"FAILED {text}" for text in lost[1:]]
+    assert main(["compare", "a", "b", "--fail-if", "lpips=1"]) == 1
+    assert capsys.readouterr().out.count("FAILED") == 3
+    assert main(["compare", "b", "a", "--fail-if", "slower=5%"]) == 0
+
+
+def test_a_difference_without_an_interval_is_never_marked() -> None:
+    """One prompt, or four: however far apart, nothing is known of the others. Five that agree are evidence."""
+    for prompts, sure in ((1, False), (4, False), (5, True)):
+        (change,) = metric_change("cell", "lpips", [0.1] * prompts, [0.3] * prompts, prompts, 0.95)
+        assert change.value == pytest.approx(0.2) and change.is_sure == sure
+    (change,) = metric_change("cell", "psnr", [math.inf] * 5, ["inf"] * 5, 5, 0.95)
+    assert (change.value, change.is_sure) == (0, False)
 
 
 def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,32 +376,62 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
             store.write_scores(drawn.key, {"lpips": GOOD})
     assert main(["compare", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0].strip() for line in lines if "slower" in line] == [
+    assert [line.split(":")[0].strip() for line in lines if "slower" in line or "latency" in line] == [
         "64x64 Full compute", "64x64 TaylorSeer (diffusers), lite, warm-up 3, N=2",
     ]  # fmt: skip
     assert [line for line in lines if line.startswith("only in")] == [
-        "only in a: TaylorSeer (diffusers), default, warm-up 3, N=3"
+        "only in a: 64x64 TaylorSeer (diffusers), default, warm-up 3, N=3"
     ]
 
 
 def test_a_cell_that_only_noise_keeps_off_the_front_is_said_to_be_near_it(tmp_path: Path) -> None:
-    store = run(tmp_path / "r", {2: GOOD, 3: [value + 0.001 for value in GOOD], 4: FAIR}, {2: 0.5, 3: 0.505, 4: 0.9})
+    """Against N=2: N=3 is 1 % slower with as good images, both within noise; N=4 is surely slower. N=5 is as fast, and
+    worse by 0.03 with every prompt: surely, although the prompts differ by more than that among themselves."""
+    wide = [0.02, 0.4, 0.1, 0.3, 0.2, 0.06]
+    noise = [0.03, -0.02, 0.01, -0.03, 0.02, 0.0]
+    worse = [value + 0.03 + other / 10 for value, other in zip(wide, noise)]
+    scores = {2: wide, 3: [x + y for x, y in zip(wide, noise)], 4: wide, 5: worse}
+    store = run(tmp_path / "r", scores, {2: 0.5, 3: 0.505, 4: 0.9, 5: 0.501})
     rows = by_interval(store)
-    assert rows[2].on_front == "lpips" and rows[3].on_front == ""
+    assert rows[2].on_front == "lpips" and {rows[i].on_front for i in (3, 4, 5)} == {""}
     assert rows[3].near_front == "lpips" and rows[3].dominated_by == ""
     assert rows[4].near_front == "" and rows[4].dominated_by == f"lpips:{rows[2].key}"
+    assert rows[5].near_front == "" and rows[5].dominated_by == f"lpips:{rows[2].key}"
+    assert rows[2].lpips_high > rows[5].lpips_low and rows[2].speedup_low < rows[5].speedup_high  # marginal intervals
+
+
+def test_an_identical_image_is_not_dominated_by_another(tmp_path: Path) -> None:
+    """N=2 is as fast within noise and has 1 dB more wherever images differ, but one of N=3's is the reference's own."""
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.501})
+    store.write_scores(keys(store)[2], {"psnr": [41.0] * 6})
+    store.write_scores(keys(store)[3], {"psnr": [40.0] * 5 + [math.inf]})
+    rows = by_interval(store)
+    assert (rows[3].near_front, rows[3].dominated_by) == ("psnr", "")
 
 
 MISTAKES = [
     (["recommend", "r"], "recommend takes a results folder and a bar"),
     (["recommend", "r", "--max-lpips"], "--max-lpips needs a value"),
-    (["recommend", "r", "--max-lpips", "x"], "--max-lpips is 'x', but must be a number"),
+    (["recommend", "r", "--max-lpips", "x"], "--max-lpips is 'x', but must be a finite number; try --max-lpips 0.1."),
+    (["recommend", "r", "--max-memory-gb", "nan"], "'nan', but must be a finite number; try --max-memory-gb 40."),
+    (["recommend", "r", "--min-speedup", "0.5"], "nothing slower than full compute is ever recommended"),
     (["recommend", "r", "--min-ssim", "5"], "--min-ssim is 5, but SSIM lies between -1 and 1; try --min-ssim 0.9."),
     (["recommend", "r", "--best"], "'--best' is no flag of recommend; there are: --max-lpips"),
     (["recommend", "nowhere", "--max-lpips", "1"], "There are no results in 'results/nowhere'"),
     (["explain"], "explain takes a results folder"),
     (["compare", "r"], "compare takes two results folders"),
     (["compare", "r", "r", "--fail-if", "slow=1"], "--fail-if is 'slow=1', but must be NAME=HOW MUCH WORSE"),
+    (
+        ["compare", "r", "r", "--fail-if", "slower=x"],
+        "--fail-if slower is 'x', but must be a finite number; try --fail-if slower=5%.",
+    ),
+    (
+        ["compare", "r", "r", "--fail-if", "slower=5"],
+        "--fail-if slower is '5', but must be a percentage or a share below 1; try --fail-if slower=5%.",
+    ),
+    (["compare", "r", "r", "--fail-if", "slower=nan"], "--fail-if slower is 'nan', but must be a finite number"),
+    (["compare", "r", "r", "--fail-if", "lpips=-1"], "'-1', but must be 0 or more; try --fail-if lpips=0.01."),
+    (["compare", "r", "r", "--fail-if", "lpips=5%"], "'5%', but must be a finite number; try --fail-if lpips=0.01."),
 ]
 
 
@@ -287,10 +450,13 @@ def test_every_method_has_a_snippet() -> None:
 
 
 def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They have an infinite PSNR on one side, so that no mean of differences shows them."""
-    for name, values in (("a", [np.inf] * 6), ("b", [np.inf] * 4 + [40.0] * 2)):
+    """They have an infinite PSNR on one side, so that no mean of differences shows them; and a cell that changed no
+    image and now does has become worse by more than any threshold."""
+    for name, values in (("a", [np.inf] * 6), ("b", [np.inf] * 4 + [40.0] * 2), ("c", [np.inf] * 3 + [40.0] * 3)):
         store = run(here / "results" / name, {2: GOOD}, {2: 0.5})
-        (key,) = (document["key"] for document in store.documents() if document["method"] == "taylorseer")
-        store.write_scores(key, {"psnr": values})
+        store.write_scores(keys(store)[2], {"psnr": values})
     assert main(["compare", "a", "b"]) == 0
     assert "6, then 4 images are the reference's; they are in no PSNR difference" in capsys.readouterr().out
+    assert main(["compare", "a", "b", "--fail-if", "psnr=1"]) == 1
+    assert main(["compare", "b", "c", "--fail-if", "psnr=1"]) == 0
+    assert "4, then 3 images" in capsys.readouterr().out

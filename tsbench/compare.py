@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,97 +17,224 @@ from tsbench.metrics import METRICS, metric_of
 from tsbench.present import full_name
 from tsbench.progress import output
 from tsbench.score import ACROSS
-from tsbench.stats import finite_mean, holm, mean_interval, shift_interval
+from tsbench.stats import difference_interval, mean_interval, prompt_differences
 from tsbench.store import Store
-from tsbench.tables import cells_table, opened
+from tsbench.tables import cells_table, opened, speedups
 
 USAGE = """\
 usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware]
 
-Per common cell the ratio of latencies, B over A, and the differences of metrics, B - A, with 95 % intervals; a star
-marks what is significant after correction for the number of comparisons (Holm). Of two backends, cells of the same
-method and schedule are compared. --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or
-a metric's name with how much worse it may get. Timings of different hardware are shown, but fail nothing unless
---across-hardware is given."""
+Per common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the latency
+as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full compute
+itself the change in seconds is told, and fails nothing. The intervals of a figure hold for all cells together with
+95 %; a star marks those without zero. Of two backends, cells of the same method and schedule are compared, each
+with its own full compute.
+
+--fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
+it may get, in the metric's unit; and where something that A has is failed, skipped or missing in B. Timings of
+different hardware are shown, but fail nothing unless --across-hardware is given."""
+SLOWER, FULL = "slower", "latency"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One figure of one cell, from A to B; `worse` is positive where B is worse."""
+    """One figure of one cell, from A to B.
+
+    Attributes:
+        cell: what it is of, for people.
+        figure: `slower`, of full compute `latency` (both shares: 0.05 is 5 % more), or the name of a metric.
+        value: of a metric B - A, of the others B over A less 1.
+        interval: of the value; None where there are too few pairs or prompts.
+        higher_is_better: the direction.
+    """
 
     cell: str
-    what: str
+    figure: str
     value: float
     interval: tuple[float, float] | None
-    p: float
-    worse_sign: int  # 1 where more is worse
+    higher_is_better: bool = False
 
     @property
-    def surely_worse_by(self) -> float:
-        """The least by which it is worse, by the whole interval; minus infinity where it may be better."""
+    def is_sure(self) -> bool:
+        """Whether the interval is without zero."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+    @property
+    def worse_by(self) -> float:
+        """How much worse it became; negative where it became better."""
+        return -self.value if self.higher_is_better else self.value
+
+    @property
+    def worse_by_at_least(self) -> float:
+        """The same at the better end of the interval; minus infinity without one."""
         if self.interval is None:
             return -math.inf
-        low, high = self.interval
-        return low if self.worse_sign > 0 else -high
+        return -self.interval[1] if self.higher_is_better else self.interval[0]
+
+    def shown(self, figure: float, sign: str = "+") -> str:
+        """A figure as it is written: a share in percent."""
+        return f"{figure:{sign}.4g}" if self.figure in METRICS else f"{100 * figure:{sign}.3g} %"
+
+    def __str__(self) -> str:
+        ends = "" if self.interval is None else f" [{', '.join(map(self.shown, self.interval))}]"
+        return f"{self.cell}: {self.figure} {self.shown(self.value)}{ends}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What there is to say of two runs.
+
+    Attributes:
+        changes: the figures that both have.
+        lost: what A has and B lacks, by figure; a whole cell's is "".
+        told: what is to be known beside it.
+    """
+
+    changes: list[Change]
+    lost: list[tuple[str, str]]
+    told: list[str]
 
 
 def main(arguments: list[str]) -> int:
-    """The verb `compare`."""
+    """The verb `compare`: 1 where a threshold is given and B is beyond it, or lacks what A has."""
     known = ("--fail-if", "--across-hardware")
     rest, flags = read_flags("compare", arguments, known, many=("--fail-if",), bare=("--across-hardware",))
     if len(rest) != 2:
         raise UserError("compare takes two results folders: python -m tsbench compare A B.")
     limits = thresholds(flags.get("--fail-if", []))
     a, b = opened(rest[0]), opened(rest[1])
-    same_hardware = _hardware(a) == _hardware(b) or "--across-hardware" in flags
-    rows, others = _rows(a), _rows(b)
-    same = counterparts(a.documents(), b.documents())
-    changes = all_changes(a, b, rows, others, same)
+    _check_scored(a, limits, rest[0])
+    found = compared(a, b, rest)
     console = output()
-    if not changes:
-        raise UserError(f"{rest[0]} and {rest[1]} have no finished cell in common.")
     if _hardware(a) != _hardware(b):
-        console.print(f"different hardware: {_hardware(a)} and {_hardware(b)}", highlight=False)
-    corrected = holm([change.p for change in changes])
-    failures = []
-    for change, p in zip(changes, corrected):
-        star = "*" if p < 0.05 else " "
-        between = "" if change.interval is None else f" [{change.interval[0]:+.4g}, {change.interval[1]:+.4g}]"
-        console.print(
-            f"{star} {change.cell}: {change.what} {change.value:+.4g}{between}", highlight=False, markup=False
-        )
-        limit = limits.get(change.what.split()[0])
-        if limit is None or (change.what.startswith("slower") and not same_hardware):
-            continue
-        if change.surely_worse_by > limit:
-            failures.append(
-                f"{change.cell}: {change.what} by at least {change.surely_worse_by:.4g}, more than {limit:g}"
-            )
-        elif change.interval is None or change.worse_sign * change.value > limit:
-            console.print("    inconclusive: the interval does not lie beyond the threshold", highlight=False)
-    for key, their_key in same.items():
-        counts = [row.n_identical for row in (rows[key], others[their_key])]
-        if counts[0] != counts[1] and not any(map(pd.isna, counts)):
-            told = f"{counts[0]:g}, then {counts[1]:g} images are the reference's; they are in no PSNR difference"
-            console.print(f"  {_name(rows[key])}: {told}", highlight=False, markup=False, soft_wrap=True)
-    for name, one, matched in ((rest[0], rows, same.keys()), (rest[1], others, same.values())):
-        for key in sorted(one.keys() - matched):
-            console.print(f"only in {name}: {full_name(one[key])}", highlight=False, markup=False)
-    for failure in failures:
-        console.print(f"FAILED {failure}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"different hardware: {_hardware(a)} and {_hardware(b)}", highlight=False, soft_wrap=True)
+        if "--across-hardware" not in flags:
+            limits.pop(SLOWER, None)
+    failures = list(judged(found, limits)) if "--fail-if" in flags else []
+    for line in [*lines(found, limits), *(f"FAILED {failure}" for failure in failures)]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return int(bool(failures))
 
 
 def thresholds(given: Sequence[str]) -> dict[str, float]:
-    """`slower=5%` and `lpips=0.01` as figures by name."""
+    """`slower=5%` and `lpips=0.01` as figures by name.
+
+    Raises:
+        UserError: for another name, and for what is not how much worse it may get.
+    """
     limits = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals or name not in ("slower", *METRICS):
-            names = ", ".join(("slower", *METRICS))
+        if not equals or name not in (SLOWER, *METRICS):
+            names = ", ".join((SLOWER, *METRICS))
             raise UserError(f"--fail-if is {text!r}, but must be NAME=HOW MUCH WORSE, with a name of: {names}.")
-        limits[name] = number_of("--fail-if", value)
+        limits[name] = _limit(name, value)
     return limits
+
+
+def _limit(name: str, text: str) -> float:
+    flag, example = f"--fail-if {name}", f"--fail-if {name}={'5%' if name == SLOWER else '0.01'}"
+    if name == SLOWER and text.endswith("%"):
+        limit = number_of(flag, text[:-1], example) / 100
+    else:
+        limit = number_of(flag, text, example)
+        if name == SLOWER and limit >= 1:
+            raise UserError(f"{flag} is {text!r}, but must be a percentage or a share below 1; try {example}.")
+    if limit < 0:
+        raise UserError(f"{flag} is {text!r}, but must be 0 or more; try {example}.")
+    return limit
+
+
+def _check_scored(store: Store, limits: dict[str, float], name: str) -> None:
+    scored = {metric_of(s).name for d in store.documents() for s in store.scores(d["key"]) if s != ACROSS}
+    for metric in limits.keys() - {SLOWER, *scored}:
+        there = ", ".join((SLOWER, *sorted(scored)))
+        raise UserError(f"--fail-if is {metric!r}, but {name} has no scores of it; there are: {there}.")
+
+
+def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
+    """Two runs, cell by cell; `names` is how they were typed.
+
+    Raises:
+        UserError: where they have no cell in common.
+    """
+    rows, others = _rows(a), _rows(b)
+    same = counterparts(a.documents(), b.documents())
+    if not same:
+        raise UserError(f"{names[0]} and {names[1]} have no cell in common.")
+    both = [key for key, their_key in same.items() if rows[key].status == others[their_key].status == "ok"]
+    coverage = 1 - 0.05 / max(1, len(both))  # Bonferroni's: each so that all of a figure hold together
+    backends = {other.backend for other in others.values()}  # another one need not have all methods
+    found = Comparison([], [], [])
+    for key, row in rows.items():
+        name, other = _name(row), others.get(same.get(key, ""))
+        if key in both:
+            _compare_cell(a, b, row, other, coverage, found)
+        elif row.status == "ok" and other is not None:
+            found.lost.append(("", f"{name}: {other.status}: {other.reason}"))
+        elif row.status == "ok" and row.backend in backends:
+            found.lost.append(("", f"{name}: missing"))
+        elif row.status == "ok":
+            found.told.append(f"only in {names[0]}: {name}")
+        else:
+            then = "missing" if other is None else other.status
+            found.told.append(f"{name}: {row.status} in {names[0]} ({row.reason}), {then} in {names[1]}")
+    found.told.extend(
+        f"only in {names[1]}: {_name(other)}" + ("" if other.status == "ok" else f" ({other.status}: {other.reason})")
+        for key, other in others.items()
+        if key not in same.values()
+    )
+    return found
+
+
+def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
+    """Add to what was found the figures of a cell that both runs have drawn."""
+    one, two = a.document(row.key), b.document(other.key)
+    assert one is not None and two is not None
+    found.changes.append(latency_change(_name(row), one, two, coverage))
+    scores, theirs = a.scores(row.key), b.scores(other.key)
+    for scored in scores:
+        if scored == ACROSS:
+            continue
+        if scored in theirs:
+            prompts = len(one["workload"]["prompts"])
+            found.changes.extend(metric_change(_name(row), scored, scores[scored], theirs[scored], prompts, coverage))
+        else:
+            found.lost.append((metric_of(scored).name, f"{_name(row)}: {scored} is not scored"))
+    counts = [cell.n_identical for cell in (row, other)]
+    if counts[0] != counts[1] and not any(map(pd.isna, counts)):
+        told = f"{counts[0]:g}, then {counts[1]:g} images are the reference's; they are in no PSNR difference"
+        if counts[0] == row.n_samples:
+            found.lost.append(("psnr", f"{_name(row)}: {told}"))
+        else:
+            found.told.append(f"{_name(row)}: {told}")
+
+
+def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
+    """What to print of a comparison, the full compute of every workload first."""
+    for change in sorted(found.changes, key=lambda change: change.figure != FULL):
+        if change.figure == FULL:
+            yield f"  {change}, by the machine or by the code"
+            continue
+        yield f"{'*' if change.is_sure else ' '} {change}"
+        limit = limits.get(change.figure)
+        if limit is not None and change.worse_by_at_least <= limit:
+            if change.interval is None:
+                yield "    inconclusive: too few pairs or prompts for an interval"
+            elif change.worse_by > limit:
+                yield "    inconclusive: the interval does not lie beyond the threshold"
+    yield from found.told
+    yield from (f"lost: {lost}" for _, lost in found.lost)
+
+
+def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
+    """What fails the gate."""
+    for change in found.changes:
+        limit = limits.get(change.figure)
+        if limit is not None and change.worse_by_at_least > limit:
+            by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
+            yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"
+    yield from (lost for figure, lost in found.lost if figure in ("", *limits))
 
 
 def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -139,57 +266,34 @@ def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return has(one, kinds[1].elsewhere) and has(other, kinds[0].elsewhere)
 
 
-def all_changes(a: Store, b: Store, rows: dict[str, Any], others: dict[str, Any], same: dict[str, str]) -> list[Change]:
-    """Every figure of every cell that both runs have drawn; `rows` and `others` are their tables by key."""
-    changes = []
-    for key, their_key in same.items():
-        row = rows[key]
-        if row.status == others[their_key].status == "ok":
-            one, other = a.document(key), b.document(their_key)
-            assert one is not None and other is not None
-            changes.append(latency_change(_name(row), one, other))
-            changes += metric_changes(_name(row), one, a.scores(key), b.scores(their_key))
-    return changes
+def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: float) -> Change:
+    """How much slower a cell became beside its own full compute, from the logarithms of the pairs' speed-ups.
 
-
-def latency_change(name: str, a: dict[str, Any], b: dict[str, Any]) -> Change:
-    """The relative change of the latency: ranks of the logarithms, so that the interval is one of a ratio."""
-    from scipy.stats import mannwhitneyu
-
-    one, other = ([math.log(pair["method"]["latency_s"]) for pair in document["pairs"]] for document in (a, b))
-    shift = statistics.median(y - x for x in one for y in other)
-    interval = shift_interval(one, other)
+    A pair's two runs are neighbours, so that a machine that is slower as a whole changes neither figure. Full compute
+    has nothing beside it: its seconds are compared.
+    """
+    full = a["key"] == a["reference"]
+    one, two = (
+        [math.log(pair["method"]["latency_s"]) for pair in document["pairs"]]
+        if full
+        else [-math.log(speedup) for speedup in speedups(document["pairs"])]
+        for document in (a, b)
+    )
+    interval = difference_interval(one, two, coverage)
     ends = None if interval is None else (math.expm1(interval[0]), math.expm1(interval[1]))
-    p = float(mannwhitneyu(one, other, method="exact").pvalue) if len(set(one + other)) > 1 else 1.0
-    return Change(name, "slower (share)", math.expm1(shift), ends, p, 1)
+    return Change(name, FULL if full else SLOWER, math.expm1(statistics.fmean(two) - statistics.fmean(one)), ends)
 
 
-def metric_changes(name: str, document: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[Change]:
-    """The differences of metrics: the same prompts, so a paired interval over them."""
-    from scipy.stats import ttest_1samp
-
-    changes = []
-    prompts = len(document["workload"]["prompts"])
-    for scored in a:
-        if scored == ACROSS or scored not in b:
-            continue
-        metric = metric_of(scored)
-        pairs = [(float(x), float(y)) for x, y in zip(a[scored], b[scored], strict=True)]
-        seeds = len(pairs) // prompts
-        means = [
-            finite_mean([0.0 if x == y else y - x for x, y in pairs[i * seeds : (i + 1) * seeds]])
-            for i in range(prompts)
-        ]
-        differences = [mean for mean in means if mean is not None]
-        if not differences:
-            continue
-        changed = max(differences) - min(differences) > 1e-9 * max(map(abs, differences))
-        p = float(ttest_1samp(differences, 0).pvalue) if changed else float(not any(differences))
-        value = statistics.fmean(differences)
-        interval = mean_interval(differences)
-        sign = -1 if metric.higher_is_better else 1
-        changes.append(Change(name, metric.name, value, interval, p, sign))
-    return changes
+def metric_change(
+    name: str, scored: str, a: Sequence[float | str], b: Sequence[float | str], prompts: int, coverage: float
+) -> list[Change]:
+    """The difference of a metric, paired by prompt; none where it is of identical images only on one side."""
+    differences = prompt_differences([float(x) for x in a], [float(y) for y in b], prompts)
+    if not differences:
+        return []
+    metric = metric_of(scored)
+    interval = mean_interval(differences, coverage)
+    return [Change(name, metric.name, statistics.fmean(differences), interval, metric.higher_is_better)]
 
 
 def _rows(store: Store) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tsbench.errors import UserError
@@ -48,13 +49,21 @@ def read_flags(
     return rest, flags
 
 
-def number_of(flag: str, text: str) -> float:
-    """A figure given to a flag; `5%` is 0.05.
+def number_of(what: str, text: str, example: str) -> float:
+    """A finite figure.
+
+    Args:
+        what: the flag that it is given to.
+        text: as typed.
+        example: what can be typed instead, with the flag.
 
     Raises:
         UserError: where it is none.
     """
     try:
-        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError as error:
-        raise UserError(f"{flag} is {text!r}, but must be a number; try {flag} 0.1.") from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{what} is {text!r}, but must be a finite number; try {example}.")
+    return number

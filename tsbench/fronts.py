@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tsbench.metrics import METRICS
-from tsbench.stats import on_front
+from tsbench.stats import difference_interval, mean_interval, on_front, prompt_differences
 
 FRONTS = {"on_front": "speedup", "on_front_denoise": "denoise_speedup", "on_front_flops": "flops_speedup"}
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What the figures of a cell are taken from.
+
+    Attributes:
+        prompts: number of prompts.
+        log_speedups: the logarithm of every pair's speed-up; none of the reference.
+        scores: by column, a value a sample.
+    """
+
+    prompts: int
+    log_speedups: Sequence[float]
+    scores: Mapping[str, Sequence[float]]
 
 
 def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
@@ -37,11 +53,15 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
     return pd.Series({index: ";".join(names) for index, names in found.items()}, dtype=object)
 
 
-def against_front(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.Series, pd.Series]:
     """For each cell off a front: the metrics for which it cannot be told apart from it, and who dominates it.
 
-    A front cell that is at least as fast and as good dominates, unless both the intervals of the speed-up and those of
-    the metric overlap; cells without intervals are compared by their figures.
+    A front cell dominates that by the figures is at least as fast and as good, and is better in one of the two by the
+    whole interval of the difference. Where front cells are so by the figures only, the cell is near the front.
+
+    Args:
+        table: with `on_front`.
+        draws: of every finished cell, by key.
 
     Returns:
         `lpips;ssim`, and `psnr:KEY;lpips:KEY`.
@@ -50,19 +70,20 @@ def against_front(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     by: dict[Any, list[str]] = {index: [] for index in table.index}
     drawn = table[(table["status"] == "ok") & (table["key"] != table["reference"])]
     for _, group in drawn.groupby("reference"):
+        rows = list(group.itertuples())
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
             sign = 1.0 if metric.higher_is_better else -1.0
-            scored = [row for row in group.itertuples() if not pd.isna(getattr(row, metric.column))]
-            front = [row for row in scored if metric.name in row.on_front.split(";")]
-            for row in scored:
-                value = sign * getattr(row, metric.column)
-                above = [f for f in front if f.speedup >= row.speedup and sign * getattr(f, metric.column) >= value]
-                if row in front or not above:
+            points = [(row, row.speedup, sign * getattr(row, metric.column)) for row in rows]
+            front = [point for point in points if metric.name in point[0].on_front.split(";")]
+            front.sort(key=lambda point: -point[1])
+            for row, speedup, value in points:
+                above = [f for f, fast, good in front if fast >= speedup and good >= value]
+                if metric.name in row.on_front.split(";") or not above:
                     continue
-                best = max(above, key=lambda f: (not _overlap(f, row, metric.column), f.speedup))
-                if _overlap(best, row, metric.column):
+                best = next((f for f in above if _surely_better(f, row, metric.column, sign, draws)), None)
+                if best is None:
                     near[row.Index].append(metric.name)
                 else:
                     by[row.Index].append(f"{metric.name}:{best.key}")
@@ -72,13 +93,17 @@ def against_front(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     )
 
 
-def _overlap(one: Any, other: Any, column: str) -> bool:
-    """Whether two cells have intervals that overlap, of the speed-up and of the metric."""
+def _surely_better(one: Any, other: Any, column: str, sign: float, draws: Mapping[str, Draws]) -> bool:
+    """Whether a cell is faster, or better in a metric, by the whole interval, or by the figures where there is none.
 
-    def ends(row: Any, name: str) -> tuple[float, float]:
-        return getattr(row, f"{name}_low", math.nan), getattr(row, f"{name}_high", math.nan)
-
-    def touch(a: tuple[float, float], b: tuple[float, float]) -> bool:
-        return not any(pd.isna(end) for end in (*a, *b)) and a[0] <= b[1] and b[0] <= a[1]
-
-    return all(touch(ends(one, name), ends(other, name)) for name in ("speedup", column))
+    Speed-ups by their pairs, which are independent; the metric by prompts, which both have drawn.
+    """
+    mine, theirs = draws[one.key], draws[other.key]
+    faster = difference_interval(theirs.log_speedups, mine.log_speedups)
+    if one.speedup > other.speedup if faster is None else faster[0] > 0:
+        return True
+    ours, others = mine.scores[column], theirs.scores[column]
+    if any(sign * x < sign * y == np.inf for x, y in zip(ours, others)):
+        return False  # an identical image is better than any other, by more than can be averaged
+    better = mean_interval([sign * difference for difference in prompt_differences(others, ours, mine.prompts)])
+    return sign * (getattr(one, column) - getattr(other, column)) > 0 if better is None else better[0] > 0

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_title
-from tsbench.recommend import Bar, qualified
+from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
 from tsbench.store import Store
 
 IMAGE_BYTES = 18e6  # for all images of a report together, before they are written as text
@@ -69,10 +70,11 @@ def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
             found.append({"workload": workload_title(first), "wanted": "", "key": None, "text": text})
             continue
         for level, limit in LEVELS.items():
-            good = qualified(group, [Bar("--max-lpips", "lpips", -1, limit)])
+            bars = [replace(BARS["--max-lpips"], limit=limit), FASTER]
+            good, unknown = qualified(group, bars), unjudged(group, bars)
             text = f"{full_name(good[0])}: {good[0].speedup:.2f}x" if good else "none: see the nearest in the table"
-            if not good and group["lpips_low" if "lpips_low" in group else "lpips"].isna().all():
-                text = "not known: an interval of the mean needs 5 prompts"
+            if unknown and sum(map(len, unknown.values())) == len(candidates(group)):
+                text = f"not known: {'; '.join(unknown)}"
             key = good[0].key if good else None
             wanted = f"{level} (LPIPS up to {limit:g})"
             found.append({"workload": workload_title(first), "wanted": wanted, "key": key, "text": text})

@@ -1,9 +1,10 @@
-"""`python -m tsbench recommend RESULTS --max-lpips 0.1`: the fastest setting that is surely good enough."""
+"""`python -m tsbench recommend RESULTS --max-lpips 0.1`: the fastest setting whose intervals meet the bars."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -14,55 +15,83 @@ from tsbench.metrics import METRICS
 from tsbench.present import full_name, number, workload_title
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
-from tsbench.stats import LEAST_MEDIAN
 from tsbench.store import Store
 from tsbench.tables import cells_table, opened
 
 USAGE = """\
 usage: python -m tsbench recommend RESULTS BAR…
 
-For every workload of a run the fastest setting whose whole interval meets the bars, the runner-up, and Python to paste.
+For every workload of a run the fastest setting whose whole 95 % intervals meet the bars, the runner-up, and Python to
+paste. What skips no step, or by its interval may be slower than full compute, is never recommended.
   --max-lpips 0.1  --min-ssim 0.9  --min-psnr-db 25  --min-speedup 1.5  --max-memory-gb 40"""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A limit on a column; `sign` is 1 for a least value and -1 for a largest one."""
+    """A limit on a column.
+
+    Attributes:
+        flag: by which it is given.
+        column: the column of the table.
+        sign: 1 for a least value, -1 for a largest one.
+        limit: in the unit.
+        label: the name for people.
+        unit: behind the figure.
+        scale: how much of the column one of the unit is.
+    """
 
     flag: str
     column: str
     sign: int
     limit: float
+    label: str
     unit: str = ""
+    scale: float = 1.0
 
     def worst(self, row: Any) -> float | None:
-        """The end of the interval that has to meet the bar; the figure itself where its column has no interval."""
-        value = getattr(row, self.column, None)
-        if value is None or pd.isna(value):
-            identical = self.column == "psnr_db" and row.n_identical == row.n_samples
-            return float("inf") if identical else None
-        if self.column == "peak_memory_bytes":
-            return value / 1e9
-        end = getattr(row, f"{self.column}_{'low' if self.sign > 0 else 'high'}", None)
-        return None if end is None or pd.isna(end) else float(end)
+        """The end of the interval that has to meet the bar, in its unit; None where it is not known.
+
+        Peak memory has no interval: the figure itself. Identical images meet every bar on the PSNR, so that the
+        interval is that of the others.
+        """
+        if self.column == "psnr_db" and getattr(row, "n_identical", None) == row.n_samples:
+            return math.inf
+        end = "" if self.column == "peak_memory_bytes" else "_low" if self.sign > 0 else "_high"
+        value = getattr(row, f"{self.column}{end}", None)
+        return None if value is None or pd.isna(value) else float(value) / self.scale
 
     def missed_by(self, row: Any) -> float | None:
-        """How far the interval's end lies on the wrong side, as a share of the limit; None without an interval."""
+        """How far `worst` lies on the wrong side, as a share of the limit; None where it is not known."""
         worst = self.worst(row)
         return None if worst is None else max(0.0, self.sign * (self.limit - worst) / abs(self.limit or 1))
 
+    def why_unknown(self, row: Any) -> str:
+        """Why `worst` is not known."""
+        if self.column == "peak_memory_bytes":
+            return str(row.peak_memory_reason)
+        if pd.isna(getattr(row, self.column, None)) and not getattr(row, "n_identical", 0) > 0:
+            return row.metric_reason if isinstance(row.metric_reason, str) else f"no {self.label} was computed"
+        return str(row.interval_reason)
+
+    def shown(self, figure: float) -> str:
+        """A figure with the unit."""
+        return f"{figure:.4g}{self.unit}"
+
     def __str__(self) -> str:
-        return f"{self.column} {'>=' if self.sign > 0 else '<='} {self.limit:g}{self.unit}"
+        return f"{self.label} {'>=' if self.sign > 0 else '<='} {self.shown(self.limit)}"
 
 
 BARS = {
-    "--max-lpips": ("lpips", -1),
-    "--min-ssim": ("ssim", 1),
-    "--min-psnr-db": ("psnr_db", 1),
-    "--min-speedup": ("speedup", 1),
-    "--max-memory-gb": ("peak_memory_bytes", -1),
+    bar.flag: bar  # each with the limit that an error shows as an example
+    for bar in (
+        Bar("--max-lpips", "lpips", -1, 0.1, "LPIPS"),
+        Bar("--min-ssim", "ssim", 1, 0.9, "SSIM"),
+        Bar("--min-psnr-db", "psnr_db", 1, 25, "PSNR", " dB"),
+        Bar("--min-speedup", "speedup", 1, 1.5, "speed-up", "x"),
+        Bar("--max-memory-gb", "peak_memory_bytes", -1, 40, "peak memory", " GB", 1e9),
+    )
 }
-EXAMPLES = {"--max-lpips": 0.1, "--min-ssim": 0.9, "--min-psnr-db": 25}
+FASTER = replace(BARS["--min-speedup"], limit=1.0)  # than full compute: what every setting has to be
 
 
 def main(arguments: list[str]) -> int:
@@ -72,13 +101,15 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             "recommend takes a results folder and a bar: python -m tsbench recommend RESULTS --max-lpips 0.1."
         )
-    bars = [Bar(flag, *BARS[flag], number_of(flag, values[-1])) for flag, values in flags.items()]
-    for bar in bars:
-        _check_possible(bar)
+    bars = [bar_of(flag, values[-1]) for flag, values in flags.items()]
+    bars += [] if FASTER.flag in flags else [FASTER]
     store = opened(rest[0])
     console = output()
-    found = True
-    for _, group in cells_table(store).groupby("reference", sort=False):
+    table = cells_table(store)
+    if table.empty:
+        console.print(f"nothing is drawn in {rest[0]}", highlight=False, markup=False)
+    found = not table.empty
+    for _, group in table.groupby("reference", sort=False):
         lines, ok = advice(store, group, bars)
         found = found and ok
         for line in lines:
@@ -86,53 +117,81 @@ def main(arguments: list[str]) -> int:
     return 0 if found else 1
 
 
-def _check_possible(bar: Bar) -> None:
+def bar_of(flag: str, text: str) -> Bar:
+    """The bar of a flag with its value as typed.
+
+    Raises:
+        UserError: for a limit that is no number, that no value can miss or meet, or below full compute's speed.
+    """
+    example = f"{flag} {BARS[flag].limit:g}"
+    bar = replace(BARS[flag], limit=number_of(flag, text, example))
+    if bar.flag == FASTER.flag and bar.limit < FASTER.limit:
+        raise UserError(f"{flag} is {text}, but nothing slower than full compute is ever recommended; try {example}.")
     for metric in METRICS.values():
         least, largest = metric.range
         if metric.column == bar.column and not least <= bar.limit <= largest:
             raise UserError(
-                f"{bar.flag} is {bar.limit:g}, but {metric.label} lies between {least:g} and {largest:g}; "
-                f"try {bar.flag} {EXAMPLES[bar.flag]}."
+                f"{flag} is {text}, but {metric.label} lies between {least:g} and {largest:g}; try {example}."
             )
+    return bar
+
+
+def candidates(group: pd.DataFrame) -> list[Any]:
+    """The cells of a workload that were drawn and skip steps."""
+    drawn = [row for row in group.itertuples() if row.status == "ok" and row.key != row.reference]
+    return [row for row in drawn if row.computed_steps < row.steps]
 
 
 def qualified(group: pd.DataFrame, bars: Sequence[Bar]) -> list[Any]:
     """The cells of a workload that meet all bars, the fastest first."""
-    rows = [row for row in group.itertuples() if row.status == "ok" and row.key != row.reference]
-    return sorted((r for r in rows if all(bar.missed_by(r) == 0 for bar in bars)), key=lambda r: -r.speedup)
+    good = [row for row in candidates(group) if all(bar.missed_by(row) == 0 for bar in bars)]
+    return sorted(good, key=lambda row: -row.speedup)
+
+
+def unjudged(group: pd.DataFrame, bars: Sequence[Bar]) -> dict[str, list[Any]]:
+    """The cells that miss no bar as far as is known, and lack a figure for another one, by the reason why."""
+    found: dict[str, list[Any]] = {}
+    for row in candidates(group):
+        unknown = [bar for bar in bars if bar.missed_by(row) is None]
+        if unknown and not any(bar.missed_by(row) for bar in bars):
+            found.setdefault("; ".join(dict.fromkeys(bar.why_unknown(row) for bar in unknown)), []).append(row)
+    return found
 
 
 def advice(store: Store, group: pd.DataFrame, bars: Sequence[Bar]) -> tuple[list[str], bool]:
     """What to say of one workload, and whether a setting qualifies."""
     first = next(group.itertuples())
     lines = [f"{workload_title(first)}; wanted: {', '.join(map(str, bars))}"]
+    not_judged = [
+        f"  not judged, {reason}: {', '.join(full_name(row) for row in rows)}"
+        for reason, rows in unjudged(group, bars).items()
+    ]
     good = qualified(group, bars)
     if not good:
-        return [*lines, nearest(group, bars), ""], False
+        return [*lines, nearest(group, bars), *not_judged, ""], False
     best = good[0]
     lines += [f"  use {full_name(best)}: {gives(group, best)}"]
     if len(good) > 1:
         lines += [f"  runner-up: {full_name(good[1])}: {gives(group, good[1])}"]
     document = store.document(best.key)
     assert document is not None
-    lines += ["", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
+    lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
     return lines, True
 
 
 def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
-    """The cell that misses the bars by least, and by how much; or why nothing can be said."""
-    rows = [row for row in group.itertuples() if row.status == "ok" and row.key != row.reference]
+    """The cell that misses the bars by least, and by how much; or that there is none to be held against them."""
+    rows = candidates(group)
+    if not rows:
+        return "  nothing qualifies: no setting that skips steps was drawn"
     known = [row for row in rows if all(bar.missed_by(row) is not None for bar in bars)]
     if not known:
-        reasons = {row.interval_reason for row in rows if isinstance(row.interval_reason, str)} or {
-            f"an interval of the speed-up needs {LEAST_MEDIAN} pairs, and there are {rows[0].n_pairs:g}"
-            if rows
-            else "nothing drawn"
-        }
-        return f"  nothing qualifies: without an interval a setting is not surely good enough ({'; '.join(reasons)})"
+        return "  nothing qualifies: without its figures no setting can be held against the bars"
     row = min(known, key=lambda row: max(bar.missed_by(row) or 0.0 for bar in bars))
     missed = [
-        f"{bar.column} reaches {bar.worst(row):.4g} where {bar.limit:g} is wanted" for bar in bars if bar.missed_by(row)
+        f"{bar.label} reaches {bar.shown(bar.worst(row) or 0.0)} where {bar.shown(bar.limit)} is wanted"
+        for bar in bars
+        if bar.missed_by(row)
     ]
     return f"  nothing qualifies; nearest: {full_name(row)}, {number(row.speedup, 2, 'x')}: {'; '.join(missed)}"
 

@@ -1,10 +1,11 @@
-"""Statistics of cells: means, the median's interval, the Pareto front."""
+"""Statistics of cells: means, intervals, the Pareto front."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -19,23 +20,77 @@ def finite_mean(values: Sequence[float]) -> float | None:
 
 
 def mean_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[float, float] | None:
-    """Student's interval of a mean.
+    """Student's interval of a mean, corrected for skewness (Hall, 1992, J. R. Statist. Soc. B 54, 221).
 
     Args:
         values: independent draws; infinite ones are left out, as they are of the mean.
-        coverage: of normal draws; of skewed ones (a log-normal of sigma 1) it covers about 86 % with six draws.
+        coverage: of draws without skewness; docs/reading-results.md has what it is of skewed ones.
 
     Returns:
         Lower and upper end, or None with fewer than `LEAST_MEAN` finite values.
     """
     finite = [value for value in values if math.isfinite(value)]
-    if len(finite) < LEAST_MEAN:
+    n = len(finite)
+    if n < LEAST_MEAN:
         return None
+    mean = statistics.fmean(finite)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in finite) / (n - 1))
+    if spread == 0:
+        return mean, mean
+    skewness = n / ((n - 1) * (n - 2)) * sum(((value - mean) / spread) ** 3 for value in finite)
+    quantile, error = _student((1 + coverage) / 2, n - 1), spread / math.sqrt(n)
+    return mean - error * _unskewed(quantile, skewness, n), mean - error * _unskewed(-quantile, skewness, n)
+
+
+def _unskewed(quantile: float, skewness: float, n: int) -> float:
+    """The quantile of Student's statistic T of skewed draws: T + k T^2 + k^2 T^3 / 3 + k / 2 has Student's own."""
+    k = skewness / (3 * math.sqrt(n))
+    return quantile if abs(k) < 1e-9 else (math.cbrt(1 + 3 * k * (quantile - k / 2)) - 1) / k
+
+
+@cache
+def _student(probability: float, freedom: float) -> float:
     from scipy.stats import t
 
-    mean = statistics.fmean(finite)
-    half = t.ppf((1 + coverage) / 2, len(finite) - 1) * statistics.stdev(finite) / math.sqrt(len(finite))
-    return float(mean - half), float(mean + half)
+    return float(t.ppf(probability, freedom))
+
+
+def difference_interval(a: Sequence[float], b: Sequence[float], coverage: float = 0.95) -> tuple[float, float] | None:
+    """Interval of the mean of b less that of a, whose spreads may differ (Welch, 1947).
+
+    Args:
+        a, b: independent draws, finite.
+        coverage: of normal draws; where some lie far off it covers more.
+
+    Returns:
+        Lower and upper end, or None with fewer than `LEAST_MEAN` draws of either.
+    """
+    if min(len(a), len(b)) < LEAST_MEAN:
+        return None
+    difference = statistics.fmean(b) - statistics.fmean(a)
+    errors = [float(np.var(draws, ddof=1)) / len(draws) for draws in (a, b)]
+    if not any(errors):
+        return difference, difference
+    freedom = sum(errors) ** 2 / sum(error**2 / (len(draws) - 1) for error, draws in zip(errors, (a, b)))
+    half = _student((1 + coverage) / 2, freedom) * math.sqrt(sum(errors))
+    return difference - half, difference + half
+
+
+def prompt_means(values: Sequence[float], prompts: int) -> list[float]:
+    """Of every prompt with a finite value the mean of its finite ones.
+
+    Args:
+        values: a sample each, the seeds of a prompt beside each other.
+        prompts: number of prompts.
+    """
+    seeds = len(values) // prompts
+    means = [finite_mean(values[i * seeds : (i + 1) * seeds]) for i in range(prompts)]
+    return [mean for mean in means if mean is not None]
+
+
+def prompt_differences(a: Sequence[float], b: Sequence[float], prompts: int) -> list[float]:
+    """`prompt_means` of b - a; two infinite values differ by nothing, one alone is left out."""
+    return prompt_means([0.0 if x == y else y - x for x, y in zip(a, b, strict=True)], prompts)
 
 
 def median_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[float, float] | None:
@@ -57,49 +112,6 @@ def median_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[fl
             break
         best = ordered[rank - 1], ordered[n - rank]
     return best
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm, 1979): none is a false alarm with more than its probability."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected, worst = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = worst
-    return corrected
-
-
-def shift_interval(a: Sequence[float], b: Sequence[float], coverage: float = 0.95) -> tuple[float, float] | None:
-    """Interval of the shift from a to b by ranks (Hodges and Lehmann, 1963; Hollander and Wolfe, 1999, section 4.3).
-
-    Returns:
-        The pair of ordered differences b - a that the exact distribution of the rank sum gives; None where even the
-        smallest and the largest difference do not reach the coverage.
-    """
-    differences = sorted(y - x for x in a for y in b)
-    counts = _rank_sum_counts(len(a), len(b))
-    total, below, rank = sum(counts), 0, 0
-    while rank < len(differences) // 2 and 2 * (below + counts[rank]) / total <= 1 - coverage:
-        below += counts[rank]
-        rank += 1
-    return None if rank == 0 else (differences[rank - 1], differences[-rank])
-
-
-def _rank_sum_counts(m: int, n: int) -> list[int]:
-    """How many orders of m and n values have each value of Mann and Whitney's U, from 0 to m n."""
-    table = [[[0]] * (n + 1) for _ in range(m + 1)]
-    for i in range(m + 1):
-        for j in range(n + 1):
-            counts = [0] * (i * j + 1)
-            if i == 0 or j == 0:
-                counts = [1]
-            else:
-                for u, count in enumerate(table[i - 1][j]):
-                    counts[u + j] += count
-                for u, count in enumerate(table[i][j - 1]):
-                    counts[u] += count
-            table[i][j] = counts
-    return table[m][n]
 
 
 def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:

@@ -14,11 +14,11 @@ from tsbench import published
 from tsbench.cell import canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.errors import UserError
-from tsbench.fronts import FRONTS, against_front, fronts
+from tsbench.fronts import FRONTS, Draws, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, is_inert
 from tsbench.score import ACROSS
-from tsbench.stats import LEAST_MEAN, finite_mean, mean_interval, median_interval
+from tsbench.stats import LEAST_MEAN, LEAST_MEDIAN, finite_mean, mean_interval, median_interval, prompt_means
 from tsbench.store import Store, image_name
 
 COLUMNS = [
@@ -56,11 +56,14 @@ def cells_table(store: Store) -> pd.DataFrame:
     documents = store.documents()
     by_key = {document["key"]: document for document in documents}
     metrics = manifest.get("metrics", [])
-    rows = [_cell_row(document, store, metrics) | {"hardware": manifest.get("hardware")} for document in documents]
+    scores = {key: _read(store.scores(key)) for key in by_key}
+    rows = [_cell_row(d, scores[d["key"]], metrics) | {"hardware": manifest.get("hardware")} for d in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
-    table["near_front"], table["dominated_by"] = against_front(table)
+    table["near_front"], table["dominated_by"] = against_front(
+        table, {d["key"]: _draws(d, scores[d["key"]]) for d in documents if d["status"] == "ok"}
+    )
     order = {key: number for number, key in enumerate(_readable_order(by_key))}
     return table.sort_values("key", key=lambda keys: keys.map(order)).reset_index(drop=True)
 
@@ -104,7 +107,7 @@ def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
     return None
 
 
-def _cell_row(document: dict[str, Any], store: Store, metrics: Iterable[str]) -> dict[str, Any]:
+def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], metrics: Iterable[str]) -> dict[str, Any]:
     workload, settings = document["workload"], document["settings"]
     row: dict[str, Any] = {
         "key": document["key"],
@@ -135,7 +138,8 @@ def _cell_row(document: dict[str, Any], store: Store, metrics: Iterable[str]) ->
         **row,
         "note": "; ".join(_notes(document)) or None,
         **_speed(document["pairs"], document["key"] == document["reference"]),
-        **_quality(store.scores(document["key"]), len(workload["prompts"])),
+        **_quality(scores, len(workload["prompts"])),
+        "interval_reason": "; ".join(_without_interval(document, scores)) or None,
         "metric_reason": "; ".join(_too_small(workload, metrics)) or None,
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
@@ -170,35 +174,60 @@ def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
     row["n_pairs"] = len(pairs)
     if is_reference:
         return row | {"speedup": 1.0, "denoise_speedup": 1.0}
-    ratios = {
-        name: [pair["reference"][name] / pair["method"][name] for pair in pairs] for name in ("latency_s", "denoise_s")
-    }
-    row["speedup"] = statistics.median(ratios["latency_s"])
-    row["denoise_speedup"] = statistics.median(ratios["denoise_s"])
-    row["speedup_low"], row["speedup_high"] = median_interval(ratios["latency_s"]) or (None, None)
+    row["speedup"] = statistics.median(speedups(pairs))
+    row["denoise_speedup"] = statistics.median(speedups(pairs, "denoise_s"))
+    row["speedup_low"], row["speedup_high"] = median_interval(speedups(pairs)) or (None, None)
     return row
 
 
-def _quality(scores: dict[str, list[float | str]], prompts: int) -> dict[str, Any]:
+def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
     """Means over images, and their intervals over prompts; the seeds of a prompt are averaged first."""
     row: dict[str, Any] = {}
-    if scores and prompts < LEAST_MEAN:
-        row["interval_reason"] = f"{prompts} prompts; an interval of a mean needs {LEAST_MEAN}"
     for name, values in scores.items():
-        numbers = [float(value) for value in values]
         if name == ACROSS:
-            row[ACROSS] = finite_mean(numbers)
+            row[ACROSS] = finite_mean(values)
             continue
-        column, seeds = metric_of(name).column, len(numbers) // prompts
+        column = metric_of(name).column
         if checkpoint := name.partition(":")[2]:
             row[f"{column}_checkpoint"] = checkpoint
-        row[column] = finite_mean(numbers)
-        by_prompt = [finite_mean(numbers[i * seeds : (i + 1) * seeds]) for i in range(prompts)]
-        interval = mean_interval([mean for mean in by_prompt if mean is not None])
-        row[f"{column}_low"], row[f"{column}_high"] = interval or (None, None)
+        row[column] = finite_mean(values)
+        row[f"{column}_low"], row[f"{column}_high"] = mean_interval(prompt_means(values, prompts)) or (None, None)
         if name == "psnr":
-            row["n_identical"] = sum(map(math.isinf, numbers))
+            row["n_identical"] = sum(map(math.isinf, values))
     return row
+
+
+def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) -> list[str]:
+    """Why the speed-up, all metrics, or those of identical images have no interval."""
+    pairs, prompts = len(document["pairs"]), len(document["workload"]["prompts"])
+    reasons = []
+    if document["key"] != document["reference"] and pairs < LEAST_MEDIAN:
+        reasons.append(f"{pairs} pair{'s' * (pairs > 1)}: an interval of the speed-up needs {LEAST_MEDIAN}")
+    if scores and prompts < LEAST_MEAN:
+        return [*reasons, f"{prompts} prompt{'s' * (prompts > 1)}: an interval of a mean needs {LEAST_MEAN}"]
+    differing = len(prompt_means(scores["psnr"], prompts)) if "psnr" in scores else prompts
+    if differing < LEAST_MEAN:
+        told = f"{differing} of {prompts} prompts differ from full compute"
+        reasons.append(f"{told}: an interval of the PSNR of those that do needs {LEAST_MEAN}")
+    return reasons
+
+
+def _read(scores: dict[str, list[float | str]]) -> dict[str, list[float]]:
+    """Scores as figures: the file has "inf" for infinity."""
+    return {name: [float(value) for value in values] for name, values in scores.items()}
+
+
+def speedups(pairs: list[dict[str, Any]], timing: str = "latency_s") -> list[float]:
+    """The ratio of every pair, reference over method."""
+    return [pair["reference"][timing] / pair["method"][timing] for pair in pairs]
+
+
+def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
+    return Draws(
+        len(document["workload"]["prompts"]),
+        [] if document["key"] == document["reference"] else list(map(math.log, speedups(document["pairs"]))),
+        {metric_of(name).column: values for name, values in scores.items() if name != ACROSS},
+    )
 
 
 def _too_small(workload: dict[str, Any], metrics: Iterable[str]) -> list[str]:
