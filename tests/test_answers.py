@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import shlex
@@ -224,16 +223,32 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
 
 def test_the_chain_multiplies_out(tmp_path: Path) -> None:
     """Full compute 1 s with four steps of 0.2 s; three of four steps computed, forecast steps counted at a quarter and
-    measured at half of a full one, 0.1 s outside denoising, and 0.62 s in all."""
+    measured at half of a full one, 0.1 s outside denoising, and 0.82 s in all."""
     store = Store(tmp_path)
     store.open_run(ENVIRONMENT, "P", None, "x", [])
     pair = {"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.82, [0.21, 0.2, 0.1, 0.21])}
     store.write(cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C", "CC.C"], [pair]), [image(0)] * 2)
     (document,) = store.documents()
-    latencies = [link.latency_s for link in chain(document)]
-    assert latencies == pytest.approx([1, 0.75, (3 + 0.25) / 4, (0.6 + 0.1) / 0.8, 0.7 + 0.1, 0.82])
-    factors = [one / other for one, other in itertools.pairwise(latencies)]
-    assert np.prod(factors) == pytest.approx(1 / 0.82, rel=1e-12)
+    links = chain(document)
+    assert [link.latency_s for link in links] == pytest.approx(
+        [1, 0.75, (3 + 0.25) / 4, (0.6 + 0.1) / 0.8, 0.7 + 0.1, 0.82, 0.82]
+    )
+    assert np.prod([link.factor for link in links]) == pytest.approx(1 / 0.82, rel=1e-12)
+
+
+def test_the_factors_multiply_to_the_speedup_of_the_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One slow pair moves the ratio of means to 1.83 and not the median of the ratios, 2."""
+    store = Store(here / "results" / "r")
+    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.5, [0.1] * 4)} for _ in range(4)]
+    pairs += [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.73, [0.1] * 4)}]
+    store.write(cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [image(0)] * 2)
+    (document,) = store.documents()
+    (row,) = by_interval(store).values()
+    assert np.prod([link.factor for link in chain(document)]) == pytest.approx(row.speedup) == 2.0
+    assert main(["explain", "r"]) == 0
+    text = capsys.readouterr().out
+    assert "N=2: 2.000x" in text and "x 1.092   by the median of the pairs' ratios, as in the table" in text
 
 
 def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
@@ -244,7 +259,7 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     store.write(cell("taylorseer", parameters(2), steps=4), "ok", document, [image(0)] * 2)
     (stored,) = store.documents()
     assert sentences(stored) == [
-        "attention only: feed-forward still runs, 50 % of a full step; no interval passes 2.00x",
+        "a forecast step still costs 50 % of a full one: no interval passes 2.00x",
         "text encoder and VAE are now 40 % of an image",
         "warm-up is 2 of 4 steps",
     ]

@@ -12,21 +12,23 @@ from tsbench.present import full_name, workload_title
 from tsbench.progress import output
 from tsbench.schedule import computed_steps, is_inert
 from tsbench.store import Store
-from tsbench.tables import cells_table, opened
+from tsbench.tables import cells_table, opened, speedups
 
 USAGE = """\
 usage: python -m tsbench explain RESULTS [CELL]
 
 For each cell (or one, by the beginning of its key) the chain from full compute to the measured latency. Each factor
-is the ratio of neighbouring latencies, so that their product is the speed-up."""
+is the ratio of neighbouring latencies: means over the timed pairs, and last what the median of the pairs' ratios, which
+is the table's speed-up, makes of them. The factors' product is that speed-up."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """One latency of the chain, in seconds per image, and what it takes into account."""
+    """One latency of the chain, in seconds per image, what it takes into account, and the factor that this brings."""
 
     what: str
     latency_s: float
+    factor: float
 
 
 def main(arguments: list[str]) -> int:
@@ -61,11 +63,9 @@ def explanation(store: Store, row: Any) -> list[str]:
     assert document is not None
     if row.key == row.reference:
         return [f"  {full_name(row)}: everything else is compared with it, {row.latency_s:.4g} s"]
-    links = chain(document)
-    lines = [f"  {full_name(row)}: {links[0].latency_s / links[-1].latency_s:.3f}x"]
-    for before, link in zip([links[0], *links], links):
-        factor = before.latency_s / link.latency_s
-        lines.append(f"    {link.latency_s:10.4g} s  {'' if link is links[0] else f'x {factor:.3f}':9} {link.what}")
+    lines = [f"  {full_name(row)}: {row.speedup:.3f}x"]
+    for number, link in enumerate(chain(document)):
+        lines.append(f"    {link.latency_s:10.4g} s  {f'x {link.factor:.3f}' if number else '':9} {link.what}")
     return lines + [f"    {sentence}" for sentence in sentences(document)]
 
 
@@ -73,7 +73,8 @@ def chain(document: dict[str, Any]) -> list[Link]:
     """The latencies from full compute to what was measured.
 
     Means over the cell's pairs: with T steps of which C are computed, s the reference's mean step and the cell's
-    forecast steps as measured.
+    forecast steps as measured. The last is full compute's mean over the median of the pairs' speed-ups, so that the
+    factors' product is the table's speed-up.
     """
     pairs = document["pairs"]
     schedules = [document["schedules"][pair["batch"] * document["workload"]["batch_size"]] for pair in pairs]
@@ -88,21 +89,24 @@ def chain(document: dict[str, Any]) -> list[Link]:
     )
     outside_s = statistics.fmean(pair["method"]["latency_s"] - pair["method"]["denoise_s"] for pair in pairs)
     measured_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
-    links = [Link("full compute", full_s), Link(f"{computed:g} of {steps} steps computed", full_s * computed / steps)]
+    speedup = statistics.median(speedups(pairs))
+    latencies = [("full compute", full_s), (f"{computed:g} of {steps} steps computed", full_s * computed / steps)]
     cost = document["cost"]
     if cost is not None and cost["forecast_flop"] is not None:
         share = cost["forecast_flop"] / cost["full_flop"]
         what = f"forecast steps at {100 * share:.3g} % of a full one, as counted"
-        links.append(Link(what, full_s * (computed + forecast * share) / steps))
+        latencies.append((what, full_s * (computed + forecast * share) / steps))
     if forecast:
         each = 100 * forecast_s / forecast / step_s
-        links.append(
-            Link(f"at {each:.3g} %, as measured", full_s * (computed * step_s + forecast_s) / (steps * step_s))
+        latencies.append(
+            (f"at {each:.3g} %, as measured", full_s * (computed * step_s + forecast_s) / (steps * step_s))
         )
     inside_s = computed * step_s + forecast_s
-    links.append(Link(f"with {outside_s:.3g} s outside denoising", inside_s + outside_s))
-    links.append(Link("measured: computed steps take their time, and bookkeeping", measured_s))
-    return links
+    latencies.append((f"with {outside_s:.3g} s outside denoising", inside_s + outside_s))
+    latencies.append(("measured: computed steps take their time, and bookkeeping", measured_s))
+    latencies.append(("by the median of the pairs' ratios, as in the table", full_s / speedup))
+    befores = [full_s, *(latency_s for _, latency_s in latencies)]
+    return [Link(what, latency_s, before / latency_s) for before, (what, latency_s) in zip(befores, latencies)]
 
 
 def sentences(document: dict[str, Any]) -> list[str]:
@@ -114,8 +118,9 @@ def sentences(document: dict[str, Any]) -> list[str]:
     cost = document["cost"]
     if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:
         share = cost["forecast_flop"] / cost["full_flop"]
-        still = f"{100 * share:.0f} % of a full step"
-        said.append(f"attention only: feed-forward still runs, {still}; no interval passes {1 / share:.2f}x")
+        said.append(
+            f"a forecast step still costs {100 * share:.0f} % of a full one: no interval passes {1 / share:.2f}x"
+        )
     latency_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
     outside = 1 - statistics.fmean(pair["method"]["denoise_s"] for pair in pairs) / latency_s
     if outside > 0.15:

@@ -130,10 +130,8 @@ def _cell(store: Store, row: Any, metrics: list[str], side: int, workloads: dict
         return cell
     cell["images"] = [_picture(image, side) for image in store.images(row.key)]
     if row.key != row.reference:
-        links = chain(document)
         cell["explanation"] = [
-            f"{link.latency_s:.4g} s ({before.latency_s / link.latency_s:.3f}x): {link.what}"
-            for before, link in zip([links[0], *links], links)
+            f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(document)
         ] + sentences(document)
         scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
         cell["samples"] = _worst_first(document, scores, metrics)
