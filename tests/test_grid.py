@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import diffusers
 import pytest
 
 from tsbench.errors import UserError
 from tsbench.grid import expand, ordered
+from tsbench.methods import METHODS
 from tsbench.paths import carried
 
 
@@ -145,6 +149,11 @@ MISTAKES = {
     "runtime.offload=disk": "runtime.offload is 'disk', but must be one of: none, model, sequential",
     "runtime.quantization.backend=quanto": "runtime.quantization.kwargs is None, but must say what the backend needs",
     "runtime.quantization.backend=zip": "runtime.quantization.backend is 'zip', but must be one of: ",
+    "model=null": "model is null, but must be a name; try model=tiny.",
+    "method=null": "method is null, but must be a name; try method=taylorseer.",
+    "prompts=null": "prompts is null, but must be a name; try prompts=model.",
+    "runtime=null": "runtime is null, but must be a name; try runtime=default.",
+    "runtime.threads=0": "runtime.threads is 0, but must be 1 or more (or null, which leaves them to the library); try",
     "steps": "'steps' is no override; overrides look like",
     "+foo=1": "'+foo=1' adds or deletes a key",
     "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
@@ -164,6 +173,49 @@ def test_a_mistake_is_one_sentence(override: str) -> None:
 def test_a_parameter_that_no_method_of_the_sweep_has() -> None:
     with pytest.raises(UserError, match=r"No cell of this sweep has the parameter 'method\.cache_interval'"):
         expand(["method=none", "method.cache_interval=2"])
+
+
+@pytest.mark.parametrize("written", ["C" * 300, "x" * 300, "CCX", "."])
+def test_a_step_map_that_is_none_is_one_sentence(written: str) -> None:
+    """No file has a name of 300 letters, and to ask the system for one raises."""
+    with pytest.raises(
+        UserError, match=r"method\.step_map is .*; (try|give a letter a step, such as) method\.step_map=C"
+    ):
+        expand(["method=taylor_seer", f"method.step_map={written}"])
+
+
+def test_prompts_may_be_given_as_they_are() -> None:
+    """No file is read, so none is named, and a prompt may have lines."""
+    (point,) = expand(["model=flux1-dev"], prompts=("a cat\na dog",))
+    assert point.prompts == ("a cat\na dog",)
+    with pytest.raises(UserError, match=r"The prompt 'a cat\\na dog' cannot be drawn by model=tiny: .*try one of them"):
+        expand([], prompts=("a cat\na dog",))
+
+
+CONFIGURED = [(backend, name) for backend, methods in METHODS.items() for name in methods]
+
+
+@pytest.mark.parametrize(("backend", "name"), CONFIGURED, ids=map("-".join, CONFIGURED))
+def test_defaults_are_the_same_in_conf_and_in_the_class(backend: str, name: str) -> None:
+    """They are written in both, and commands to paste leave out what the class says."""
+    (point,) = expand([f"backend={backend}", f"method={name}"])
+    assert point.method == METHODS[backend][name]()
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("taylorseer", diffusers.TaylorSeerCacheConfig),
+        ("first_block_cache", diffusers.FirstBlockCacheConfig),
+        ("mag_cache", diffusers.MagCacheConfig),
+        ("sea_cache", diffusers.SeaCacheConfig),
+    ],
+)
+def test_names_and_defaults_are_diffusers_where_conf_says_so(name: str, theirs: Any) -> None:
+    assert "names and defaults are those of diffusers'" in (carried("conf") / "method" / f"{name}.yaml").read_text()
+    own = METHODS["diffusers"][name]().parameters()
+    known = {field.name: field.default for field in fields(theirs)}
+    assert own == {key: str(known[key]).removeprefix("torch.") if "dtype" in key else known[key] for key in own}
 
 
 def test_prompt_files(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ MISTAKES = [
     (["model=flux1-dev", "model.architecture=x"], "model.architecture is 'x', but must be one of: flux1-dev"),
     (["backend=nope"], "backend is 'nope', but must be one of: diffusers, openvino"),
     (["backend=openvino", "method.max_order=2"], "There is no parameter 'method.max_order'; there are: cache_interval"),
-    (["backend=openvino", "method.cache_interval=1"], "OpenVINO GenAI wants 2 or more"),
+    (["backend=openvino", "method.cache_interval=1"], "must be 2 or more (OpenVINO GenAI has no less)"),
     (["method=fewer_steps", "method.num_inference_steps=29"], "must be from 1 to 28, the steps of the reference"),
     (["method=taylorseer_official", "method.first_enhance=0"], "method.first_enhance is 0, but must be from 1 to 27"),
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from tsbench.errors import UserError
 from tsbench.methods import CONFIG_FOLDERS, METHODS, Method
 from tsbench.paths import carried
+
+GROUPS = {"model": "tiny", "method": "taylorseer", "prompts": "model", "runtime": "default"}  # of conf/sweep.yaml
 
 
 @dataclass
@@ -111,10 +114,21 @@ def composed(overrides: tuple[str, ...]) -> SweepConfig:
         register()
         initialize_config_dir(str(carried("conf")), version_base="1.3")
     try:
+        _check_groups(overrides)
         config = compose("sweep", overrides=[*overrides, *search_path()])
         return _typed(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(one_sentence(error)) from error
+
+
+def _check_groups(overrides: tuple[str, ...]) -> None:
+    """Raise `UserError` for a group without a name, such as `model=null`, which Hydra has no sentence for."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key, value = override.get_key_element(), override.value()
+        if key in GROUPS and (value is None or isinstance(value, bool | int | float)):
+            raise UserError(
+                f"{key} is {override.get_value_element_as_str()}, but must be a name; try {key}={GROUPS[key]}."
+            )
 
 
 def search_path() -> list[str]:

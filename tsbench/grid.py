@@ -14,13 +14,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from tsbench.cell import QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
-from tsbench.config import SweepConfig, composed, one_sentence
+from tsbench.checks import DTYPES, at_least, one_of
+from tsbench.config import ModelConfig, SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
 from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.prompts import read_prompts
 
-DTYPES = ("float32", "bfloat16", "float16")
 OFFLOADS = ("none", "model", "sequential")
 DEFAULT_METHOD = "taylorseer"  # of conf/sweep.yaml
 
@@ -70,11 +70,12 @@ class Point:
         )
 
 
-def expand(arguments: list[str]) -> list[Point]:
+def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list[Point]:
     """All points of a sweep, checked; every mistake is found here, before anything runs.
 
     Args:
         arguments: overrides as typed, sweeps and `experiment=` among them.
+        prompts: what is drawn; None reads `prompts.file`.
 
     Raises:
         UserError: for the first mistake.
@@ -96,11 +97,8 @@ def expand(arguments: list[str]) -> list[Point]:
             combinations[kept] = None
     for override in typed:
         if override.get_key_element() not in known:
-            if not _is_parameter(override):
-                method = [_values(other)[-1] for other in typed if other.get_key_element() == "method"]
-                composed((*method, _values(override)[0]))  # raises
-            raise UserError(f"No cell of this sweep has the parameter {override.get_key_element()!r}.")
-    return [_checked(composed(overrides)) for overrides in combinations]
+            raise _unknown(override, typed)
+    return [_checked(composed(overrides), prompts) for overrides in combinations]
 
 
 def experiment_file(name: str) -> dict[str, Any]:
@@ -170,6 +168,22 @@ def _values(override: Override) -> list[str]:
     return [f"{key}={override.get_value_element_as_str()}"]
 
 
+def _unknown(override: Override, typed: list[Override]) -> UserError:
+    """Why an override belongs to no cell: nothing has such a key, or a method that is not in this sweep."""
+    if not _is_parameter(override):
+        method = [_values(other)[-1] for other in typed if other.get_key_element() == "method"]
+        try:
+            composed((*method, _values(override)[0]))
+        except UserError as error:
+            return error
+    key = override.get_key_element()
+    owners = [name for name, kind in METHODS["diffusers"].items() if key.removeprefix("method.") in vars(kind())]
+    return UserError(
+        f"No cell of this sweep has the parameter {key!r}; leave it out, or sweep a method that has it: "
+        f"method={','.join(owners)}."
+    )
+
+
 def _is_parameter(override: Override) -> bool:
     """Whether some method has the parameter."""
     names = {field.name for methods in METHODS.values() for method in methods.values() for field in fields(method)}
@@ -180,7 +194,7 @@ def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """The overrides with the method as its backend calls it, without the parameters that this method does not have."""
     chosen = dict(text.split("=", 1) for text in overrides)
     backend, name = chosen.get("backend", "diffusers"), chosen.get("method", DEFAULT_METHOD)
-    _check_choice("backend", backend, tuple(METHODS))
+    one_of("backend", backend, tuple(METHODS))
     if "/" in name:
         raise UserError(f"method is {name!r}; type backend={name.split('/')[0]} method={name.split('/')[1]}.")
     if name not in METHODS["diffusers"]:
@@ -197,15 +211,15 @@ def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _checked(config: SweepConfig) -> Point:
+def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     height, width = _parse_size(config.size)
-    prompts = read_prompts(config.prompts.file, config.prompts.limit)
+    file = config.prompts.file if prompts is None else None
+    prompts = prompts or read_prompts(config.prompts.file, config.prompts.limit)
     if config.model.grammar is not None:
-        _check_grammar(prompts, config)
-    positive = {"steps": config.steps, "batch_size": config.batch_size, "timing.pairs": config.timing.pairs}
-    for key, value in positive.items():
-        if value < 1:
-            raise UserError(f"{key} is {value}, but must be 1 or more; try {key}=1.")
+        _check_grammar(prompts, config.model, file)
+    at_least("steps", config.steps, 1, 28)
+    at_least("batch_size", config.batch_size, 1, 1)
+    at_least("timing.pairs", config.timing.pairs, 1, 6)
     if not 1 <= config.max_sequence_length <= 512:
         raise UserError(
             f"max_sequence_length is {config.max_sequence_length}, but must be from 1 to 512 text tokens; "
@@ -215,10 +229,10 @@ def _checked(config: SweepConfig) -> Point:
     samples = len(prompts) * len(seeds)
     if config.batch_size > samples:
         raise UserError(f"batch_size is {config.batch_size}, but there are only {samples} samples; try batch_size=1.")
-    _check_choice("runtime.dtype", config.runtime.dtype, DTYPES)
-    _check_choice("runtime.offload", config.runtime.offload, OFFLOADS)
+    one_of("runtime.dtype", config.runtime.dtype, DTYPES)
+    one_of("runtime.offload", config.runtime.offload, OFFLOADS)
     if config.runtime.quantization.backend is not None:
-        _check_choice("runtime.quantization.backend", config.runtime.quantization.backend, tuple(QUANTIZATION_CLASSES))
+        one_of("runtime.quantization.backend", config.runtime.quantization.backend, tuple(QUANTIZATION_CLASSES))
         kwargs = config.runtime.quantization.kwargs
         if not isinstance(kwargs, dict) or not kwargs:
             raise UserError(
@@ -228,8 +242,8 @@ def _checked(config: SweepConfig) -> Point:
             )
     if not config.model.text_encoders and not config.model.random_weights:
         raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
-    if config.runtime.threads is not None and config.runtime.threads < 1:
-        raise UserError(f"runtime.threads is {config.runtime.threads}, but must be 1 or more, or null; try 2.")
+    if config.runtime.threads is not None:
+        at_least("runtime.threads", config.runtime.threads, 1, 2, "or null, which leaves them to the library")
     if config.backend == "openvino":
         _check_openvino(config)
     config.method.check(config.steps)
@@ -245,28 +259,25 @@ def _check_openvino(config: SweepConfig) -> None:
         "batch_size": config.batch_size > 1,
     }
     defaults = {"runtime.offload": "none", "runtime.quantization.backend": "null", "batch_size": "1"}
-    for key in (key for key, given in foreign.items() if given):
+    key = next((key for key, given in foreign.items() if given), None)
+    if key is not None:
         raise UserError(
             f"{key} is set, but backend=openvino has nothing of the kind; try {key}={defaults.get(key, 'false')}."
         )
 
 
-def _check_grammar(prompts: tuple[str, ...], config: SweepConfig) -> None:
+def _check_grammar(prompts: tuple[str, ...], model: ModelConfig, file: str | None) -> None:
+    place, instead = (f" in {file!r}", "prompts=captions") if file is not None else ("", "one of them")
     for prompt in prompts:
         try:
-            import_module(str(config.model.grammar)).parse(prompt)
+            import_module(str(model.grammar)).parse(prompt)
         except ValueError as error:
             raise UserError(
-                f"The prompt {prompt!r} in {config.prompts.file!r} cannot be drawn by model={config.model.name}: "
+                f"The prompt {prompt!r}{place} cannot be drawn by model={model.name}: "
                 f'{error}, which knows captions such as "large striped red circle at top-right, thin white diagonal '
-                f'line, blue background" (python -m {config.model.grammar} shows all); '
-                "try prompts=captions, or another model."
+                f'line, blue background" (python -m {model.grammar} shows all); '
+                f"try {instead}, or another model, such as model=flux1-dev."
             ) from error
-
-
-def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={choices[0]}.")
 
 
 def _parse_seeds(seeds: Any) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tsbench.checks import at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 
@@ -36,8 +37,7 @@ class Auto(Method):
             )
         if self.max_order not in (1, 2):
             raise UserError(f"method.max_order is {self.max_order}, but must be 1 or 2; try method.max_order=1.")
-        if self.max_gap < 1:
-            raise UserError(f"method.max_gap is {self.max_gap}, but must be 1 or more; try method.max_gap=8.")
+        at_least("method.max_gap", self.max_gap, 1, 8)
 
     def promised_schedule(self, steps: int) -> None:
         return None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tsbench.errors import UserError
+from tsbench.checks import at_least
 from tsbench.methods.base import Method
 
 
@@ -21,11 +20,7 @@ class FirstBlockCache(Method):
     decides_by: ClassVar[str] = "how much the first block's residual changes"
 
     def check(self, steps: int) -> None:
-        if not 0 <= self.threshold < math.inf:
-            raise UserError(
-                f"method.threshold is {self.threshold}, but must be a relative change, 0 or more; "
-                "try method.threshold=0.05."
-            )
+        at_least("method.threshold", self.threshold, 0, 0.05, "a relative change")
 
     def promised_schedule(self, steps: int) -> None:
         return None

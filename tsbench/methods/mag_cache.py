@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from tsbench.checks import at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 
@@ -30,20 +30,17 @@ class MagCache(Method):
     decides_by: ClassVar[str] = "ratios of magnitudes that are measured on the model"
 
     def check(self, steps: int) -> None:
-        if not 0 <= self.threshold < math.inf:
-            raise UserError(
-                f"method.threshold is {self.threshold}, but must be an accumulated error, 0 or more; "
-                "try method.threshold=0.06."
-            )
-        if self.max_skip_steps < 0:
-            raise UserError(f"method.max_skip_steps is {self.max_skip_steps}, but must be 0 or more; try 3.")
+        at_least("method.threshold", self.threshold, 0, 0.06, "an accumulated error")
+        at_least("method.max_skip_steps", self.max_skip_steps, 0, 3)
         if not 0 <= self.retention_ratio <= 1:
             raise UserError(
                 f"method.retention_ratio is {self.retention_ratio}, but must be a share of the steps, from 0 to 1; "
                 "try method.retention_ratio=0.2."
             )
         if self.mag_ratios is not None and not self.mag_ratios:
-            raise UserError("method.mag_ratios is [], but must be a ratio a step, or null to calibrate.")
+            raise UserError(
+                "method.mag_ratios is [], but must be a ratio a step, or null to calibrate; try method.mag_ratios=null."
+            )
 
     def promised_schedule(self, steps: int) -> str | None:
         """diffusers' rule (0.42, hooks/mag_cache.py), once the ratios are known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tsbench.errors import UserError
+from tsbench.checks import at_least
 from tsbench.methods.base import Method
 from tsbench.schedule import openvino_taylorseer
 
@@ -22,16 +22,8 @@ class OpenVinoTaylorSeer(Method):
     elsewhere: ClassVar[dict[str, Any]] = {"use_lite_mode": True, "max_order": 1}
 
     def check(self, steps: int) -> None:
-        if self.cache_interval < 2:
-            raise UserError(
-                f"method.cache_interval is {self.cache_interval}, but OpenVINO GenAI wants 2 or more; "
-                "try method.cache_interval=3."
-            )
-        if self.disable_cache_before_step < 0:
-            raise UserError(
-                f"method.disable_cache_before_step is {self.disable_cache_before_step}, but must be 0 or more; "
-                "try method.disable_cache_before_step=6."
-            )
+        at_least("method.cache_interval", self.cache_interval, 2, 3, "OpenVINO GenAI has no less")
+        at_least("method.disable_cache_before_step", self.disable_cache_before_step, 0, 6)
 
     def promised_schedule(self, steps: int) -> str:
         return openvino_taylorseer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from tsbench.checks import EVERY_STEP, at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 
@@ -54,11 +55,7 @@ class PyramidAttentionBroadcast(Method):
 
 def check_attention_ranges(block_skip_range: int, timestep_skip_range: list[int]) -> None:
     """Raise `UserError` for ranges that diffusers cannot run with, or would silently never use."""
-    if block_skip_range < 1:
-        raise UserError(
-            f"method.spatial_attention_block_skip_range is {block_skip_range}, but must be 1 or more (1 computes every "
-            "step); try method.spatial_attention_block_skip_range=2."
-        )
+    at_least("method.spatial_attention_block_skip_range", block_skip_range, 1, 2, EVERY_STEP)
     if len(timestep_skip_range) != 2 or timestep_skip_range[0] >= timestep_skip_range[1]:
         raise UserError(
             f"method.spatial_attention_timestep_skip_range is {timestep_skip_range}, but must be two timesteps, the "

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tsbench.checks import at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 
@@ -30,13 +31,13 @@ class SeaCache(Method):
     decides_by: ClassVar[str] = "the spectrum of the latents"
 
     def check(self, steps: int) -> None:
-        if not 0 <= self.threshold < math.inf:
-            raise UserError(f"method.threshold is {self.threshold}, but must be 0 or more; try method.threshold=0.25.")
+        at_least("method.threshold", self.threshold, 0, 0.25)
         if self.residual_order not in (0, 1):
-            raise UserError(f"method.residual_order is {self.residual_order}, but must be 0 or 1; try 1.")
+            raise UserError(
+                f"method.residual_order is {self.residual_order}, but must be 0 or 1; try method.residual_order=1."
+            )
         for name in ("retention_steps", "cache_end_steps", "max_consecutive_cached"):
-            if getattr(self, name) < 0:
-                raise UserError(f"method.{name} is {getattr(self, name)}, but must be 0 or more; try method.{name}=1.")
+            at_least(f"method.{name}", getattr(self, name), 0, 1)
         if not 0 < self.power_exp < math.inf:
             raise UserError(f"method.power_exp is {self.power_exp}, but must be more than 0; try method.power_exp=3.")
 

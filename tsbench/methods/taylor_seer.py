@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tsbench.checks import EVERY_STEP, at_least, one_of
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
@@ -26,23 +27,18 @@ class TaylorSeerDecorator(Method):
     title: ClassVar[str] = "taylor_seer (tsbench)"
 
     def check(self, steps: int) -> None:
-        if self.wrap not in WRAPS:
-            raise UserError(f"method.wrap is {self.wrap!r}, but must be one of: {', '.join(WRAPS)}.")
-        if self.n_derivatives < 0:
-            raise UserError(f"method.n_derivatives is {self.n_derivatives}, but must be 0 or more; try 1.")
+        one_of("method.wrap", self.wrap, WRAPS)
+        at_least("method.n_derivatives", self.n_derivatives, 0, 1)
         if self.step_map is not None:
             written = self._map()
             if set(written) - set("C.") or not written.startswith("C") or len(written) != steps:
                 raise UserError(
                     f"method.step_map is {self.step_map!r}, but must be {steps} letters, a C for a computed step and "
-                    "a . for a forecast one, the first a C; or a file with them."
+                    "a . for a forecast one, the first a C, or a file with them; try method.step_map="
+                    f"{official_taylorseer(steps, min(3, steps), 5)}."
                 )
             return
-        if self.skip_interval_steps < 1:
-            raise UserError(
-                f"method.skip_interval_steps is {self.skip_interval_steps}, but must be 1 or more (1 computes every "
-                "step); try method.skip_interval_steps=5."
-            )
+        at_least("method.skip_interval_steps", self.skip_interval_steps, 1, 5, EVERY_STEP)
         if not 1 <= self.warmup_steps <= steps:
             raise UserError(
                 f"method.warmup_steps is {self.warmup_steps}, but must be from 1 to {steps}: the first step has to be "
@@ -57,8 +53,16 @@ class TaylorSeerDecorator(Method):
 
     def _map(self) -> str:
         assert self.step_map is not None
+        if not set(self.step_map) - set("C."):
+            return self.step_map
         path = Path(self.step_map)
-        return path.read_text().strip() if path.is_file() else self.step_map
+        try:
+            return path.read_text(encoding="utf-8").strip() if path.is_file() else self.step_map
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"method.step_map is {self.step_map!r}, which cannot be read as a text file "
+                f"({type(error).__name__}); give a letter a step, such as method.step_map=CCC..C."
+            ) from error
 
     def promised_schedule(self, steps: int) -> str:
         if self.step_map is not None:

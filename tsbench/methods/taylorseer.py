@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import diffusers_taylorseer
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass
@@ -29,11 +28,7 @@ class TaylorSeer(Method):
 
     def check(self, steps: int) -> None:
         before, after = self.disable_cache_before_step, self.disable_cache_after_step
-        if self.cache_interval < 1:
-            raise UserError(
-                f"method.cache_interval is {self.cache_interval}, but must be 1 or more (1 computes every step); "
-                "try method.cache_interval=5."
-            )
+        at_least("method.cache_interval", self.cache_interval, 1, 5, EVERY_STEP)
         if not 1 <= before < steps:
             raise UserError(
                 f"method.disable_cache_before_step is {before}, but must be from 1 to {steps - 1}: diffusers cannot "
@@ -46,13 +41,8 @@ class TaylorSeer(Method):
                 f"one diffusers silently computes every step; for {-after} step{'s' if after < -1 else ''} from the "
                 f"end of {steps} type method.disable_cache_after_step={max(0, steps + after)}."
             )
-        if self.max_order < 0:
-            raise UserError(f"method.max_order is {self.max_order}, but must be 0 or more; try method.max_order=1.")
-        if self.taylor_factors_dtype not in DTYPES:
-            raise UserError(
-                f"method.taylor_factors_dtype is {self.taylor_factors_dtype!r}, but must be one of: "
-                f"{', '.join(DTYPES)}; try method.taylor_factors_dtype=float32."
-            )
+        at_least("method.max_order", self.max_order, 0, 1)
+        one_of("method.taylor_factors_dtype", self.taylor_factors_dtype, DTYPES)
 
     def settings(self, steps: int) -> dict[str, Any]:
         settings = self.parameters()

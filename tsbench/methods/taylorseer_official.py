@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
+from tsbench.checks import EVERY_STEP, at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
@@ -29,18 +30,13 @@ class TaylorSeerOfficial(Method):
     title: ClassVar[str] = "TaylorSeer (official)"
 
     def check(self, steps: int) -> None:
-        if self.cache_interval < 1:
-            raise UserError(
-                f"method.cache_interval is {self.cache_interval}, but must be 1 or more (1 computes every step); "
-                "try method.cache_interval=6."
-            )
+        at_least("method.cache_interval", self.cache_interval, 1, 6, EVERY_STEP)
         if not 1 <= self.first_enhance < steps:
             raise UserError(
                 f"method.first_enhance is {self.first_enhance}, but must be from 1 to {steps - 1}: something must be "
                 f"computed before it is forecast, and this sweep has {steps} steps; try method.first_enhance=3."
             )
-        if self.max_order < 0:
-            raise UserError(f"method.max_order is {self.max_order}, but must be 0 or more; try method.max_order=1.")
+        at_least("method.max_order", self.max_order, 0, 1)
 
     def promised_schedule(self, steps: int) -> str:
         return official_taylorseer(steps, self.first_enhance, self.cache_interval)

@@ -54,7 +54,9 @@ def find_architecture(name: str) -> Path:
     folder = ASSETS / "architectures" / name
     if not (folder / "transformer" / "config.json").is_file():
         names = ", ".join(sorted(path.name for path in folder.parent.iterdir()))
-        raise UserError(f"model.architecture is {name!r}, but must be one of: {names}.")
+        raise UserError(
+            f"model.architecture is {name!r}, but must be one of: {names}; try model.architecture=flux1-dev."
+        )
     return folder
 
 

@@ -1,0 +1,31 @@
+"""Checks of single values that several parameters share."""
+
+from __future__ import annotations
+
+import math
+
+from tsbench.errors import UserError
+
+DTYPES = ("float32", "bfloat16", "float16")
+EVERY_STEP = "1 computes every step"
+
+
+def at_least(key: str, value: float, least: float, example: float, meaning: str = "") -> None:
+    """Raise `UserError` for a number below `least`, and for one that is not finite.
+
+    Args:
+        key: the override, as it is typed.
+        value: what it is.
+        least: the least that is allowed.
+        example: a value to type.
+        meaning: what more is to be said of the values that are allowed.
+    """
+    if not least <= value < math.inf:
+        allowed = f"{least} or more{f' ({meaning})' if meaning else ''}"
+        raise UserError(f"{key} is {value}, but must be {allowed}; try {key}={example}.")
+
+
+def one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `UserError` for a value of an override that is none of the choices."""
+    if value not in choices:
+        raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={choices[0]}.")
