@@ -147,6 +147,25 @@ def test_identical_images_are_perfect() -> None:
         assert scorer(name)(image, image) == pytest.approx(value, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["ssim", "lpips", "ms_ssim"])
+def test_the_smallest_image_that_a_metric_is_said_to_take_it_takes(name: str) -> None:
+    """And none smaller: a sweep would draw everything and then have no score."""
+    least = METRICS[name].least_side
+    assert METRICS[name].applies(least, 2 * least) and not METRICS[name].applies(2 * least, least - 1)
+    image, other = (picture(index, (least, 2 * least)) for index in (0, 1))
+    assert math.isfinite(scorer(name)(image, other))
+    with pytest.raises((RuntimeError, AssertionError, ValueError)):
+        value = scorer(name)(image[1:], other[1:])
+        assert math.isfinite(value)
+
+
+def test_two_models_of_a_metric_have_no_column_each() -> None:
+    with pytest.raises(
+        UserError, match="A run has one clip_score, but 'clip_score:a' and 'clip_score:b' are asked for"
+    ):
+        check_metrics(["psnr", "clip_score:a", "clip_score:b"])
+
+
 COMPARISONS = [metric.name for metric in METRICS.values() if metric.against == "reference" and not metric.missing()]
 
 

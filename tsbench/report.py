@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tsbench import paper, present
@@ -41,7 +42,8 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     Returns:
         0, or 1 where a cell has failed.
     """
-    score_cells(store, metrics)
+    for failure in score_cells(store, metrics):
+        console.print(f"[red]not scored[/red] {escape(failure)}", highlight=False)
     cells = cells_table(store)
     manifest = store.manifest()
     assert manifest is not None
@@ -49,7 +51,8 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
     (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
     write_html(store, cells, manifest)
-    plots = write_plots(store, cells, manifest["hardware"])
+    hardware = "; ".join(cells["hardware"].dropna().unique())
+    plots = write_plots(store, cells, hardware)
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
         console.print(f"[red]failed[/red] {present.full_name(row)}: {row.reason}", highlight=False)

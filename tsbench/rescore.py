@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tsbench.errors import UserError
-from tsbench.metrics import METRICS, check_metrics
+from tsbench.grid import expand
+from tsbench.metrics import METRICS, check_columns, check_metrics
 from tsbench.progress import output
 from tsbench.report import build_report
 from tsbench.tables import opened
@@ -21,10 +22,12 @@ def main(arguments: list[str]) -> int:
     rest = [argument for argument in arguments if argument not in wanted]
     if len(rest) != 1 or len(wanted) != 1:
         raise UserError("score takes a run and metrics: python -m tsbench score RESULTS metrics=[psnr,lpips].")
-    names = [name.strip() for name in wanted[0].removeprefix("metrics=").strip("[]").split(",") if name.strip()]
+    (point, *_) = expand(wanted)
+    names = point.config.metrics
     check_metrics(names)
     store = opened(rest[0])
-    store.add_metrics(names)
     manifest = store.manifest()
     assert manifest is not None
-    return build_report(store, manifest["metrics"], output())
+    check_columns([*manifest["metrics"], *names])
+    store.add_metrics(names)
+    return build_report(store, [*dict.fromkeys([*manifest["metrics"], *names])], output())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from tsbench.cell import Cell, Settings, Workload
@@ -13,11 +13,16 @@ from tsbench.store import Store
 ACROSS = "psnr_db_across_backends"
 
 
-def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], None] = lambda: None) -> None:
+def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
     """Score every finished cell in each metric it has no scores of yet.
 
-    Scores are kept beside the cell, one a sample, exact: `"inf"` for the PSNR of identical images.
+    Scores are kept beside the cell, one a sample, exact: `"inf"` for the PSNR of identical images. So is the reason
+    where a metric raised an error, and it is tried again next time.
+
+    Returns:
+        Those reasons, each once.
     """
+    failures: dict[str, None] = {}
     for document in store.documents():
         key, reference = document["key"], document["reference"]
         drawn = document["status"] == "ok" and not document["workload"]["random_weights"]
@@ -33,16 +38,24 @@ def score_cells(store: Store, metrics: Iterable[str], cell_scored: Callable[[], 
                 "reference": store.images(reference),
                 "prompt": [prompt for prompt in workload["prompts"] for _ in workload["seeds"]],
             }
+            reasons = {}
             for name in missing:
                 pairs = zip(images, beside[metric_of(name).against], strict=True)
-                scores[name] = [_exact(scorer(name)(image, other)) for image, other in pairs]
+                try:
+                    scores[name] = [_exact(scorer(name)(image, other)) for image, other in pairs]
+                except Exception as error:
+                    said = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+                    reasons[name] = f"{metric_of(name).label} failed: {type(error).__name__}: {said}".rstrip(": ")
             store.write_scores(key, scores)
-        cell_scored()
+            if reasons or store.unscored(key):
+                store.write_unscored(key, reasons)
+            failures |= dict.fromkeys(reasons.values())
+    return list(failures)
 
 
 def _applies(metric: Metric, document: dict[str, Any]) -> bool:
     """Whether a cell can have a score: its images are large enough, and it is not its own reference."""
-    large = min(document["workload"]["height"], document["workload"]["width"]) >= metric.least_side
+    large = metric.applies(document["workload"]["height"], document["workload"]["width"])
     return large and (metric.against == "prompt" or document["key"] != document["reference"])
 
 

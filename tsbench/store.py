@@ -21,7 +21,7 @@ from PIL import Image
 from tsbench.cell import Cell
 from tsbench.errors import UserError
 
-MANIFEST, DOCUMENT, SCORES = "manifest.json", "cell.json", "scores.json"
+MANIFEST, DOCUMENT, SCORES, UNSCORED = "manifest.json", "cell.json", "scores.json", "unscored.json"
 
 
 class Store:
@@ -128,6 +128,14 @@ class Store:
 
     def write_scores(self, key: str, scores: dict[str, Any]) -> None:
         write_json(self.cells / key / SCORES, scores)
+
+    def unscored(self, key: str) -> dict[str, str]:
+        """`{metric: why it could not be computed}` of the last time that the cell was scored."""
+        path = self.cells / key / UNSCORED
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def write_unscored(self, key: str, reasons: dict[str, str]) -> None:
+        write_json(self.cells / key / UNSCORED, reasons)
 
 
 def image_name(number: int) -> str:

@@ -57,7 +57,11 @@ def cells_table(store: Store) -> pd.DataFrame:
     by_key = {document["key"]: document for document in documents}
     metrics = manifest.get("metrics", [])
     scores = {key: _read(store.scores(key)) for key in by_key}
-    rows = [_cell_row(d, scores[d["key"]], metrics) | {"hardware": manifest.get("hardware")} for d in documents]
+    here = {"hardware": manifest.get("hardware")}  # of cells that do not tell themselves
+    rows = [
+        here | _cell_row(d, scores[d["key"]], [*_too_small(d["workload"], metrics), *store.unscored(d["key"]).values()])
+        for d in documents
+    ]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
@@ -107,7 +111,7 @@ def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
     return None
 
 
-def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], metrics: Iterable[str]) -> dict[str, Any]:
+def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored: Iterable[str]) -> dict[str, Any]:
     workload, settings = document["workload"], document["settings"]
     row: dict[str, Any] = {
         "key": document["key"],
@@ -130,6 +134,7 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], metrics:
         "schedule": schedules[0] if len(set(schedules)) == 1 else "varies",
         "computed_steps": statistics.fmean(computed_steps(schedule) for schedule in schedules),
         "cost_reason": document["cost_reason"],
+        **{name: document[name] for name in ("hardware",) if name in document},
     }
     if document["cost"] is not None:
         row |= StepCost(**document["cost"]).columns(schedules, workload["steps"], workload["batch_size"])
@@ -140,7 +145,7 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], metrics:
         **_speed(document["pairs"], document["key"] == document["reference"]),
         **_quality(scores, len(workload["prompts"])),
         "interval_reason": "; ".join(_without_interval(document, scores)) or None,
-        "metric_reason": "; ".join(_too_small(workload, metrics)) or None,
+        "metric_reason": "; ".join(unscored) or None,
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
     }
@@ -232,9 +237,8 @@ def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
 
 def _too_small(workload: dict[str, Any], metrics: Iterable[str]) -> list[str]:
     """Why a metric that was asked for is empty: the images are too small for it."""
-    side = min(workload["height"], workload["width"])
-    asked = [metric_of(name) for name in metrics]
-    return [f"{m.label} needs images of {m.least_side} pixels or more" for m in asked if m.least_side > side]
+    small = [m for m in map(metric_of, metrics) if not m.applies(workload["height"], workload["width"])]
+    return [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
 
 
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -270,4 +274,6 @@ def opened(argument: str) -> Store:
     store = Store(path if path.is_dir() else Path("results") / argument)
     if store.manifest() is None:
         raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
+    if not store.documents():
+        raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the sweep that began it again.")
     return store

@@ -29,7 +29,9 @@ def scorer(name: str) -> Score:
 
 
 def check_metrics(names: Iterable[str]) -> None:
-    """Raise `UserError` for a metric that does not exist or cannot be computed here."""
+    """Raise `UserError` for a metric that does not exist or cannot be computed here, and for two in one column."""
+    names = list(names)
+    check_columns(names)
     for name in names:
         base, _, checkpoint = name.partition(":")
         if base not in METRICS:
@@ -47,4 +49,16 @@ def check_metrics(names: Iterable[str]) -> None:
             scorer(name)  # a model that is not there is said before anything is drawn
 
 
-__all__ = ["METRICS", "Metric", "check_metrics", "metric_of", "scorer"]
+def check_columns(names: Iterable[str]) -> None:
+    """Raise `UserError` where two checkpoints of a metric would share its column."""
+    first: dict[str, str] = {}
+    for name in names:
+        base = name.partition(":")[0]
+        if first.setdefault(base, name) != name:
+            raise UserError(
+                f"A run has one {base}, but {first[base]!r} and {name!r} are asked for; draw or score a run of another "
+                f"name for the second, such as name=second metrics=[{name}]."
+            )
+
+
+__all__ = ["METRICS", "Metric", "check_columns", "check_metrics", "metric_of", "scorer"]

@@ -48,6 +48,10 @@ class Metric:
         """The label with its unit."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
+    def applies(self, height: int, width: int) -> bool:
+        """Whether images of so many pixels are large enough."""
+        return min(height, width) >= self.least_side
+
     @property
     def needs_checkpoint(self) -> bool:
         return self.against == "prompt"

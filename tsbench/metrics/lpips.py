@@ -68,7 +68,9 @@ def load_from_package(net: str) -> Score:
     return score
 
 
-METRIC = Metric("lpips", "lpips", "LPIPS", "", higher_is_better=False, range=(0, math.inf), digits=4, load=load)
+METRIC = Metric(
+    "lpips", "lpips", "LPIPS", "", higher_is_better=False, range=(0, math.inf), digits=4, load=load, least_side=31,
+)  # fmt: skip
 VGG, SQUEEZE = (
     Metric(
         f"lpips_{net}",

@@ -27,4 +27,4 @@ def load() -> Score:
     return score
 
 
-METRIC = Metric("ssim", "ssim", "SSIM", "", higher_is_better=True, range=(-1, 1), digits=4, load=load)
+METRIC = Metric("ssim", "ssim", "SSIM", "", higher_is_better=True, range=(-1, 1), digits=4, load=load, least_side=11)
