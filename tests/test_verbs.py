@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,16 @@ import pytest
 from PIL import Image
 
 import tsbench
+from tests.helpers import cell
+from tests.test_tables import ENVIRONMENT, body, image, timing
 from tsbench.__main__ import main
+from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.metrics import scorer
+from tsbench.store import Store
+from tsbench.tables import cells_table
 
+PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).settings(4))
+TIMED: list[dict[str, object]] = [{"batch": 0, "reference": timing(1.0, 0.8), "method": timing(0.5, 0.3)}]
 SMALL = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=1"]
 
 
@@ -77,12 +87,88 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
     assert "lpips_vgg: it needs the lpips package" in text
 
 
+def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "small red star at centre, blue background"
+    small = ["size=64", "steps=4", "metrics=[psnr]"]
+    assert main(["try", prompt, *small, "method.cache_identifiers=[nothing]"]) == 1
+    error = capsys.readouterr().err
+    assert "could not be drawn: the cache found no module of this model to hook." in error and error.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_a_metric_that_fails_costs_no_table(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, stands in the row, and is tried again; the other metrics are there."""
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr", "ssim"])
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
+    store.write(cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
+
+    def broken(name: str) -> Any:
+        if name == "ssim":
+            raise ValueError("no window fits\nat all")
+        return scorer(name)
+
+    monkeypatch.setattr("tsbench.score.scorer", broken)
+    assert main(["report", "run"]) == 0
+    assert "not scored SSIM failed: ValueError: no window fits\n" in capsys.readouterr().out
+    cached = pd.read_csv("run/cells.csv").set_index("method").loc["taylorseer"]
+    assert cached["metric_reason"] == "SSIM failed: ValueError: no window fits"
+    assert np.isfinite(cached["psnr_db"]) and np.isnan(cached["ssim"]) and Path("run/report.html").is_file()
+    monkeypatch.setattr("tsbench.score.scorer", scorer)
+    assert main(["report", "run"]) == 0
+    again = pd.read_csv("run/cells.csv").set_index("method").loc["taylorseer"]
+    assert np.isfinite(again["ssim"]) and pd.isna(again["metric_reason"])
+
+
+@pytest.mark.parametrize("verb", [["report", "run"], ["score", "run", "metrics=[ssim]"]])
+def test_a_run_without_a_finished_cell_is_one_sentence(
+    verb: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sweep that was interrupted in its first cell leaves such a folder, and it stays as it is."""
+    Store(Path("run")).open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    manifest = Path("run/manifest.json").read_text()
+    assert main(verb) == 2
+    error = capsys.readouterr().err
+    assert "There is no finished cell in 'run' yet; run the sweep that began it again." in error
+    assert error.count("\n") == 1 and [path.name for path in Path("run").iterdir()] == ["manifest.json"]
+    assert Path("run/manifest.json").read_text() == manifest
+
+
+def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first one's scores would be lost from the tables."""
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, "P", None, "x", ["clip_score:first"])
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
+    assert main(["score", "run", f"metrics=[clip_score:{clip_folder}]"]) == 2
+    assert "A run has one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
+    assert (store.manifest() or {})["metrics"] == ["clip_score:first"]
+
+
+def test_a_row_has_the_device_that_drew_its_cell(here: Path) -> None:
+    """In a run of two backends they are not the same; a cell that does not tell is the run's."""
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, "P; Q", None, "x", ["psnr"])
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC") | {"hardware": "Q"}, [image(0)] * 2)
+    store.write(cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
+    hardware = cells_table(store).set_index("method")["hardware"]
+    assert hardware.to_dict() == {"none": "Q", "taylorseer": "P; Q"}
+
+
 MISTAKES = [
     (["try"], "try takes one prompt and overrides"),
     (["try", "a", "b"], "try takes one prompt and overrides"),
     (["try", "a", "seeds=[1]"], "try draws its one prompt"),
     (["try", "a cat"], "The prompt 'a cat' cannot be drawn by model=tiny: 'a cat' is not in the grammar"),
     (["try", "a cat, e = mc2", "steps=6"], "'e = mc2' is not in the grammar of the embedded model"),
+    (["try", ""], "The prompt of try is empty; type what to draw"),
+    (["try", "a cat\na dog"], r"The prompt 'a cat\na dog' cannot be drawn by model=tiny"),
+    (
+        ["try", "small red star at centre, blue background", "size=64,80"],
+        "try draws images of one size, but size is 64x64, 80x80; type one: size=64x64.",
+    ),
+    (["score", "x", "metrics=psnr"], "metrics must be a list in brackets"),
     (["score", "x"], "score takes a run and metrics"),
     (["score", "x", "metrics=[nope]"], "There is no metric 'nope'"),
     (["score", "x", "metrics=[psnr]"], "There are no results in 'results/x'"),

@@ -138,10 +138,11 @@ def installed_version(library: str) -> str | None:
         return None
 
 
-def hardware_name(environment: dict[str, Any]) -> str:
-    """The device as it is shown to people."""
-    gpu = environment.get("gpu")
-    return gpu["name"] if gpu else f"{environment['processor']}, {environment['threads']} threads"
+def device_name(device: torch.device) -> str:
+    """A device as it is shown to people."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).name
+    return f"{processor_name()}, {torch.get_num_threads()} threads"
 
 
 def processor_name() -> str:

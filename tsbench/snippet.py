@@ -29,7 +29,7 @@ def snippet(document: dict[str, Any]) -> list[str]:
         f"max_sequence_length={workload['max_sequence_length']}"
     )
     if document["backend"] == "openvino":
-        return _openvino_snippet(path, method, prompt, given)
+        return _openvino_snippet(document, path, method, prompt, given)
     imports, lines = method.snippet(workload["steps"])
     more_imports, options, placed = _runtime(settings)
     return [
@@ -69,18 +69,26 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     return imports, options, [placed, *compiled]
 
 
-def _openvino_snippet(path: str, method: Method, prompt: str, given: str) -> list[str]:
+def _openvino_snippet(document: dict[str, Any], path: str, method: Method, prompt: str, given: str) -> list[str]:
+    from tsbench.backends.openvino import properties
+
+    loaded = properties(document["settings"]["dtype"], document.get("threads"))
+    arguments = ", ".join(
+        [f'"{document.get("device", "CPU")}"', *(f"{name}={json.dumps(value)}" for name, value in loaded.items())]
+    )
     values = [f"config.{name} = {value}" for name, value in method.parameters().items()]
     cached = method.name == "taylorseer"
     return [
         "import openvino_genai",
         "from PIL import Image",
-        "from pathlib import Path",
         "from tsbench.backends.openvino_export import exported",
+        "from tsbench.models.source import find_model",
         "",
-        f"pipe = openvino_genai.Text2ImagePipeline(str(exported(Path({json.dumps(path)}))), 'CPU')",
+        f"folder = exported(find_model({json.dumps(path)}))",
+        f"pipe = openvino_genai.Text2ImagePipeline(str(folder), {arguments})",
         *(["config = openvino_genai.TaylorSeerCacheConfig()", *values] if cached else ["config = None"]),
-        f"image = pipe.generate({prompt}, {given}, taylorseer_config=config)",
+        f"generator = openvino_genai.TorchGenerator({document['workload']['seeds'][0]})",
+        f"image = pipe.generate({prompt}, {given}, generator=generator, taylorseer_config=config)",
         'Image.fromarray(image.data[0]).save("image.png")',
     ]
 

@@ -43,14 +43,14 @@ def main(arguments: list[str]) -> int:
 class Sweep:
     """A grid that was expanded and checked as a whole, before anything ran."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], prompts: tuple[str, ...] | None = None) -> None:
         import torch
 
         from tsbench.backends.diffusers import choose_device
         from tsbench.metrics import check_metrics
         from tsbench.models.source import check_is_flux, find_model, identity
 
-        points = expand(arguments)
+        points = expand(arguments, prompts)
         check_one_run(points)
         first = points[0].config
         self.arguments = arguments
@@ -91,17 +91,20 @@ class Sweep:
         Returns:
             0, or 1 where a cell has failed.
         """
-        from tsbench.measure import environment, git_revision, hardware_name
+        from tsbench.measure import environment, git_revision
+        from tsbench.metrics import check_columns
         from tsbench.progress import SweepProgress
 
         store = Store(Path("results") / self.name)
+        check_columns([*(store.manifest() or {"metrics": []})["metrics"], *self.metrics])
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
         here = environment(self.device, self.openvino_device)
         if missing:
             store.check_environment(here)
             session = self.load(missing[0])
             command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
-            store.open_run(here, hardware_name(here), git_revision(), command, self.metrics)
+            devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
+            store.open_run(here, devices, git_revision(), command, self.metrics)
             planned = {key: images.total for key, images in planned_images(missing, self.pairs).items()}
             images = sum(planned.values())
             done = len(self.cells) - len(missing)
@@ -129,6 +132,19 @@ class Sweep:
 
         console.print("scoring and drawing tables and plots")
         return build_report(store, self.metrics, console)
+
+    def hardware(self, cell: Cell) -> str:
+        """The name of the device that draws a cell."""
+        import torch
+
+        from tsbench.measure import device_name
+
+        if cell.backend != "openvino":
+            return device_name(self.device)
+        from tsbench.backends.openvino import full_device_name
+
+        assert self.openvino_device is not None
+        return full_device_name(self.openvino_device) or device_name(torch.device("cpu"))
 
     def load(self, cell: Cell) -> Session:
         from tsbench.backends.diffusers import DiffusersSession
@@ -205,6 +221,9 @@ class Sweep:
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,
             "model_path": self.paths[cell.workload.model],
+            "hardware": self.hardware(cell),
+            "device": self.openvino_device if cell.backend == "openvino" else str(self.device),
+            "threads": self.threads,
             **self._cost(cell, method),
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
+import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from tsbench.errors import UserError
 from tsbench.methods import Method
 from tsbench.progress import output
-from tsbench.sweep import Sweep, impossible
+from tsbench.sweep import Sweep, first_line, impossible
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\
@@ -32,15 +32,14 @@ def main(arguments: list[str]) -> int:
         raise UserError("try draws its one prompt: prompts, experiment, seeds and batch_size are for sweep.")
     if not any(override.startswith("timing.pairs") for override in overrides):
         overrides.append("timing.pairs=1")
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.write(prompts[0])
-        file.flush()
-        try:
-            sweep = Sweep([*overrides, f"prompts.file={file.name}"])
-        except UserError as error:
-            said = str(error).replace(f" in {file.name!r}", "")
-            said = said.replace("try prompts=captions, or", "try one of them, or")
-            raise UserError(said) from error
+    if not prompts[0].strip():
+        raise UserError('The prompt of try is empty; type what to draw: python -m tsbench try "PROMPT".')
+    sweep = Sweep(overrides, prompts=(prompts[0],))
+    sizes = dict.fromkeys(f"{cell.workload.height}x{cell.workload.width}" for cell in sweep.cells)
+    if len(sizes) > 1:
+        raise UserError(
+            f"try draws images of one size, but size is {', '.join(sizes)}; type one: size={next(iter(sizes))}."
+        )
     return _try(sweep)
 
 
@@ -55,7 +54,11 @@ def _try(sweep: Sweep) -> int:
         name = method.full_name(method.parameters())
         if reason := impossible(cell, method):
             raise UserError(f"{name} cannot be drawn: {reason}.")
-        result = session.draw_cell(cell, method, sweep.pairs, lambda count: None)
+        try:
+            result = session.draw_cell(cell, method, sweep.pairs, lambda count: None)
+        except Exception as error:
+            print(f"tsbench: {name} could not be drawn: {first_line(error)}.", file=sys.stderr)
+            return 1
         latency_s = median(pair["method"]["latency_s"] for pair in result.pairs)
         line = f"{name}: {latency_s:.3g} s"
         if cell.is_reference:
@@ -78,7 +81,7 @@ def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
     parts = []
     for name in names:
         metric = metric_of(name)
-        if min(image.shape[:2]) >= metric.least_side:
+        if metric.applies(*image.shape[:2]):
             value = scorer(name)(image, prompt if metric.against == "prompt" else reference)
             parts.append(f"{metric.label} {value:.{metric.digits}f} {metric.unit}".strip())
     return ", ".join(parts)
