@@ -12,6 +12,7 @@ import pytest
 from tsbench.errors import UserError
 from tsbench.grid import expand, ordered
 from tsbench.methods import METHODS
+from tsbench.models.source import find_model
 from tsbench.paths import carried
 
 
@@ -173,6 +174,11 @@ def test_a_mistake_is_one_sentence(override: str) -> None:
 def test_a_parameter_that_no_method_of_the_sweep_has() -> None:
     with pytest.raises(UserError, match=r"No cell of this sweep has the parameter 'method\.cache_interval'"):
         expand(["method=none", "method.cache_interval=2"])
+
+
+def test_an_architecture_that_is_carried_for_plans_alone_cannot_be_drawn() -> None:
+    with pytest.raises(UserError, match=r"model\.architecture is 'flux1-schnell', of which only the transformer is"):
+        find_model("architecture", "flux1-schnell")
 
 
 @pytest.mark.parametrize("written", ["C" * 300, "x" * 300, "CCX", "."])

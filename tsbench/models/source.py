@@ -29,7 +29,13 @@ def find_model(path: str, architecture: str | None = None) -> Path:
     if path == "embedded":
         return ASSETS / "tiny"
     if path == "architecture":
-        return find_architecture(str(architecture))
+        folder = find_architecture(str(architecture))
+        if not (folder / "model_index.json").is_file():
+            raise UserError(
+                f"model.architecture is {architecture!r}, of which only the transformer is carried, for plan; "
+                "try model.architecture=flux1-dev, or a folder of configurations by model.path=FOLDER."
+            )
+        return folder
     folder = Path(path).expanduser()
     if (folder / "model_index.json").is_file():
         return folder
