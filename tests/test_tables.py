@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tsbench import paper, plot, plot_speed, plot_steps, plot_style, published
+from tsbench import paper, published
 from tsbench.methods.taylorseer import TaylorSeer
-from tsbench.plot_style import CONTROL, styles
+from tsbench.plots import quality, speed, steps, style
+from tsbench.plots.style import CONTROL, styles
 from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
 from tsbench.store import Store
@@ -174,7 +175,7 @@ def test_without_pyarrow_the_cells_are_there_and_it_is_said(store: Store) -> Non
 
 
 def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None:
-    figure = plot.pareto(cells_table(store), "P_1")
+    figure = quality.pareto(cells_table(store), "P_1")
     assert [axis.get_ylabel() for axis in figure.axes] == ["PSNR (dB), higher is better", "SSIM, higher is better"]
     assert all(len(axis.get_lines()) == 3 for axis in figure.axes)  # the front, the series, and a line at 1x
     labels = [text.get_text() for text in figure.axes[0].texts]
@@ -184,10 +185,10 @@ def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None
 def test_speed_against_size_and_steps(store: Store) -> None:
     """Nothing to draw from one workload; a panel a dimension from several, the fewer-steps control left out."""
     cells = cells_table(store)
-    assert plot_speed.scaling(cells, "P") is None
+    assert speed.scaling(cells, "P") is None
     larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")
     longer = cells.assign(steps=8, reference=cells["reference"] + "s", key=cells["key"] + "s")
-    figure = plot_speed.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
+    figure = speed.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
     assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
     line = figure.axes[0].get_lines()[0]
     assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
@@ -195,10 +196,10 @@ def test_speed_against_size_and_steps(store: Store) -> None:
 
 def test_a_legend_is_as_wide_as_its_figure_at_most() -> None:
     """Long names in one narrow panel, in which two columns would run over the edges."""
-    figure, axes = plot_style.panels(1, 1, 4, 3)
+    figure, axes = style.panels(1, 1, 4, 3)
     for number in range(5):
         axes[0][0].plot([0, 1], label=f"a method with a name that is far from short, setting {number}")
-    plot_style.finish(figure, axes, "title")
+    style.finish(figure, axes, "title")
     figure.canvas.draw()
     (legend,) = figure.legends
     box = legend.get_window_extent()
@@ -207,14 +208,14 @@ def test_a_legend_is_as_wide_as_its_figure_at_most() -> None:
 
 def test_errors_and_schedules_of_the_front(store: Store) -> None:
     """Two of the three settings are on a front: two lines of the steps with an error, two strips of four steps."""
-    errors, strips = plot_steps.steps(cells_table(store), store).axes
+    errors, strips = steps.steps(cells_table(store), store).axes
     assert [list(line.get_xdata()) for line in errors.get_lines()] == [[2, 3], [2, 3]]
     assert len(strips.patches) == 8
     assert next(label.get_text() for label in strips.get_yticklabels()).endswith("N=2 (1.28x)")
 
 
 def test_speed_against_interval(store: Store) -> None:
-    (axis,) = plot_speed.intervals(cells_table(store), "P").axes
+    (axis,) = speed.intervals(cells_table(store), "P").axes
     line = axis.get_lines()[0]
     assert list(line.get_xdata()) == [2, 4, 6] and list(line.get_ydata()) == pytest.approx([1.28125, 2.5625, 2.5625])
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.metrics import METRICS, Metric
-from tsbench.plot_style import CONTROL, finish, panels, styles, with_series
+from tsbench.plots.style import CONTROL, finish, panels, styles, with_series
 from tsbench.present import workload_title
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench import plot, plot_speed, plot_steps
+from tsbench.plots import quality, speed, steps
 from tsbench.store import Store
 
 
@@ -15,12 +15,12 @@ def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
     from matplotlib import pyplot
 
     figures: dict[str, Any] = {
-        "pareto": plot.pareto(cells, hardware),
-        "speed": plot_speed.speed(cells, hardware),
-        "implementations": plot.implementations(cells),
-        "scaling": plot_speed.scaling(cells, hardware),
-        "intervals": plot_speed.intervals(cells, hardware),
-        "steps": plot_steps.steps(cells, store),
+        "pareto": quality.pareto(cells, hardware),
+        "speed": speed.speed(cells, hardware),
+        "implementations": quality.implementations(cells),
+        "scaling": speed.scaling(cells, hardware),
+        "intervals": speed.intervals(cells, hardware),
+        "steps": steps.steps(cells, store),
     }
     written = []
     for name, figure in figures.items():

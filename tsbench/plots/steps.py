@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.plot_style import COLOURS, panels
+from tsbench.plots.style import COLOURS, panels
 from tsbench.present import full_name, workload_title
 from tsbench.store import Store
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.plot_style import COLOURS, MARKERS, finish, panels, styles, with_series
+from tsbench.plots.style import COLOURS, MARKERS, finish, panels, styles, with_series
 from tsbench.present import workload_title
 
 
