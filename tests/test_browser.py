@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.test_answers import FAIR, GOOD, run
-from tests.test_html import written
+from tests.helpers import cell
+from tests.test_answers import FAIR, GOOD, PROMPTS, parameters, run
+from tests.test_html import TIMING, written
+from tests.test_tables import body, image
+from tsbench.score import score_cells
 
 DRIVER = shutil.which("chromedriver")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(DRIVER is None, reason="needs Debian's chromium-driver")]
@@ -122,3 +125,39 @@ def test_a_point_opens_its_cell_by_keyboard_and_the_slider_works(browser: Browse
     assert browser.run("return document.querySelector('#cell canvas').width") == 32
     assert browser.run("return document.querySelectorAll('ol.prompts button').length") == 6
     assert browser.errors() == []
+
+
+def test_every_kind_of_cell_opens_whole(browser: Browser, tmp_path: Path) -> None:
+    """Full compute and fewer steps have no errors of the latents, what failed or was skipped nothing but a reason."""
+    work = {"steps": 4, "prompts": PROMPTS}
+    store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
+    pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
+    fewer = cell("fewer_steps", '{"num_inference_steps":2}', **work)
+    store.write(fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(level) for level in range(6)])
+    store.write(cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory", "traceback": ""})
+    store.write(cell("taylorseer", parameters(4), **work), "skipped", {"reason": "impossible"})
+    score_cells(store, ["lpips", "psnr"])
+    written(store)
+    browser.open(store.folder / "report.html")
+    opened = {}
+    for row in range(5):
+        browser.run(f"document.querySelectorAll('#cells tbody tr')[{row}].click()")
+        time.sleep(0.3)
+        opened[browser.run("return document.getElementById('cell-title').textContent")] = (
+            browser.run("return [...document.querySelectorAll('#cell-body h3')].map(h => h.textContent)"),
+            browser.run("return [...document.querySelectorAll('#cell-body img')].map(i => i.naturalWidth)"),
+            browser.run("return [...document.querySelectorAll('#cell-body canvas')].map(c => c.width)"),
+            browser.run("return document.querySelectorAll('#cell-body .sample').length"),
+        )
+    assert browser.errors() == []
+    why, spread, images = "Why it is as fast as it is", "Spread over the images", "Images, the worst first"
+    errors = "Error of the latents after every step, relative to full compute"
+    nothing = ([], [], [], 0)
+    taylorseer = "TaylorSeer (diffusers), default, warm-up 3"
+    assert opened == {
+        "Full compute": (["Steps", "Images"], [32], [], 0),
+        "Fewer steps, 2 steps": (["Steps", why, spread, images], [32, 32], [32], 11),  # one image is identical
+        f"{taylorseer}, N=2": (["Steps", errors, why, spread, images], [32, 32], [32], 6),
+        f"{taylorseer}, N=3": nothing,
+        f"{taylorseer}, N=4": nothing,
+    }

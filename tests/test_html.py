@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers import cell
-from tests.test_answers import FAIR, GOOD, run
+from tests.test_answers import FAIR, GOOD, PROMPTS, parameters, run
 from tests.test_tables import body, image
+from tsbench import html
 from tsbench.html import write_html
+from tsbench.paths import ASSETS
+from tsbench.plots.style import CONTROL, MARKERS, styles, with_series
 from tsbench.store import Store
 from tsbench.tables import cells_table
 
+TIMING = {"latency_s": 1.0, "encode_s": 0.1, "denoise_s": 0.8, "decode_s": 0.1, "step_s": [0.2] * 4}
 EVIL = '<script>alert(1)</script> & "quotes" </script>'
 
 
@@ -74,8 +82,8 @@ def test_it_holds_every_cell_and_needs_no_network(store: Store) -> None:
 def test_prompts_and_names_are_text(tmp_path: Path) -> None:
     store = run(tmp_path / "<b>run</b>", {2: GOOD}, {2: 0.5})
     work = {"prompts": (EVIL,), "model_name": EVIL, "steps": 4}
-    pair = {"batch": 0, "method": {"latency_s": 1, "encode_s": 0, "denoise_s": 1, "decode_s": 0, "step_s": [0.25] * 4}}
-    store.write(cell(**work), "ok", body(["CCCC"], [pair], "CCCC") | {"model_path": EVIL}, [image(0)])
+    pairs = [{"batch": 0, "method": TIMING}]
+    store.write(cell(**work), "ok", body(["CCCC"], pairs, "CCCC") | {"model_path": EVIL}, [image(0)])
     text, page = written(store)
     assert [tag for tag, _ in page.tags].count("script") == 2
     assert "<script>alert" not in text and "<b>run" not in text
@@ -83,30 +91,54 @@ def test_prompts_and_names_are_text(tmp_path: Path) -> None:
     assert any(EVIL in shown for shown in page.texts)
 
 
-def test_many_cells_stay_small(tmp_path: Path) -> None:
-    """200 cells of eight noisy pictures: at most 30 MB."""
-    import numpy as np
-
+def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cells of two noisy pictures each, the worst that there is to compress, in a twentieth of their size."""
     store = Store(tmp_path / "r")
     store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
-    rng = np.random.default_rng(0)
-    noise = [rng.integers(0, 255, (512, 512, 3), np.uint8) for _ in range(8)]
-    timing = {"latency_s": 1.0, "encode_s": 0.1, "denoise_s": 0.8, "decode_s": 0.1, "step_s": [0.2] * 4}
-    work = {"prompts": tuple("abcdefgh"), "steps": 4}
-    pairs = [{"batch": 0, "reference": timing, "method": timing}]
-    store.write(cell(**work), "ok", body(["CCCC"] * 8, pairs, "CCCC"), noise)
-    from tsbench.html import _picture
+    noise = list(np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3), np.uint8))
+    work = {"steps": 4, "height": 256, "width": 256}
+    pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
+    store.write(cell(**work), "ok", body(["CCCC"] * 2, pairs, "CCCC"), noise)
+    for interval in (2, 3):
+        store.write(cell("taylorseer", parameters(interval), **work), "ok", body(["CC.C"] * 2, pairs), noise)
+    assert images_of(store) == ({256}, pytest.approx(375e3, rel=0.1))
+    monkeypatch.setattr(html, "IMAGES_SIZE", 20_000)
+    (side,), size = images_of(store)  # all alike, for a difference of two of them is shown
+    assert side < 256 and 5_000 < size <= 20_000
 
-    one = len(_picture(noise[0], 160))
-    assert one * 8 * 200 < 30e6  # what `_data` chooses for so many
+
+def images_of(store: Store) -> tuple[set[int], int]:
+    """The sides of the images of a report, and the characters that they take."""
+    cells = json.loads(written(store)[1].data)["cells"]
+    texts = [text for cell_of_report in cells for text in cell_of_report["images"]]
+    assert len(texts) == 6
+    pictures = [Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))) for text in texts]
+    return {picture.width for picture in pictures}, sum(map(len, texts))
+
+
+def test_a_series_looks_as_in_the_plots(store: Store) -> None:
+    """The control is drawn in black, which in the report is the colour of the text, also on a dark background."""
+    fewer = cell("fewer_steps", '{"num_inference_steps":2}', steps=4, prompts=PROMPTS)
+    pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
+    store.write(fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(0)] * 6)
+    name = "TaylorSeer (diffusers), default, warm-up 3"
+    plotted = styles(with_series(cells_table(store))["series"])[name]
+    looks = json.loads(written(store)[1].data)["looks"]
+    assert looks[name] == {"colour": plotted["color"], "marker": plotted["marker"], "dashed": False}
+    assert looks["Fewer steps"] == {"colour": "currentColor", "marker": "x", "dashed": True}
+
+
+def test_every_marker_of_the_plots_has_an_outline_in_the_report() -> None:
+    script = (ASSETS / "report" / "report.js").read_text(encoding="utf-8")
+    outlines = re.findall(r'^  "?(.)"?: "M', script, re.MULTILINE)
+    assert {look["marker"] for look in styles([*map(str, range(len(MARKERS))), CONTROL]).values()} == set(outlines)
 
 
 def test_failed_and_random_cells_are_shown_without_images(tmp_path: Path) -> None:
     store = Store(tmp_path / "r")
     store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
-    timing = {"latency_s": 1.0, "encode_s": 0.1, "denoise_s": 0.8, "decode_s": 0.1, "step_s": [0.1] * 8}
     changes = {"random_weights": True}
-    store.write(cell(**changes), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": timing}], "C" * 8))
+    store.write(cell(**changes), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": TIMING}], "C" * 8))
     store.write(cell("auto", '{"max_gap":8,"max_order":1,"tolerance":0.2}', **changes), "skipped", {"reason": "why"})
     _, page = written(store)
     full, skipped = json.loads(page.data)["cells"]

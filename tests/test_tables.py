@@ -45,7 +45,7 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
         "cost_reason": None,
         "calibration": {},
-        "step_errors": [0.0, 0.0, 0.1, 0.2],
+        "step_errors": [0.0, 0.0, 0.1, 0.2] if promised and "." in promised else None,
     }
 
 

@@ -18,15 +18,16 @@ from PIL import Image
 
 from tsbench.explain import chain, sentences
 from tsbench.fronts import FRONTS
-from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
+from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_title
 from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
 from tsbench.store import Store
 
-IMAGE_BYTES = 18e6  # for all images of a report together, before they are written as text
+IMAGES_SIZE = 30_000_000  # characters: all images of a report together
+LARGEST = 512  # pixels: the longer side of an image
 LEVELS = {"nearly the same image": 0.05, "a close image": 0.1, "a similar image": 0.2}  # LPIPS
 SPEEDS = {
     "speedup": "Speed-up",
@@ -84,14 +85,14 @@ def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
 def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
     drawn = cells[cells["status"] == "ok"]
     metrics = [m for m in METRICS.values() if m.column in cells and cells[m.column].notna().any()]
-    images = int((drawn["n_samples"]).sum()) or 1
-    side = 512 if IMAGE_BYTES / images > 40e3 else 256 if IMAGE_BYTES / images > 10e3 else 160
+    pictures = _pictures(store, drawn)
+    shown = quantities(cells)
     workloads = {row.reference: workload_title(row) for row in cells.drop_duplicates("reference").itertuples()}
     return {
         "workloads": workloads,
         "speeds": SPEEDS,
         "fronts": {speed: column for column, speed in FRONTS.items()},
-        "control": FewerSteps.title,
+        "looks": _looks(cells),
         "metrics": [
             {
                 "name": m.name,
@@ -103,14 +104,27 @@ def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
             for m in metrics
         ],
         "cells": [
-            _cell(store, row, [m.name for m in metrics], side, workloads)
-            | {"published": published_beside(row, quantities(cells)) if row.status == "ok" else []}
+            _cell(store, row, [m.name for m in metrics], workloads)
+            | {"published": published_beside(row, shown) if row.status == "ok" else []}
+            | {"images": pictures.get(row.key, [])}
             for row in cells.itertuples()
         ],
     }
 
 
-def _cell(store: Store, row: Any, metrics: list[str], side: int, workloads: dict[str, str]) -> dict[str, Any]:
+def _looks(cells: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What every series looks like in the plots; black is the colour of the text, on any background."""
+    return {
+        name: {
+            "colour": "currentColor" if look["color"] == "black" else look["color"],
+            "marker": look["marker"],
+            "dashed": look["linestyle"] == "--",
+        }
+        for name, look in styles(with_series(cells)["series"]).items()
+    }
+
+
+def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str]) -> dict[str, Any]:
     document = store.document(row.key)
     assert document is not None
     columns = [f"{METRICS[name].column}{end}" for name in metrics for end in ("", "_low", "_high")]
@@ -121,20 +135,18 @@ def _cell(store: Store, row: Any, metrics: list[str], side: int, workloads: dict
         "workload": workloads[row.reference],
         "says": "; ".join(notes_of(row)),
         "schedules": document.get("schedules", []),
-        "errors": document.get("step_errors", []),
-        "images": [],
+        "errors": document.get("step_errors") or [],  # of full compute and of fewer steps there are none
         "samples": [],
         "explanation": [],
     }
     if row.status != "ok":
         return cell
-    cell["images"] = [_picture(image, side) for image in store.images(row.key)]
     if row.key != row.reference:
         cell["explanation"] = [
             f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(document)
         ] + sentences(document)
-        scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
-        cell["samples"] = _worst_first(document, scores, metrics)
+    scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
+    cell["samples"] = _worst_first(document, scores, metrics)
     return cell
 
 
@@ -147,7 +159,7 @@ def _worst_first(document: dict[str, Any], scores: dict[str, Any], metrics: list
     for number, (prompt, seed) in enumerate(named):
         figures = [f"{METRICS[name].label} {_figure(scores[name][number], METRICS[name].digits)}" for name in known]
         values = {METRICS[name].column: _plain(float(scores[name][number])) for name in known}
-        text = f"{prompt} (seed {seed}): {', '.join(figures)}"
+        text = ": ".join(filter(None, (f"{prompt} (seed {seed})", ", ".join(figures))))
         samples.append({"number": number, "text": text, "values": values})
     if known:
         name = "lpips" if "lpips" in known else known[0]
@@ -158,6 +170,23 @@ def _worst_first(document: dict[str, Any], scores: dict[str, Any], metrics: list
 
 def _figure(value: float | str, digits: int) -> str:
     return "identical" if value == "inf" else f"{float(value):.{digits}f}"
+
+
+def _pictures(store: Store, drawn: pd.DataFrame) -> dict[str, list[str]]:
+    """The images of the drawn cells, all scaled down as far as it takes to keep within `IMAGES_SIZE`."""
+    side = min(LARGEST, int(drawn[["height", "width"]].to_numpy().max(initial=1)))
+    while True:
+        found: dict[str, list[str]] = {}
+        size = 0
+        for key in drawn["key"]:
+            found[key] = [_picture(image, side) for image in store.images(key)]
+            size += sum(map(len, found[key]))
+            if size > IMAGES_SIZE:
+                break
+        else:
+            return found
+        whole = size * len(drawn) / len(found)
+        side = int(0.95 * side * math.sqrt(IMAGES_SIZE / whole))  # the size goes as the area
 
 
 def _picture(image: np.ndarray, side: int) -> str:

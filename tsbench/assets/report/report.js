@@ -1,17 +1,23 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const byKey = new Map(data.cells.map((cell) => [cell.key, cell]));
-const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
-const series = [...new Set(data.cells.filter((c) => c.key !== c.reference).map((c) => c.series))];
-const colourOf = (name) => (name === data.control ? "currentColor" : colours[series.indexOf(name) % colours.length]);
-const shapes = [
-  "M-6 0A6 6 0 1 0 6 0A6 6 0 1 0-6 0Z", "M-5.5-5.5H5.5V5.5H-5.5Z", "M0-7L6.5 5H-6.5Z", "M0-7.5L7.5 0L0 7.5L-7.5 0Z", "M0 7L6.5-5H-6.5Z",
-];
-const shapeOf = (name) => shapes[Math.floor(series.indexOf(name) / colours.length) % shapes.length];
 
+/* Matplotlib's markers as outlines, in a square of 16 around 0. */
+const MARKERS = {
+  o: "M-6 0A6 6 0 1 0 6 0A6 6 0 1 0-6 0Z",
+  s: "M-5.5-5.5H5.5V5.5H-5.5Z",
+  "^": "M0-7L6.5 5H-6.5Z",
+  v: "M0 7L6.5-5H-6.5Z",
+  D: "M0-7.5L7.5 0L0 7.5L-7.5 0Z",
+  P: "M-2.5-6.5H2.5V-2.5H6.5V2.5H2.5V6.5H-2.5V2.5H-6.5V-2.5H-2.5Z",
+  x: "M-6-4L-4-6L0-2L4-6L6-4L2 0L6 4L4 6L0 2L-4 6L-6 4L-2 0Z",
+};
+const SVG = "http://www.w3.org/2000/svg";
+const SVG_ELEMENTS = new Set(["svg", "circle", "line", "path", "text", "title"]);
+
+/* ---- elements and numbers ---- */
 function element(name, attributes = {}, ...children) {
-  const svg = ["svg", "g", "circle", "line", "path", "text", "title"].includes(name);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  const node = SVG_ELEMENTS.has(name) ? document.createElementNS(SVG, name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else node.setAttribute(key, value);
@@ -19,189 +25,446 @@ function element(name, attributes = {}, ...children) {
   node.append(...children);
   return node;
 }
-const shown = (value, digits, suffix = "") => (value === null || value === undefined ? "" : value.toFixed(digits) + suffix);
 
-/* ---- the plot ---- */
-const workload = document.getElementById("workload");
-const speed = document.getElementById("speed");
-const metric = document.getElementById("metric");
-for (const [key, title] of Object.entries(data.workloads)) workload.append(element("option", { value: key }, title));
-for (const [key, title] of Object.entries(data.speeds)) speed.append(element("option", { value: key }, title));
-for (const m of data.metrics) metric.append(element("option", { value: m.column }, m.label));
+function isMissing(value) {
+  return value === null || value === undefined;
+}
+
+function shown(value, digits, suffix = "") {
+  return isMissing(value) ? "" : value.toFixed(digits) + suffix;
+}
+
+function withInterval(cell, column, digits, suffix = "") {
+  const [low, high] = [cell[`${column}_low`], cell[`${column}_high`]];
+  const interval = isMissing(low) ? "" : ` [${shown(low, digits)}, ${shown(high, digits)}]`;
+  return isMissing(cell[column]) ? "" : shown(cell[column], digits, suffix) + interval;
+}
+
+function line(points) {
+  return points.map(([x, y], i) => `${i ? "L" : "M"}${x} ${y}`).join("");
+}
+
+/** Where values from `low` to `high` lie between `start` and `end`. */
+function scale(low, high, start, end) {
+  return (value) => start + ((value - low) / (high - low || 1)) * (end - start);
+}
 
 function ticks(low, high) {
   const raw = (high - low) / 6 || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw);
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
   const found = [];
   for (let x = Math.ceil(low / step) * step; x <= high + 1e-9; x += step) found.push(Number(x.toPrecision(12)));
   return found;
 }
 
+/* ---- the plot ---- */
+const workload = document.getElementById("workload");
+const speed = document.getElementById("speed");
+const metric = document.getElementById("metric");
+const FRAME = { width: 900, height: 460, left: 70, right: 880, top: 15, bottom: 410 };
+
+function fillSelects() {
+  for (const [key, title] of Object.entries(data.workloads)) workload.append(element("option", { value: key }, title));
+  for (const [key, title] of Object.entries(data.speeds)) speed.append(element("option", { value: key }, title));
+  for (const m of data.metrics) metric.append(element("option", { value: m.column }, m.label));
+}
+
 function drawPlot() {
   const place = document.getElementById("plot");
-  place.replaceChildren();
   const legend = document.getElementById("legend");
+  place.replaceChildren();
   legend.replaceChildren();
   const chosen = data.metrics.find((m) => m.column === metric.value);
-  const cells = data.cells.filter(
-    (c) => c.reference === workload.value && c.status === "ok" && c.key !== c.reference && chosen && c[chosen.column] !== null && c[speed.value] !== null);
-  if (!cells.length) { place.append(element("p", {}, "No setting of this workload has both figures.")); return; }
-  const width = 900, height = 460, left = 70, right = 20, top = 15, bottom = 50;
-  const xs = cells.map((c) => c[speed.value]).concat(speed.value === "computed_steps" ? [] : [1]), ys = cells.map((c) => c[chosen.column]);
-  const span = (values) => { const lo = Math.min(...values), hi = Math.max(...values), pad = (hi - lo || 1) * 0.07; return [lo - pad, hi + pad]; };
-  const [x0, x1] = span(xs), [y0, y1] = span(ys);
-  const X = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - right);
-  const Y = (v) => height - bottom - ((v - y0) / (y1 - y0)) * (height - top - bottom);
-  const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${speed.selectedOptions[0].text} against ${chosen.label}` });
-  for (const t of ticks(x0, x1)) svg.append(element("line", { class: "grid", x1: X(t), x2: X(t), y1: top, y2: height - bottom }), element("text", { x: X(t), y: height - bottom + 18, "text-anchor": "middle" }, String(t)));
-  for (const t of ticks(y0, y1)) svg.append(element("line", { class: "grid", x1: left, x2: width - right, y1: Y(t), y2: Y(t) }), element("text", { x: left - 8, y: Y(t) + 4, "text-anchor": "end" }, String(t)));
-  const steps = speed.value === "computed_steps";
-  svg.append(element("text", { x: (left + width) / 2, y: height - 10, "text-anchor": "middle" }, speed.selectedOptions[0].text + (steps ? "" : " (x)")));
-  svg.append(element("text", { transform: `translate(16 ${height / 2}) rotate(-90)`, "text-anchor": "middle" }, `${chosen.label}, ${chosen.higher_is_better ? "higher" : "lower"} is better`));
-  const front = cells.filter((c) => (c[data.fronts[speed.value]] || "").split(";").includes(chosen.name)).sort((a, b) => a[speed.value] - b[speed.value]);
-  if (front.length > 1) {
-    svg.append(element("path", { class: "front", d: front.map((c, i) => `${i ? "L" : "M"}${X(c[speed.value])} ${Y(c[chosen.column])}`).join("") }));
-    legend.append(element("li", {}, element("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, element("path", { class: "front", d: "M-8 0H8" })), "Pareto front"));
+  const cells = chosen ? plottedCells(chosen) : [];
+  if (!cells.length) {
+    place.append(element("p", {}, "No setting of this workload has both figures."));
+    return;
   }
-  for (const name of new Set(cells.map((c) => c.series))) {
-    const own = cells.filter((c) => c.series === name).sort((a, b) => a[speed.value] - b[speed.value]);
-    const path = own.map((c, i) => `${i ? "L" : "M"}${X(c[speed.value])} ${Y(c[chosen.column])}`).join("");
-    svg.append(element("path", { d: path, fill: "none", stroke: colourOf(name), "stroke-width": 1, "stroke-dasharray": name === data.control ? "5 4" : "none" }));
-    const mark = element("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, element("path", { d: shapeOf(name), fill: colourOf(name) }));
-    legend.append(element("li", {}, mark, name));
-  }
-  for (const c of cells) {
-    const low = c[chosen.column + "_low"], high = c[chosen.column + "_high"];
-    if (low !== null && low !== undefined) svg.append(element("line", { x1: X(c[speed.value]), x2: X(c[speed.value]), y1: Y(Math.max(low, y0)), y2: Y(Math.min(high, y1)), stroke: colourOf(c.series), opacity: 0.5 }));
-    const label = `${c.name}: ${steps ? `${shown(c[speed.value], 1)} computed steps` : `${shown(c[speed.value], 2)}x`}, ${chosen.label} ${shown(c[chosen.column], chosen.digits)}`;
-    svg.append(element("path", {
-      class: "point", d: shapeOf(c.series), transform: `translate(${X(c[speed.value])} ${Y(c[chosen.column])})`, fill: colourOf(c.series), stroke: "var(--paper)", tabindex: 0, role: "button", "aria-label": label,
-      onclick: () => openCell(c.key), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); openCell(c.key); } },
-    }, element("title", {}, label)));
-  }
-  place.append(svg);
+  const plot = { chosen, cells, ...plotScales(chosen, cells), svg: emptyPlot(chosen) };
+  plot.at = (cell) => [plot.x(cell[speed.value]), plot.y(cell[chosen.column])];
+  plot.svg.append(...gridOf(plot));
+  drawFront(plot, legend);
+  for (const name of new Set(cells.map((cell) => cell.series))) drawSeries(plot, name, legend);
+  for (const cell of cells) drawPoint(plot, cell);
+  place.append(plot.svg);
 }
-for (const control of [workload, speed, metric]) control.addEventListener("change", drawPlot);
+
+function plottedCells(chosen) {
+  return data.cells.filter((cell) => {
+    const drawn = cell.status === "ok" && cell.key !== cell.reference && cell.reference === workload.value;
+    return drawn && !isMissing(cell[chosen.column]) && !isMissing(cell[speed.value]);
+  });
+}
+
+function plotScales(chosen, cells) {
+  const always = speed.value === "computed_steps" ? [] : [1];
+  const xRange = padded([...cells.map((cell) => cell[speed.value]), ...always]);
+  const yRange = padded(cells.map((cell) => cell[chosen.column]));
+  return {
+    xRange,
+    yRange,
+    x: scale(...xRange, FRAME.left, FRAME.right),
+    y: scale(...yRange, FRAME.bottom, FRAME.top),
+  };
+}
+
+function padded(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const pad = (high - low || 1) * 0.07;
+  return [low - pad, high + pad];
+}
+
+function emptyPlot(chosen) {
+  const { width, height, left } = FRAME;
+  const speedTitle = speed.selectedOptions[0].text;
+  const xTitle = speedTitle + (speed.value === "computed_steps" ? "" : " (x)");
+  const yTitle = `${chosen.label}, ${chosen.higher_is_better ? "higher" : "lower"} is better`;
+  const turned = `translate(16 ${height / 2}) rotate(-90)`;
+  return element(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${speedTitle} against ${chosen.label}` },
+    element("text", { x: (left + width) / 2, y: height - 10, "text-anchor": "middle" }, xTitle),
+    element("text", { transform: turned, "text-anchor": "middle" }, yTitle),
+  );
+}
+
+function gridOf({ x, y, xRange, yRange }) {
+  const { left, right, top, bottom } = FRAME;
+  const upright = ticks(...xRange).flatMap((tick) => [
+    element("line", { class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: bottom }),
+    element("text", { x: x(tick), y: bottom + 18, "text-anchor": "middle" }, String(tick)),
+  ]);
+  const level = ticks(...yRange).flatMap((tick) => [
+    element("line", { class: "grid", x1: left, x2: right, y1: y(tick), y2: y(tick) }),
+    element("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, String(tick)),
+  ]);
+  return [...upright, ...level];
+}
+
+function bySpeed(cells) {
+  return [...cells].sort((a, b) => a[speed.value] - b[speed.value]);
+}
+
+function drawFront({ chosen, cells, at, svg }, legend) {
+  const column = data.fronts[speed.value];
+  const front = cells.filter((cell) => (cell[column] || "").split(";").includes(chosen.name));
+  if (front.length < 2) return;
+  svg.append(element("path", { class: "front", d: line(bySpeed(front).map(at)) }));
+  legend.append(legendEntry("Pareto front", { class: "front", d: "M-8 0H8" }));
+}
+
+function drawSeries({ cells, at, svg }, name, legend) {
+  const { colour, marker, dashed } = data.looks[name];
+  const own = bySpeed(cells.filter((cell) => cell.series === name));
+  const dashes = dashed ? "5 4" : "none";
+  svg.append(element("path", { d: line(own.map(at)), fill: "none", stroke: colour, "stroke-dasharray": dashes }));
+  legend.append(legendEntry(name, { d: MARKERS[marker], fill: colour }));
+}
+
+function legendEntry(name, mark) {
+  const picture = element("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, element("path", mark));
+  return element("li", {}, picture, name);
+}
+
+function drawPoint({ chosen, at, y, yRange, svg }, cell) {
+  const { colour, marker } = data.looks[cell.series];
+  const [px, py] = at(cell);
+  const low = cell[`${chosen.column}_low`];
+  const high = cell[`${chosen.column}_high`];
+  if (!isMissing(low)) {
+    const ends = { y1: y(Math.max(low, yRange[0])), y2: y(Math.min(high, yRange[1])) };
+    svg.append(element("line", { x1: px, x2: px, ...ends, stroke: colour, opacity: 0.5 }));
+  }
+  const label = pointLabel(chosen, cell);
+  const open = () => openCell(cell.key);
+  const attributes = {
+    class: "point",
+    d: MARKERS[marker],
+    transform: `translate(${px} ${py})`,
+    fill: colour,
+    stroke: "var(--paper)",
+    tabindex: 0,
+    role: "button",
+    "aria-label": label,
+    onclick: open,
+    onkeydown: onKeys(["Enter", " "], open),
+  };
+  svg.append(element("path", attributes, element("title", {}, label)));
+}
+
+function pointLabel(chosen, cell) {
+  const value = cell[speed.value];
+  const fast = speed.value === "computed_steps" ? `${shown(value, 1)} computed steps` : shown(value, 2, "x");
+  return `${cell.name}: ${fast}, ${chosen.label} ${shown(cell[chosen.column], chosen.digits)}`;
+}
+
+function onKeys(keys, act) {
+  return (event) => {
+    if (!keys.includes(event.key)) return;
+    event.preventDefault();
+    act();
+  };
+}
 
 /* ---- the table ---- */
 const columns = [
-  { title: "Workload", of: (c) => c.workload }, { title: "Setting", of: (c) => c.name }, { title: "Status", of: (c) => c.status },
-  { title: "Computed", of: (c) => c.computed_steps, digits: 1 }, { title: "Latency (s)", of: (c) => c.latency_s, digits: 3 },
-  { title: "Speed-up", of: (c) => c.speedup, digits: 2 }, { title: "TFLOP", of: (c) => c.tflop, digits: 3 }, { title: "FLOPs speed-up", of: (c) => c.flops_speedup, digits: 2 },
-  ...data.metrics.map((m) => ({ title: m.label, of: (c) => c[m.column], digits: m.digits })),
-  { title: "Published", of: (c) => c.published.map((p) => `${p.figure} ${p.published}`).join(", ") }, { title: "Note", of: (c) => c.says },
-].filter((column) => column.title !== "Workload" || Object.keys(data.workloads).length > 1).filter((column) => data.cells.some((c) => ![null, undefined, ""].includes(column.of(c))));
-let order = { column: -1, down: false };
+  { title: "Workload", of: (cell) => (Object.keys(data.workloads).length > 1 ? cell.workload : "") },
+  { title: "Setting", of: (cell) => cell.name },
+  { title: "Status", of: (cell) => cell.status },
+  { title: "Computed", of: (cell) => cell.computed_steps, digits: 1 },
+  { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },
+  { title: "Speed-up", of: (cell) => cell.speedup, digits: 2 },
+  { title: "TFLOP", of: (cell) => cell.tflop, digits: 3 },
+  { title: "FLOPs speed-up", of: (cell) => cell.flops_speedup, digits: 2 },
+  ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
+  { title: "Published", of: (cell) => cell.published.map((p) => `${p.figure} ${p.published}`).join(", ") },
+  { title: "Note", of: (cell) => cell.says },
+].filter((column) => data.cells.some((cell) => !isMissing(column.of(cell)) && column.of(cell) !== ""));
+let order = { column: null, down: false };
+
 function drawTable() {
   const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const head = document.querySelector("#cells thead"), body = document.querySelector("#cells tbody");
-  head.replaceChildren(element("tr", {}, ...columns.map((column, i) => {
-    const cell = element("th", column.digits === undefined ? {} : { class: "number" }, element("button", { type: "button", onclick: () => { order = { column: i, down: order.column === i && !order.down }; drawTable(); } }, column.title + (order.column === i ? (order.down ? " ▼" : " ▲") : "")));
-    cell.setAttribute("aria-sort", order.column === i ? (order.down ? "descending" : "ascending") : "none");
-    return cell;
-  })));
-  let rows = data.cells.filter((c) => words.every((w) => columns.some((column) => String(column.of(c) ?? "").toLowerCase().includes(w))));
-  if (order.column >= 0) {
-    const of = columns[order.column].of;
-    const rank = (c) => { const v = of(c); return v === null || v === undefined ? null : v; };
-    rows = [...rows].sort((a, b) => { const x = rank(a), y = rank(b); if (x === null) return 1; if (y === null) return -1; const s = typeof x === "number" ? x - y : String(x).localeCompare(String(y)); return order.down ? -s : s; });
-  }
-  body.replaceChildren(...rows.map((c) => element("tr", {
-    tabindex: 0, "data-key": c.key, onclick: () => openCell(c.key), onkeydown: (event) => { if (event.key === "Enter") openCell(c.key); },
-  }, ...columns.map((column) => { const v = column.of(c); return element("td", column.digits === undefined ? (v === "failed" ? { class: "failed" } : {}) : { class: "number" }, typeof v === "number" ? shown(v, column.digits ?? 0) : String(v ?? "")); }))));
+  const holds = (cell, word) => columns.some((column) => String(column.of(cell) ?? "").toLowerCase().includes(word));
+  const rows = data.cells.filter((cell) => words.every((word) => holds(cell, word)));
+  if (order.column) rows.sort(inOrder);
+  document.querySelector("#cells thead").replaceChildren(element("tr", {}, ...columns.map(heading)));
+  document.querySelector("#cells tbody").replaceChildren(...rows.map(tableRow));
   document.getElementById("count").textContent = `${rows.length} of ${data.cells.length}`;
 }
-document.getElementById("filter").addEventListener("input", drawTable);
+
+/** What is missing comes last, in either direction. */
+function inOrder(a, b) {
+  const [x, y] = [order.column.of(a), order.column.of(b)];
+  if (isMissing(x) || isMissing(y)) return isMissing(x) - isMissing(y);
+  const sign = typeof x === "number" ? x - y : String(x).localeCompare(String(y));
+  return order.down ? -sign : sign;
+}
+
+function heading(column) {
+  const chosen = order.column === column;
+  const arrow = chosen ? (order.down ? " ▼" : " ▲") : "";
+  const sort = () => {
+    order = { column, down: chosen && !order.down };
+    drawTable();
+  };
+  return element(
+    "th",
+    { ...classOf(column), "aria-sort": chosen ? (order.down ? "descending" : "ascending") : "none" },
+    element("button", { type: "button", onclick: sort }, column.title + arrow),
+  );
+}
+
+function classOf(column, value) {
+  if (column.digits !== undefined) return { class: "number" };
+  return value === "failed" ? { class: "failed" } : {};
+}
+
+function tableRow(cell) {
+  const open = () => openCell(cell.key);
+  const entries = columns.map((column) => {
+    const value = column.of(cell);
+    const text = column.digits === undefined ? String(value ?? "") : shown(value, column.digits);
+    return element("td", classOf(column, value), text);
+  });
+  const attributes = { tabindex: 0, "data-key": cell.key, onclick: open, onkeydown: onKeys(["Enter"], open) };
+  return element("tr", attributes, ...entries);
+}
 
 /* ---- one cell ---- */
-function strip(schedule) {
-  return element("span", { class: "strip", role: "img", "aria-label": schedule }, ...[...schedule].map((letter) => element("i", letter === "C" ? { class: "c" } : {})));
-}
-function errorPlot(cell) {
-  const width = 640, height = 200, left = 60, bottom = 34, top = 8, schedule = cell.schedules[0], count = cell.errors.length;
-  const known = cell.errors.filter((e) => e > 0).map(Math.log10);
-  const low = Math.floor(Math.min(...known)), high = Math.max(low + 1, Math.ceil(Math.max(...known)));
-  const X = (step) => left + ((step + 0.5) / count) * (width - left), Y = (log) => top + ((high - log) / (high - low)) * (height - top - bottom);
-  const svg = element("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `largest ${Math.max(...cell.errors).toPrecision(2)}, at the end ${cell.errors[count - 1].toPrecision(2)}` });
-  for (let log = low; log <= high; log++) svg.append(element("line", { class: "grid", x1: left, x2: width, y1: Y(log), y2: Y(log) }), element("text", { x: left - 6, y: Y(log) + 4, "text-anchor": "end" }, `1e${log}`));
-  const points = cell.errors.map((e, step) => [step, e]).filter(([, e]) => e > 0);
-  svg.append(element("path", { class: "errors", d: points.map(([step, e], i) => `${i ? "L" : "M"}${X(step)} ${Y(Math.log10(e))}`).join("") }));
-  for (let step = 0; step < count; step++) svg.append(element("path", { class: schedule[step] === "C" ? "computed" : "skipped", d: `M${X(step) - (width - left) / count * 0.42} ${height - bottom + 8}h${(width - left) / count * 0.84}v10h${-(width - left) / count * 0.84}Z` }));
-  svg.append(element("text", { x: left, y: height - 3 }, "denoising step; coloured: computed"));
-  return svg;
-}
-function spread(cell, m, show) {
-  const samples = cell.samples.map((sample, i) => [i, sample.values[m.column], sample.text]).filter(([, value]) => value !== null && value !== undefined);
-  const width = 640, height = 44, left = 110, right = 60;
-  const values = samples.map(([, value]) => value), low = Math.min(...values), high = Math.max(...values);
-  if (!samples.length) return element("p", {}, `${m.label}: every image is identical.`);
-  const X = (value) => left + ((value - low) / (high - low || 1)) * (width - left - right);
-  const svg = element("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${m.label} of every image` });
-  svg.append(element("text", { x: 0, y: 18 }, m.label), element("line", { class: "grid", x1: left, x2: width - right, y1: 14, y2: 14 }));
-  for (const value of new Set([low, high])) svg.append(element("text", { x: X(value), y: 40, "text-anchor": "middle" }, value.toFixed(m.digits)));
-  for (const [i, value, text] of samples) svg.append(element("circle", { class: "sample", cx: X(value), cy: 14, r: 5, onclick: () => show(i) }, element("title", {}, text)));
-  return svg;
-}
-function comparison(cell, sample) {
-  const reference = byKey.get(cell.reference), own = cell.images[sample], full = reference && reference.images[sample];
-  if (!own || !full) return element("p", {}, "No images are stored for this sample.");
-  const top = element("img", { src: full, alt: "computed in full" }), over = element("div", { class: "over" }, top);
-  const bottom = element("img", { src: own, alt: cell.name });
-  const holder = element("div", { class: "slider" }, bottom, over);
-  const range = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "how much of the image computed in full is shown" });
-  const fit = () => { over.style.width = `${range.value}%`; top.style.width = `${holder.clientWidth}px`; };
-  range.addEventListener("input", fit);
-  bottom.addEventListener("load", fit);
-  const canvas = element("canvas", { role: "img", "aria-label": "absolute difference, four times as bright" });
-  Promise.all([top, bottom].map((image) => image.decode ? image.decode().catch(() => null) : null)).then(() => { fit(); difference(canvas, top, bottom); });
-  return element("div", { class: "pair" },
-    element("figure", {}, holder, range, element("figcaption", {}, "left of the line: computed in full; right: this setting")),
-    element("figure", {}, canvas, element("figcaption", {}, "absolute difference, four times as bright")));
-}
-function difference(canvas, one, other) {
-  const w = one.naturalWidth, h = one.naturalHeight;
-  if (!w) return;
-  canvas.width = w; canvas.height = h;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const pixels = [one, other].map((image) => { context.drawImage(image, 0, 0, w, h); return context.getImageData(0, 0, w, h); });
-  const out = context.createImageData(w, h);
-  for (let i = 0; i < out.data.length; i += 4) {
-    for (let c = 0; c < 3; c++) out.data[i + c] = Math.min(255, 4 * Math.abs(pixels[0].data[i + c] - pixels[1].data[i + c]));
-    out.data[i + 3] = 255;
-  }
-  context.putImageData(out, 0, 0);
-}
 function openCell(key) {
   const cell = byKey.get(key);
   document.getElementById("cell-title").textContent = cell.name;
-  const body = document.getElementById("cell-body");
-  body.replaceChildren(element("p", {}, `${cell.workload}. ${cell.says || ""}`));
+  const parts = [element("p", {}, `${cell.workload}. ${cell.says}`)];
   if (cell.status === "ok") {
-    const facts = [["Speed-up", cell.speedup === null ? "" : `${shown(cell.speedup, 2)}x` + (cell.speedup_low === null ? "" : ` [${shown(cell.speedup_low, 2)}, ${shown(cell.speedup_high, 2)}]`)],
-      ["Denoising speed-up", shown(cell.denoise_speedup, 2, "x")], ["FLOPs speed-up", shown(cell.flops_speedup, 2, "x")], ["Latency", shown(cell.latency_s, 4, " s")],
-      ...data.metrics.map((m) => [m.label, shown(cell[m.column], m.digits) + (cell[m.column + "_low"] == null ? "" : ` [${shown(cell[m.column + "_low"], m.digits)}, ${shown(cell[m.column + "_high"], m.digits)}]`)])];
-    body.append(element("table", {}, element("tbody", {}, ...facts.filter((f) => f[1]).map(([title, text]) => element("tr", {}, element("th", {}, title), element("td", {}, text))))));
-    body.append(element("h3", {}, "Steps"), ...[...new Set(cell.schedules)].map((s) => element("p", {}, strip(s), ` ${[...s].filter((l) => l === "C").length} of ${s.length} computed`)));
-    if (cell.errors.some((e) => e > 0)) body.append(element("h3", {}, "Error of the latents after every step, relative to full compute"), errorPlot(cell));
-    if (cell.published.length) body.append(element("h3", {}, "Published beside measured"), element("div", { class: "scroll" }, element("table", {},
-      element("thead", {}, element("tr", {}, ...["Figure", "Measured here", "Published", "Of"].map((t) => element("th", {}, t)))),
-      element("tbody", {}, ...cell.published.map((p) => element("tr", {}, element("th", {}, p.figure), element("td", {}, p.measured), element("td", {}, p.published), element("td", {}, p.of)))))));
-    const chain = element("ol", {}, ...cell.explanation.map((line) => element("li", {}, line)));
-    if (cell.explanation.length) body.append(element("h3", {}, "Why it is as fast as it is"), chain);
-    if (cell.samples.length && cell.key !== cell.reference) {
-      const place = element("div", {});
-      const show = (index) => place.replaceChildren(element("p", {}, cell.samples[index].text), comparison(cell, cell.samples[index].number));
-      body.append(element("h3", {}, "Spread over the images"), ...data.metrics.map((m) => spread(cell, m, show)));
-      body.append(element("h3", {}, "Images, the worst first"), element("ol", { class: "prompts" }, ...cell.samples.map((sample, i) => element("li", {}, element("button", { type: "button", onclick: () => show(i) }, sample.text)))), place);
-      show(0);
-    }
+    parts.push(figuresOf(cell), ...stepsOf(cell), ...publishedOf(cell), ...reasonsOf(cell), ...imagesOf(cell));
   }
-  for (const row of document.querySelectorAll("#cells tbody tr")) row.classList.toggle("chosen", row.dataset.key === key);
+  document.getElementById("cell-body").replaceChildren(...parts);
+  for (const row of document.querySelectorAll("#cells tbody tr")) {
+    row.classList.toggle("chosen", row.dataset.key === key);
+  }
   const section = document.getElementById("cell");
   section.focus({ preventScroll: true });
   section.scrollIntoView({ behavior: "smooth" });
 }
-for (const link of document.querySelectorAll("a[data-key]")) link.addEventListener("click", (event) => { event.preventDefault(); openCell(link.dataset.key); });
+
+function figuresOf(cell) {
+  const figures = [
+    ["Speed-up", withInterval(cell, "speedup", 2, "x")],
+    ["Denoising speed-up", shown(cell.denoise_speedup, 2, "x")],
+    ["FLOPs speed-up", shown(cell.flops_speedup, 2, "x")],
+    ["Latency", shown(cell.latency_s, 4, " s")],
+    ...data.metrics.map((m) => [m.label, withInterval(cell, m.column, m.digits)]),
+  ].filter(([, text]) => text);
+  const rows = figures.map(([title, text]) => element("tr", {}, element("th", {}, title), element("td", {}, text)));
+  return element("table", {}, element("tbody", {}, ...rows));
+}
+
+function stepsOf(cell) {
+  const strips = [...new Set(cell.schedules)].map((schedule) => {
+    const computed = [...schedule].filter((letter) => letter === "C").length;
+    return element("p", {}, strip(schedule), ` ${computed} of ${schedule.length} computed`);
+  });
+  const errors = cell.errors.some((error) => error > 0)
+    ? [element("h3", {}, "Error of the latents after every step, relative to full compute"), errorPlot(cell)]
+    : [];
+  return [element("h3", {}, "Steps"), ...strips, ...errors];
+}
+
+function strip(schedule) {
+  const letters = [...schedule].map((letter) => element("i", letter === "C" ? { class: "c" } : {}));
+  return element("span", { class: "strip", role: "img", "aria-label": schedule }, ...letters);
+}
+
+function errorPlot(cell) {
+  const [width, height, left, top, bottom] = [640, 200, 60, 8, 166];
+  const count = cell.errors.length;
+  const points = cell.errors.map((error, step) => [step, Math.log10(error)]).filter(([, log]) => Number.isFinite(log));
+  const low = Math.floor(Math.min(...points.map(([, log]) => log)));
+  const high = Math.max(low + 1, Math.ceil(Math.max(...points.map(([, log]) => log))));
+  const x = scale(-0.5, count - 0.5, left, width);
+  const y = scale(low, high, bottom, top);
+  const [largest, last] = [Math.max(...cell.errors), cell.errors[count - 1]].map((error) => error.toPrecision(2));
+  const svg = element("svg", {
+    class: "chart",
+    viewBox: `0 0 ${width} ${height}`,
+    role: "img",
+    "aria-label": `largest ${largest}, at the end ${last}`,
+  });
+  for (let log = low; log <= high; log++) {
+    svg.append(
+      element("line", { class: "grid", x1: left, x2: width, y1: y(log), y2: y(log) }),
+      element("text", { x: left - 6, y: y(log) + 4, "text-anchor": "end" }, `1e${log}`),
+    );
+  }
+  svg.append(element("path", { class: "errors", d: line(points.map(([step, log]) => [x(step), y(log)])) }));
+  const half = 0.42 * (x(1) - x(0));
+  for (let step = 0; step < count; step++) {
+    const box = `M${x(step) - half} ${bottom + 8}h${2 * half}v10h${-2 * half}Z`;
+    svg.append(element("path", { class: cell.schedules[0][step] === "C" ? "computed" : "skipped", d: box }));
+  }
+  svg.append(element("text", { x: left, y: height - 3 }, "denoising step; coloured: computed"));
+  return svg;
+}
+
+function publishedOf(cell) {
+  if (!cell.published.length) return [];
+  const titles = ["Figure", "Measured here", "Published", "Of"].map((title) => element("th", {}, title));
+  const rows = cell.published.map((found) => {
+    const texts = [found.measured, found.published, found.of].map((text) => element("td", {}, text));
+    return element("tr", {}, element("th", {}, found.figure), ...texts);
+  });
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...titles)), element("tbody", {}, ...rows));
+  return [element("h3", {}, "Published beside measured"), element("div", { class: "scroll" }, table)];
+}
+
+function reasonsOf(cell) {
+  if (!cell.explanation.length) return [];
+  const lines = cell.explanation.map((text) => element("li", {}, text));
+  return [element("h3", {}, "Why it is as fast as it is"), element("ol", {}, ...lines)];
+}
+
+function imagesOf(cell) {
+  if (!cell.images.length) return [];
+  const place = element("div", {});
+  const show = (index) => {
+    const sample = cell.samples[index];
+    place.replaceChildren(element("p", {}, sample.text), pictures(cell, sample.number));
+  };
+  show(0);
+  const measured = data.metrics.filter((m) => m.column in cell.samples[0].values);
+  const spreads = measured.length
+    ? [element("h3", {}, "Spread over the images"), ...measured.map((m) => spread(cell, m, show))]
+    : [];
+  const buttons = cell.samples.map((sample, index) =>
+    element("li", {}, element("button", { type: "button", onclick: () => show(index) }, sample.text)),
+  );
+  const title = measured.length ? "Images, the worst first" : "Images";
+  return [...spreads, element("h3", {}, title), element("ol", { class: "prompts" }, ...buttons), place];
+}
+
+function spread(cell, m, show) {
+  const samples = cell.samples
+    .map((sample, index) => ({ index, value: sample.values[m.column], text: sample.text }))
+    .filter(({ value }) => !isMissing(value));
+  if (!samples.length) return element("p", {}, `${m.label}: every image is identical.`);
+  const [width, height, left, right, level] = [640, 44, 110, 580, 14];
+  const values = samples.map(({ value }) => value);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const x = scale(low, high, left, right);
+  const ends = [...new Set([low, high])].map((value) =>
+    element("text", { x: x(value), y: 40, "text-anchor": "middle" }, value.toFixed(m.digits)),
+  );
+  const dots = samples.map(({ index, value, text }) => {
+    const attributes = { class: "sample", cx: x(value), cy: level, r: 5, onclick: () => show(index) };
+    return element("circle", attributes, element("title", {}, text));
+  });
+  return element(
+    "svg",
+    { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${m.label} of every image` },
+    element("text", { x: 0, y: 18 }, m.label),
+    element("line", { class: "grid", x1: left, x2: right, y1: level, y2: level }),
+    ...ends,
+    ...dots,
+  );
+}
+
+function pictures(cell, sample) {
+  const own = cell.images[sample];
+  const full = byKey.get(cell.reference)?.images[sample];
+  const bottom = element("img", { src: own, alt: cell.name });
+  if (cell.key === cell.reference) return element("div", { class: "pair" }, captioned("computed in full", bottom));
+  if (!full) return element("div", { class: "pair" }, captioned("this setting; nothing was computed in full", bottom));
+  const top = element("img", { src: full, alt: "computed in full" });
+  const canvas = element("canvas", { role: "img", "aria-label": "absolute difference, four times as bright" });
+  Promise.all([top.decode(), bottom.decode()]).then(() => difference(canvas, top, bottom));
+  return element(
+    "div",
+    { class: "pair" },
+    captioned("left of the line: computed in full; right: this setting", ...slider(top, bottom)),
+    captioned("absolute difference, four times as bright", canvas),
+  );
+}
+
+function captioned(text, ...nodes) {
+  return element("figure", {}, ...nodes, element("figcaption", {}, text));
+}
+
+function slider(top, bottom) {
+  const over = element("div", { class: "over" }, top);
+  const holder = element("div", { class: "slider" }, bottom, over);
+  const label = "how much of the image computed in full is shown";
+  const range = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": label });
+  const fit = () => {
+    over.style.width = `${range.value}%`;
+    top.style.width = `${holder.clientWidth}px`;
+  };
+  range.addEventListener("input", fit);
+  new ResizeObserver(fit).observe(holder);
+  return [holder, range];
+}
+
+function difference(canvas, one, other) {
+  const [width, height] = [one.naturalWidth, one.naturalHeight];
+  Object.assign(canvas, { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const [a, b] = [one, other].map((image) => {
+    context.drawImage(image, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height).data;
+  });
+  const out = context.createImageData(width, height);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = i % 4 === 3 ? 255 : 4 * Math.abs(a[i] - b[i]); // clamped
+  context.putImageData(out, 0, 0);
+}
+
+for (const control of [workload, speed, metric]) control.addEventListener("change", drawPlot);
+document.getElementById("filter").addEventListener("input", drawTable);
+for (const link of document.querySelectorAll("a[data-key]")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    openCell(link.dataset.key);
+  });
+}
+fillSelects();
 drawPlot();
 drawTable();
