@@ -203,3 +203,38 @@ def test_every_image_has_its_own_schedule(session: DiffusersSession) -> None:
     schedules = [session.draw(work, batch, Auto(tolerance=0.1)).schedule for batch in work.batches]
     assert all(schedule.startswith("CCC") and schedule.endswith("C") for schedule in schedules)
     assert all(schedule.count(".") > 10 for schedule in schedules)
+
+
+CHANGED = {  # where neither a larger number nor the opposite is another value
+    "disable_cache_after_step": (20, 21),
+    "taylor_factors_dtype": ("float32", "float16"),
+    "cache_identifiers": (["attn"], ["ff"]),
+    "skip_predict_identifiers": (["attn"], ["ff"]),
+    "spatial_attention_timestep_skip_range": ([0, 700], [0, 600]),
+    "mag_ratios": ([1.0, 1.0], [1.0, 0.9]),
+    "step_map": ("CC.C", "CCC."),
+    "wrap": ("blocks",),
+}
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, id=f"{backend}-{name}") for backend, own in METHODS.items() for name, m in own.items()]
+)
+def test_no_two_settings_have_the_same_name(method: type[Method]) -> None:
+    """A row of a table or a line of a plot that could be either of two settings is of no use."""
+    defaults = method().parameters()
+    settings = [defaults]
+    for name, value in defaults.items():
+        values = CHANGED.get(name) or ((not value,) if isinstance(value, bool) else (value + 1, value + 2))
+        settings += [defaults | {name: changed} for changed in values]
+    names = [method.full_name(one) for one in settings]
+    assert len(set(names)) == len(names)
+
+
+def test_what_has_no_place_in_a_name_is_added_to_the_series() -> None:
+    """At its default, or where a step map leaves it without effect, a parameter is not named."""
+    assert MagCache.full_name(MagCache(retention_ratio=0.5).settings(STEPS)) == (
+        "MagCache (diffusers), up to 3 skipped, retention_ratio=0.5, thr 0.06"
+    )
+    mapped = TaylorSeerDecorator(step_map="C" + "." * 7).settings(8)
+    assert TaylorSeerDecorator.full_name(mapped) == "taylor_seer (tsbench), transformer, maps, C......."

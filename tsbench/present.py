@@ -26,8 +26,7 @@ def workload_title(row: Any) -> str:
 
 def series_and_point(row: Any) -> tuple[str, str]:
     """The method with the settings that a series shares, and the label of the cell within it."""
-    method, params = method_class(row.backend, row.method), json.loads(row.params)
-    return method.series(params), method.point(params)
+    return method_class(row.backend, row.method).series_and_point(json.loads(row.params))
 
 
 def full_name(row: Any) -> str:
@@ -139,7 +138,7 @@ def notes_of(row: Any) -> list[str]:
     """What is to be said of a cell beside its figures."""
     notes = [] if row.status == "ok" else [f"{row.status}: {row.reason}"]
     notes += [note for note in (row.note, row.cost_reason, row.metric_reason) if isinstance(note, str)]
-    if row.n_identical and row.n_identical == row.n_identical:
+    if pd.notna(row.n_identical) and row.n_identical:
         notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
     return notes
 

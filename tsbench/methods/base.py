@@ -89,11 +89,22 @@ class Method:
         return cls.title
 
     @classmethod
-    def full_name(cls, settings: dict[str, Any]) -> str:
-        """The series and the point."""
-        return ", ".join(filter(None, (cls.series(settings), cls.point(settings))))
-
-    @classmethod
     def point(cls, settings: dict[str, Any]) -> str:
         """What tells a cell from the others of its series, short enough for a label in a plot."""
         return ""
+
+    @classmethod
+    def series_and_point(cls, settings: dict[str, Any]) -> tuple[str, str]:
+        """Both, the series with every parameter that is not at its default and that neither of them speaks of."""
+        names, defaults = (cls.series(settings), cls.point(settings)), cls().parameters()
+        unsaid = []
+        for name, value in sorted(settings.items()):
+            default = settings | {name: defaults.get(name)}
+            if value not in (None, defaults.get(name)) and (cls.series(default), cls.point(default)) == names:
+                unsaid.append(f"{name}={value}")
+        return ", ".join([names[0], *unsaid]), names[1]
+
+    @classmethod
+    def full_name(cls, settings: dict[str, Any]) -> str:
+        """The series and the point: no two settings have the same."""
+        return ", ".join(filter(None, cls.series_and_point(settings)))

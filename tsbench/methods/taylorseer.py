@@ -80,8 +80,6 @@ class TaylorSeer(Method):
     @classmethod
     def series(cls, settings: dict[str, Any]) -> str:
         mode = "lite" if settings["use_lite_mode"] else "default"
-        if settings["cache_identifiers"] or settings["skip_predict_identifiers"]:
-            mode = "own modules"
         order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"
         after = settings["disable_cache_after_step"]
         tail = "" if after is None else f", after {after}"
