@@ -127,8 +127,8 @@ def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, caps
 def test_nothing_drawn_is_no_success(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty run, and one of full compute alone: a script that goes on with an answer would have none."""
     Store(here / "results" / "r").open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
-    assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
-    assert "nothing is drawn in r" in capsys.readouterr().out
+    assert main(["recommend", "r", "--max-lpips", "0.1"]) == 2
+    assert "no finished cell in 'results/r'" in capsys.readouterr().err
     run(here / "results" / "r", {}, {})
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
     assert "nothing qualifies: no setting that skips steps was drawn" in capsys.readouterr().out

@@ -17,6 +17,7 @@ from tsbench import paper, published
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plots import quality, speed, steps, style
 from tsbench.plots.style import CONTROL, styles
+from tsbench.present import workload_titles
 from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
 from tsbench.store import Store
@@ -192,6 +193,77 @@ def test_speed_against_size_and_steps(store: Store) -> None:
     assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
     line = figure.axes[0].get_lines()[0]
     assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
+
+
+def test_settings_of_other_workloads_are_not_on_one_line(store: Store) -> None:
+    """Compiled or not, of one model or another: each has a panel, in which only the size or the steps change."""
+    cells = cells_table(store)
+    larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")
+    both = pd.concat([cells, larger], ignore_index=True)
+    compiled = both.assign(compile=True, reference=both["reference"] + "c", key=both["key"] + "c")
+    figure = speed.scaling(pd.concat([both, compiled], ignore_index=True), "P")
+    assert [axis.get_title(loc="left").replace("\n", " ") for axis in figure.axes] == [
+        "tiny, 4 steps, 2 images, float32", "tiny, 4 steps, 2 images, float32, compiled",
+    ]  # fmt: skip
+    assert [len(line.get_ydata()) for axis in figure.axes for line in axis.get_lines()[:3]] == [2] * 6
+
+
+def test_backends_share_a_panel_of_one_workload(store: Store) -> None:
+    """Two dtypes at one size are two workloads, and only the backend is what the panel compares."""
+    cells = cells_table(store)
+    other = cells.assign(backend="openvino", reference=cells["reference"] + "o", key=cells["key"] + "o")
+    halved = cells.assign(dtype="bfloat16", reference=cells["reference"] + "b", key=cells["key"] + "b")
+    figure = quality.implementations(pd.concat([cells, other, halved], ignore_index=True))
+    assert [axis.get_title(loc="left") for axis in figure.axes] == [
+        "tiny, 64 x 64, 4 steps, 2 images, float32", "tiny, 64 x 64, 4 steps, 2 images, bfloat16",
+    ]  # fmt: skip
+
+
+def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
+    """What differs is named, and nothing else; where only later prompts differ, the reference's key has to do."""
+    store = Store(tmp_path / "run")
+    same = {"prompts": ("a", "b"), "seeds": (0,), "guidance_scale": 3.5, "batch_size": 1, "max_sequence_length": 32}
+    changes = [
+        {}, {"guidance_scale": 1.0}, {"batch_size": 2}, {"max_sequence_length": 64}, {"prompts": ("c", "b")},
+        {"prompts": ("a",), "seeds": (0, 1)}, {"prompts": ("a", "d")},
+    ]  # fmt: skip
+    full = [{"batch": 0, "method": timing(1, 1)}]
+
+    def titles(changed: list[dict[str, object]]) -> list[str]:
+        keys = [cell(**(same | change)).key for change in changed]
+        table = cells_table(store)
+        found = workload_titles(table[table["key"].isin(keys)])
+        return [found[key].removeprefix("tiny, 64 x 64, 8 steps, 2 images, float32") for key in keys]
+
+    for change in changes:
+        store.write(cell(**(same | change)), "ok", body(["C" * 8] * 2, full, "C" * 8))
+    assert titles(changes[:1]) == [""]
+    assert titles(changes[:2]) == [", guidance 3.5", ", guidance 1"]
+    assert titles([changes[0], changes[2]]) == [", batches of 1", ", batches of 2"]
+    assert titles([changes[0], changes[3]]) == [", 32 text tokens", ", 64 text tokens"]
+    assert titles([changes[0], changes[4]]) == [', prompts from "a"', ', prompts from "c"']
+    assert titles([changes[0], changes[5]]) == [", seeds [0]", ", seeds [0,1]"]
+    assert titles([changes[0], changes[6]])[0] == f", reference {cell(**same).key[:8]}"
+    assert len(set(titles(changes))) == len(changes)
+
+
+def test_labels_cover_neither_points_nor_each_other() -> None:
+    """Of two settings at one place the second is named below; in a crowd most have no room."""
+    figure, axes = style.panels(1, 1, 4, 3)
+    axis = axes[0][0]
+    near = [(1.0, 1.0), (3.0, 1.0), (2.0, 2.0), (2.0, 2.0)]
+    crowd = [(1 + place / 100, 3.0) for place in range(40)]
+    axis.plot(*zip(*near, *crowd), label="points")
+    axis.margins(0.1)
+    style.finish(figure, axes, "title")
+    labels = [style.Label(x, y, f"label {place}", "black") for place, (x, y) in enumerate([*near, *crowd])]
+    style.label_points(axis, np.array([*near, *crowd]), labels, 1)
+    figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in axis.texts}
+    assert {f"label {place}" for place in range(4)} <= set(boxes) and 5 <= len(boxes) <= 10
+    assert all(not box.count_overlaps([o for o in boxes.values() if o is not box]) for box in boxes.values())
+    points = axis.transData.transform(np.array([*near, *crowd]))
+    assert not any(box.contains(x, y) for box in boxes.values() for x, y in points)
 
 
 def test_a_legend_is_as_wide_as_its_figure_at_most() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tsbench.errors import UserError
 from tsbench.flags import read_flags
-from tsbench.present import full_name, workload_title
+from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
 from tsbench.schedule import computed_steps, is_inert
 from tsbench.store import Store
@@ -45,10 +45,10 @@ def main(arguments: list[str]) -> int:
             keys = ", ".join(table["key"])
             raise UserError(f"{rest[1]!r} is the beginning of {len(rows)} cells' keys; there are: {keys}.")
     console = output()
-    title = None
+    titles, title = workload_titles(table), None
     for row in rows:
-        if workload_title(row) != title:
-            title = workload_title(row)
+        if titles[row.reference] != title:
+            title = titles[row.reference]
             console.print(title, style="bold", highlight=False, soft_wrap=True)
         for line in explanation(store, row):
             console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -22,7 +22,7 @@ from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
-from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_title
+from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
 from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
 from tsbench.store import Store
 
@@ -63,12 +63,12 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
 
 def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
     """For every workload and level of quality the fastest setting whose interval meets it."""
-    found = []
-    for _, group in cells.groupby("reference", sort=False):
-        first = next(group.itertuples())
+    found, titles = [], workload_titles(cells)
+    for reference, group in cells.groupby("reference", sort=False):
+        first, title = next(group.itertuples()), titles[str(reference)]
         if "lpips" not in group or group["lpips"].isna().all():
             text = "images of random weights mean nothing" if first.random_weights else "no LPIPS was computed"
-            found.append({"workload": workload_title(first), "wanted": "", "key": None, "text": text})
+            found.append({"workload": title, "wanted": "", "key": None, "text": text})
             continue
         for level, limit in LEVELS.items():
             bars = [replace(BARS["--max-lpips"], limit=limit), FASTER]
@@ -78,7 +78,7 @@ def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
                 text = f"not known: {'; '.join(unknown)}"
             key = good[0].key if good else None
             wanted = f"{level} (LPIPS up to {limit:g})"
-            found.append({"workload": workload_title(first), "wanted": wanted, "key": key, "text": text})
+            found.append({"workload": title, "wanted": wanted, "key": key, "text": text})
     return found
 
 
@@ -87,7 +87,7 @@ def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
     metrics = [m for m in METRICS.values() if m.column in cells and cells[m.column].notna().any()]
     pictures = _pictures(store, drawn)
     shown = quantities(cells)
-    workloads = {row.reference: workload_title(row) for row in cells.drop_duplicates("reference").itertuples()}
+    workloads = workload_titles(cells)
     return {
         "workloads": workloads,
         "speeds": SPEEDS,

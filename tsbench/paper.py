@@ -11,7 +11,7 @@ import pandas as pd
 
 from tsbench import published
 from tsbench.metrics import METRICS
-from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_title
+from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_titles
 from tsbench.score import ACROSS
 
 BEST, SECOND = 1, 2
@@ -71,10 +71,10 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
     return [quantity for quantity in found if quantity.column in cells and cells[quantity.column].notna().any()]
 
 
-def paper_table(group: pd.DataFrame) -> PaperTable:
+def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     """The table of one workload's cells, the reference first."""
     rows = list(group.itertuples())
-    table = PaperTable(workload_title(rows[0]), ["Method", "Setting", "Computed"], [], set())
+    table = PaperTable(title, ["Method", "Setting", "Computed"], [], set())
     shown = quantities(group)
     matches = [published.matches(row._asdict()) for row in rows]
     columns: list[list[Entry]] = []
@@ -183,8 +183,9 @@ def _footnote(match: published.Match) -> str:
 def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """`table.md`: a table a workload, and what made it."""
     parts = ["# Results", "", provenance(manifest), ""]
-    for _, group in cells.groupby("reference", sort=False):
-        table = paper_table(group)
+    titles = workload_titles(cells)
+    for reference, group in cells.groupby("reference", sort=False):
+        table = paper_table(group, titles[str(reference)])
         texts = [[_in_markdown(entry) for entry in row] for row in table.rows]
         frame = pd.DataFrame(texts, columns=table.headings)
         align = ["left", "left", *["right"] * (len(table.headings) - 2)]
@@ -203,8 +204,9 @@ def _in_markdown(entry: Entry) -> str:
 def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """`table.tex`: a booktabs table a workload."""
     parts = [f"% {provenance(manifest)}", r"% needs \usepackage{booktabs}"]
-    for _, group in cells.groupby("reference", sort=False):
-        table = paper_table(group)
+    titles = workload_titles(cells)
+    for reference, group in cells.groupby("reference", sort=False):
+        table = paper_table(group, titles[str(reference)])
         rows = [" & ".join(_in_latex(entry) for entry in row) + r" \\" for row in table.rows]
         for start in sorted(table.group_starts - {0}, reverse=True):
             rows.insert(start, r"\midrule")

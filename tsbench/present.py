@@ -12,16 +12,52 @@ from rich.console import Console
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS
 
+TELLING_APART = {  # columns of a workload that its title has only where titles would be equal without
+    "guidance_scale": "guidance {:g}",
+    "max_sequence_length": "{} text tokens",
+    "batch_size": "batches of {}",
+    "quantization": "{}",
+    "seeds": "seeds {}",
+    "first_prompt": 'prompts from "{:.40}"',
+    "reference": "reference {:.8}",
+}
 
-def workload_title(row: Any) -> str:
-    """What a group of cells drew, from any of its rows."""
-    settings = [f"backend {row.backend}"] if row.backend != "diffusers" else []
-    settings += [row.dtype]
-    settings += [f"quantization {json.loads(row.quantization)['backend']}"] if row.quantization else []
-    settings += [f"offload {row.offload}"] if row.offload != "none" else []
-    settings += ["compiled"] if row.compile else []
-    images = f"{row.n_samples} image{'s' if row.n_samples > 1 else ''}"
-    return f"{row.model}, {row.height} x {row.width}, {row.steps} steps, {images}, {', '.join(settings)}"
+
+def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
+    """What every workload of a run draws, and how, by the key of its reference.
+
+    Args:
+        cells: all cells of the run, since a title says no more than it takes to tell its workload from the others.
+        without: what an axis shows already, one of `size`, `steps` and `backend`; workloads that differ in nothing
+            else have the same title.
+    """
+    firsts = list(cells.drop_duplicates("reference").itertuples())
+    titles = {row.reference: _title(row, without) for row in firsts}
+    for column, form in TELLING_APART.items():
+        if column == "reference" and without:
+            break
+        values: dict[str, set[Any]] = {}
+        for row in firsts:
+            values.setdefault(titles[row.reference], set()).add(getattr(row, column))
+        for row in firsts:
+            if len(values[titles[row.reference]]) > 1:
+                titles[row.reference] += f", {form.format(getattr(row, column))}"
+    return titles
+
+
+def _title(row: Any, without: str) -> str:
+    parts = {
+        "model": row.model,
+        "size": f"{row.height} x {row.width}",
+        "steps": f"{row.steps} steps",
+        "images": f"{row.n_samples} image{'s' if row.n_samples > 1 else ''}",
+        "backend": f"backend {row.backend}" if row.backend != "diffusers" else "",
+        "dtype": row.dtype,
+        "quantization": f"quantization {json.loads(row.quantization)['backend']}" if row.quantization else "",
+        "offload": f"offload {row.offload}" if row.offload != "none" else "",
+        "compile": "compiled" if row.compile else "",
+    }
+    return ", ".join(text for name, text in parts.items() if text and name != without)
 
 
 def series_and_point(row: Any) -> tuple[str, str]:
@@ -56,10 +92,14 @@ def best_rows(cells: pd.DataFrame) -> pd.DataFrame:
 
 def print_plan(table: pd.DataFrame, console: Console) -> None:
     """The plan on the console: a block a workload, in it a heading and a row a cell for every series."""
-    for _, group in table.groupby(["model", "backend", "height", "width", "steps", "dtype", "compile"], sort=False):
+    drawn = ["max_sequence_length", "batch_size"]
+    varied = [column for column in drawn if len(set(table[column])) > 1]
+    by = ["model", "backend", "height", "width", "steps", "dtype", "compile", *drawn]
+    for _, group in table.groupby(by, sort=False):
         first = next(group.itertuples())
         settings = [f"{first.steps} steps", first.dtype, *(["compiled"] if first.compile else [])]
         settings += [f"backend {first.backend}"] if first.backend != "diffusers" else []
+        settings += [TELLING_APART[column].format(getattr(first, column)) for column in varied]
         console.print(f"[bold]{first.model}, {first.height} x {first.width}, {', '.join(settings)}[/bold]")
         marks: list[str] = []
         by_series: dict[str, list[Any]] = {}

@@ -12,7 +12,7 @@ import pandas as pd
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
 from tsbench.metrics import METRICS
-from tsbench.present import full_name, number, workload_title
+from tsbench.present import full_name, number, workload_titles
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store
@@ -106,11 +106,9 @@ def main(arguments: list[str]) -> int:
     store = opened(rest[0])
     console = output()
     table = cells_table(store)
-    if table.empty:
-        console.print(f"nothing is drawn in {rest[0]}", highlight=False, markup=False)
-    found = not table.empty
-    for _, group in table.groupby("reference", sort=False):
-        lines, ok = advice(store, group, bars)
+    found, titles = True, workload_titles(table)
+    for reference, group in table.groupby("reference", sort=False):
+        lines, ok = advice(store, titles[str(reference)], group, bars)
         found = found and ok
         for line in lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -158,10 +156,9 @@ def unjudged(group: pd.DataFrame, bars: Sequence[Bar]) -> dict[str, list[Any]]:
     return found
 
 
-def advice(store: Store, group: pd.DataFrame, bars: Sequence[Bar]) -> tuple[list[str], bool]:
+def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -> tuple[list[str], bool]:
     """What to say of one workload, and whether a setting qualifies."""
-    first = next(group.itertuples())
-    lines = [f"{workload_title(first)}; wanted: {', '.join(map(str, bars))}"]
+    lines = [f"{title}; wanted: {', '.join(map(str, bars))}"]
     not_judged = [
         f"  not judged, {reason}: {', '.join(full_name(row) for row in rows)}"
         for reason, rows in unjudged(group, bars).items()

@@ -21,11 +21,12 @@ from tsbench.score import ACROSS
 from tsbench.stats import LEAST_MEAN, LEAST_MEDIAN, finite_mean, mean_interval, median_interval, prompt_means
 from tsbench.store import Store, image_name
 
+DRAWN_WITH = ("guidance_scale", "max_sequence_length", "batch_size")
 COLUMNS = [
     "key", "status", "reason", "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile",
-    "height", "width", "steps", "n_samples", "schedule", "computed_steps", *COST_COLUMNS, "published_tflop",
-    "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low", "speedup_high", "denoise_speedup",
-    "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
+    "height", "width", "steps", "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "schedule", "computed_steps",
+    *COST_COLUMNS, "published_tflop", "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low",
+    "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
 ]  # fmt: skip
 EXTRA_COLUMNS = [
     "n_identical",
@@ -122,8 +123,10 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "method": document["method"],
         "params": canonical_json(document["params"]),
         **settings,
-        **{name: workload[name] for name in ("height", "width", "steps")},
+        **{name: workload[name] for name in ("height", "width", "steps", *DRAWN_WITH)},
         "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
+        "seeds": canonical_json(workload["seeds"]),
+        "first_prompt": workload["prompts"][0],
         "reference": document["reference"],
         "random_weights": workload["random_weights"],
     }

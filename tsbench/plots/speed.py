@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.plots.style import COLOURS, MARKERS, finish, panels, styles, with_series
-from tsbench.present import workload_title
+from tsbench.plots.style import MARKERS, finish, name_panel, panels, styles, with_series
+from tsbench.present import workload_titles
 
 
 def speed(cells: pd.DataFrame, hardware: str) -> Any:
@@ -18,20 +18,21 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
     Returns:
         A matplotlib figure, or None where no cell was drawn with random weights.
     """
-    drawn = with_series(cells[cells["random_weights"]])
+    drawn, titles = with_series(cells), workload_titles(cells)
+    looks = styles(drawn["series"])
+    drawn = drawn[drawn["random_weights"]]
     if drawn.empty:
         return None
-    looks = styles(drawn["series"])
-    groups = [group for _, group in drawn.groupby("reference", sort=False)]
+    groups = list(drawn.groupby("reference", sort=False))
     figure, axes = panels(1, len(groups), 5.6, 4.4)
-    for axis, group in zip(axes[0], groups):
+    for axis, (reference, group) in zip(axes[0], groups):
         steps = int(group["steps"].iloc[0])
         reach = range(max(1, int(group["computed_steps"].min())), steps + 1)
         axis.plot(reach, [steps / computed for computed in reach], color="0.6", linestyle=":", label="ideal, T/C")
         for name, line in group.groupby("series", sort=False):
             line = line.sort_values("computed_steps")
             axis.plot(line["computed_steps"], line["denoise_speedup"], **looks[str(name)], label=name)
-        axis.set_title(workload_title(next(group.itertuples())), loc="left", fontsize=9, fontweight="bold")
+        name_panel(axis, titles[str(reference)])
         axis.set_xlabel("computed steps")
         axis.set_ylabel("denoising speed-up (x)")
     finish(figure, axes, f"Random weights, on {hardware}")
@@ -43,27 +44,31 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
 
     Returns:
         A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
-        held at its most frequent value; None where there is none.
+        held at its most frequent value, and for each workload that is the same but for the two; None where there is
+        none.
     """
-    drawn = with_series(cells[cells["method"] != FewerSteps.name])
+    drawn = with_series(cells)
+    looks = styles(drawn["series"])
+    drawn = drawn[drawn["method"] != FewerSteps.name]
     if drawn.empty:
         return None
     drawn = drawn.assign(
         pixels=[f"{row.height} x {row.width}" for row in drawn.itertuples()], area=drawn["height"] * drawn["width"]
     )
     shown = []
-    for column, held, label in (("pixels", "steps", "size (pixels)"), ("steps", "pixels", "denoising steps")):
-        usual = drawn[held].mode()[0]
-        group = drawn[drawn[held] == usual]
-        group = group[group.groupby(["series", "point"])[column].transform("nunique") > 1]
-        if len(group):
-            title = f"{usual} steps" if held == "steps" else f"{usual} pixels"
-            shown.append((group.sort_values(["area", "steps"]), column, label, title))
+    for column, held, without, label in (
+        ("pixels", "steps", "size", "size (pixels)"), ("steps", "pixels", "steps", "denoising steps"),
+    ):  # fmt: skip
+        usual = drawn[drawn[held] == drawn[held].mode()[0]]
+        for title, group in usual.groupby(usual["reference"].map(workload_titles(cells, without)), sort=False):
+            group = group[group.groupby(["series", "point"])[column].transform("nunique") > 1]
+            if len(group):
+                shown.append((group.sort_values(["area", "steps"]), column, label, str(title)))
     if not shown:
         return None
     lines = pd.concat([group for group, *_ in shown])
     series, points = (list(dict.fromkeys(lines[name])) for name in ("series", "point"))
-    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(series)}
+    colours = {name: looks[name]["color"] for name in series}
     markers = {point: MARKERS[number % len(MARKERS)] for number, point in enumerate(points)}
     figure, axes = panels(1, len(shown), 5.4, 4.3, sharey=True)
     for axis, (group, column, label, title) in zip(axes[0], shown):
@@ -72,7 +77,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
             axis.plot(line[column].astype(str), line["speedup"], **look)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         axis.set_xlabel(label)
-        axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        name_panel(axis, title)
     for name, colour in colours.items():
         axes[0][0].plot([], [], color=colour, label=name)
     for point, marker in markers.items():
@@ -88,24 +93,22 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
     Returns:
         A matplotlib figure, or None where no series has several intervals.
     """
-    drawn = with_series(cells)
+    drawn, titles = with_series(cells), workload_titles(cells)
+    looks = styles(drawn["series"])
     drawn = drawn.assign(interval=[json.loads(params).get("cache_interval") for params in drawn["params"]])
     drawn = drawn[drawn["interval"].notna()]
-    drawn = drawn[drawn.groupby("series")["interval"].transform("nunique") > 1]
+    drawn = drawn[drawn.groupby(["reference", "series"])["interval"].transform("nunique") > 1]
     if drawn.empty:
         return None
-    looks = styles(drawn["series"])
-    groups = [group for _, group in drawn.groupby("reference", sort=False)]
+    groups = list(drawn.groupby("reference", sort=False))
     figure, axes = panels(1, len(groups), 4.2, 4, sharey=True)
-    for axis, group in zip(axes[0], groups):
+    for axis, (reference, group) in zip(axes[0], groups):
         for name, line in group.groupby("series", sort=False):
             line = line.sort_values("interval")
             axis.plot(line["interval"], line["speedup"], **looks[str(name)], label=name)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         axis.set_xlabel("cache interval")
-        first = next(group.itertuples())
-        title = f"{first.height} x {first.width}, {first.steps} steps"
-        axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        name_panel(axis, titles[str(reference)])
     axes[0][0].set_ylabel("speed-up (x)")
     finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.plots.style import COLOURS, panels
-from tsbench.present import full_name, workload_title
+from tsbench.plots.style import COLOURS, name_panel, panels
+from tsbench.present import full_name, workload_titles
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart
@@ -21,13 +21,13 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     Returns:
         A matplotlib figure, or None where no cell on a front has errors.
     """
-    columns = []
-    for _, group in cells.groupby("reference", sort=False):
+    columns, titles = [], workload_titles(cells)
+    for reference, group in cells.groupby("reference", sort=False):
         front = group[(group["on_front"] != "") & (group["status"] == "ok")].sort_values("speedup")
         documents = [(row, store.document(row.key)) for row in front.itertuples()]
         drawn = [(row, document) for row, document in documents if document and document["step_errors"]]
         if drawn:
-            columns.append((workload_title(next(group.itertuples())), _spread(drawn)))
+            columns.append((titles[str(reference)], _spread(drawn)))
     if not columns:
         return None
     rows = max(len(drawn) for _, drawn in columns)
@@ -48,7 +48,7 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
             )  # fmt: skip
         errors.set_yscale("log")
         errors.set_ylabel("relative error of the latents")
-        errors.set_title(title, loc="left", fontsize=9, fontweight="bold")
+        name_panel(errors, title)
         strips.grid(visible=False)
         strips.set_yticks(range(len(drawn)), [f"{full_name(row)} ({row.speedup:.2f}x)" for row, _ in drawn], fontsize=7)
         strips.invert_yaxis()

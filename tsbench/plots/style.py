@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -14,6 +16,19 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL = FewerSteps.title  # every cache has to beat it
 LEGEND_ROW = 0.22  # inches
+POINT_RADIUS, LABEL_GAP = 3.5, 5  # points of 1/72 inch
+# Of a label beside its point: how far to the right, and how far to the free side.
+PLACES = ((0, 1), (1, 0), (1, 1), (-1, 1), (0, -1))
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is written beside a point, in units of its panel."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
 
 
 def with_series(cells: pd.DataFrame) -> pd.DataFrame:
@@ -50,6 +65,41 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
         axis.grid(color="0.93")
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def name_panel(axis: Any, title: str) -> None:
+    """The title of a panel, in as many lines as its width takes."""
+    inches = axis.get_window_extent().width / axis.figure.dpi
+    axis.set_title(fill(title, round(15 * inches)), loc="left", fontsize=9, fontweight="bold")
+
+
+def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) -> None:
+    """Write each label beside its point, where it covers no point and no other label; else not at all.
+
+    Args:
+        axis: of a finished figure, since places are tried on its pixels.
+        points: [points, 2], all that the panel shows, in its units.
+        labels: the most important ones first.
+        upwards: 1 where it is free above the points, -1 where it is below.
+    """
+    from matplotlib.transforms import Bbox
+
+    renderer = axis.figure.canvas.get_renderer()
+    reach = POINT_RADIUS * axis.figure.dpi / 72
+    taken = [Bbox.from_bounds(x - reach, y - reach, 2 * reach, 2 * reach) for x, y in axis.transData.transform(points)]
+    taken += [text.get_window_extent(renderer) for text in axis.texts]
+    for label in labels:
+        for right, up in PLACES:
+            note = axis.annotate(
+                label.text, (label.x, label.y), textcoords="offset points", fontsize=8, color=label.colour, zorder=3,
+                xytext=(right * LABEL_GAP, up * upwards * LABEL_GAP), ha=("center", "left", "right")[right],
+                va=("center", "bottom", "top")[up * upwards],
+            )  # fmt: skip
+            box = note.get_window_extent(renderer)
+            if axis.bbox.containsx(box.x0) and axis.bbox.containsx(box.x1) and not box.count_overlaps(taken):
+                taken.append(box.padded(reach))
+                break
+            note.remove()
 
 
 def finish(figure: Any, axes: Any, title: str) -> None:
