@@ -13,7 +13,7 @@ from tsbench.errors import UserError
 from tsbench.paths import ASSETS
 
 HUB_PATIENCE_S = 12.0
-EDGE_BYTES = 1 << 20
+WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
 
 
 def find_model(path: str, architecture: str | None = None) -> Path:
@@ -121,28 +121,31 @@ def _unreachable(name: str, reason: str) -> str:
 def identity(folder: Path) -> str:
     """What a model is, wherever it lies: 16 hexadecimal digits over the names, sizes and contents of its parts' files.
 
-    Of a file larger than two megabytes only the first and the last megabyte are read: a safetensors file opens with
-    the names and shapes of its tensors, and other weights differ everywhere.
+    Of a file larger than 64 MiB 16 KiB are read every 4 MiB, the first and the last of it among them: fewer bytes than
+    the weights have, and enough to reach every large matrix, so that merging an adapter changes the identity. A change
+    of a few numbers may not.
     """
     index = json.loads((folder / "model_index.json").read_text())
     parts = [folder / name for name in index if (folder / name).is_dir()]
     files = [folder / "model_index.json", *(path for part in parts for path in part.rglob("*") if path.is_file())]
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
-        if path.suffix in (".json", ".safetensors", ".txt", ".model"):
+        if path.suffix in (".json", ".safetensors", ".txt", ".model", ".xml", ".bin"):
             digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(_edges(path))
+            digest.update(path.stat().st_size.to_bytes(8, "little"))
+            _add_contents(digest, path)
     return digest.hexdigest()[:16]
 
 
-def _edges(path: Path) -> bytes:
+def _add_contents(digest: Any, path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size <= 2 * EDGE_BYTES:
-            return file.read()
-        first = file.read(EDGE_BYTES)
-        file.seek(-EDGE_BYTES, 2)
-        return first + file.read() + size.to_bytes(8, "little")
+        if size <= WHOLE_BYTES:
+            digest.update(file.read())
+            return
+        for start in [*range(0, size - SAMPLE_BYTES, STRIDE_BYTES), size - SAMPLE_BYTES]:
+            file.seek(start)
+            digest.update(file.read(SAMPLE_BYTES))
 
 
 def check_is_flux(folder: Path) -> None:

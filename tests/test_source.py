@@ -1,0 +1,57 @@
+"""What a model is: results of two models must never share a key, wherever their folders lie."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tsbench.models import source
+from tsbench.models.source import identity
+from tsbench.paths import ASSETS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ASSETS / "tiny", tmp_path / "model"))
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_copy_is_the_same_model_whatever_lies_beside_it(folder: Path) -> None:
+    (folder / "README.md").write_text("a copy")
+    assert identity(folder) == identity(ASSETS / "tiny")
+
+
+def test_a_bit_anywhere_in_the_weights_is_another_model(folder: Path) -> None:
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    flip(weights, weights.stat().st_size // 2)
+    assert identity(folder) != identity(ASSETS / "tiny")
+
+
+def test_large_weights_are_sampled_throughout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merged adapter changes matrices in the middle of a file, and neither its header nor its size."""
+    monkeypatch.setattr(source, "WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(source, "STRIDE_BYTES", 1 << 16)
+    monkeypatch.setattr(source, "SAMPLE_BYTES", 1 << 10)
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    size = weights.stat().st_size
+    assert size > 1 << 20
+    seen = {identity(folder)}
+    for place in (0, 20 * (1 << 16) + 1023, size - 1):
+        flip(weights, place)
+        seen.add(identity(folder))
+    flip(weights, 20 * (1 << 16) + 2000)  # between two samples: not looked at
+    assert len(seen) == 4 and identity(folder) in seen
+
+
+def test_converted_weights_are_told_apart(folder: Path) -> None:
+    (folder / "transformer" / "openvino_model.bin").write_bytes(bytes(8))
+    first = identity(folder)
+    flip(folder / "transformer" / "openvino_model.bin", 3)
+    assert identity(folder) != first
