@@ -208,17 +208,23 @@ def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Pa
 def test_the_snippet_runs_as_the_cell_ran() -> None:
     """A setting that was measured compiled, offloaded or quantized is not the same one without."""
     workload = asdict(cell().workload)
-    quantization = json.dumps({"backend": "quanto", "kwargs": {"weights_dtype": "int8"}, "components": ["transformer"]})
+    quantization = {"backend": "quanto", "kwargs": {"weights_dtype": "int8"}}
+    quantized = json.dumps(quantization | {"components": ["transformer", "text_encoder_2"]})
     document = {
         "backend": "diffusers", "method": "taylorseer", "params": {"cache_interval": 3}, "calibration": {},
         "workload": workload, "model_path": "black-forest-labs/FLUX.1-dev",
-        "settings": {"dtype": "bfloat16", "offload": "model", "compile": True, "quantization": quantization},
+        "settings": {"dtype": "bfloat16", "offload": "model", "compile": True, "quantization": quantized},
     }  # fmt: skip
     code = "\n".join(snippet(document))
     compile(code, "snippet", "exec")
     assert "pipe.enable_model_cpu_offload()" in code and 'pipe.to("cuda"' not in code
     assert "pipe.transformer.compile_repeated_blocks()" in code
-    assert """quant_mapping={"transformer": diffusers.QuantoConfig(weights_dtype='int8')}""" in code
+    assert "torch._dynamo.config.recompile_limit = 64" in code
+    mapping = (
+        """{"transformer": diffusers.QuantoConfig(weights_dtype='int8'), """
+        """"text_encoder_2": transformers.QuantoConfig(weights='int8')}"""
+    )
+    assert f"quant_mapping={mapping}" in code
 
 
 def test_the_chain_multiplies_out(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from diffusers import FluxTransformer2DModel
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from tests.helpers import FLOAT32, cell, workload
-from tsbench.backends import diffusers
 from tsbench.backends.diffusers import DiffusersSession
+from tsbench.cell import RECOMPILE_LIMIT
 from tsbench.generate import DrawingFailed, Drawn
 from tsbench.methods import Method
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
@@ -113,5 +113,5 @@ def test_giving_up_on_compiling_is_an_error(compiled: DiffusersSession) -> None:
     with pytest.raises(FailOnRecompileLimitHit):
         drawn(compiled, DEFAULT)
     compiled.recover()
-    torch._dynamo.config.recompile_limit = diffusers.RECOMPILE_LIMIT
+    torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     assert drawn(compiled, DEFAULT).schedule == "CCC.C"

@@ -150,6 +150,9 @@ MISTAKES = {
     "runtime.offload=disk": "runtime.offload is 'disk', but must be one of: none, model, sequential",
     "runtime.quantization.backend=quanto": "runtime.quantization.kwargs is None, but must say what the backend needs",
     "runtime.quantization.backend=zip": "runtime.quantization.backend is 'zip', but must be one of: ",
+    "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}, components: [unet]}": (
+        "runtime.quantization.components is ['unet'], but must be one or more of: transformer, text_encoder, "
+    ),
     "model=null": "model is null, but must be a name; try model=tiny.",
     "method=null": "method is null, but must be a name; try method=taylorseer.",
     "prompts=null": "prompts is null, but must be a name; try prompts=model.",
@@ -169,6 +172,13 @@ def test_a_mistake_is_one_sentence(override: str) -> None:
         expand([override])
     assert MISTAKES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_random_weights_are_not_quantized() -> None:
+    """They would be drawn as they are, and the row would say quantized."""
+    quantized = "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}"
+    with pytest.raises(UserError, match="only weights that are loaded can be quantized; try"):
+        expand(["model=flux1-dev-architecture", "method=taylorseer", quantized])
 
 
 def test_a_parameter_that_no_method_of_the_sweep_has() -> None:

@@ -45,12 +45,18 @@ class Workload:
         return [samples[i : i + self.batch_size] for i in range(0, len(samples), self.batch_size)]
 
 
+RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
+COMPONENTS = ("transformer", "text_encoder", "text_encoder_2", "vae")
 
 
-def quantization_class(backend: str, component: str) -> tuple[str, str]:
-    """The library that a component of the pipeline comes from, and the name of its class for a backend."""
-    return "transformers" if component.startswith("text_encoder") else "diffusers", QUANTIZATION_CLASSES[backend]
+def quantization_call(backend: str, component: str, kwargs: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """How a component of the pipeline is quantized: its library, the class there, and the arguments by its names."""
+    if not component.startswith("text_encoder"):
+        return "diffusers", QUANTIZATION_CLASSES[backend], kwargs
+    names = {"weights_dtype": "weights"} if backend == "quanto" else {}
+    renamed = {names.get(name, name): value for name, value in kwargs.items()}
+    return "transformers", QUANTIZATION_CLASSES[backend], renamed
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from tsbench.cell import QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
+from tsbench.cell import COMPONENTS, QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, one_of
 from tsbench.config import ModelConfig, SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
@@ -232,14 +232,7 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     one_of("runtime.dtype", config.runtime.dtype, DTYPES)
     one_of("runtime.offload", config.runtime.offload, OFFLOADS)
     if config.runtime.quantization.backend is not None:
-        one_of("runtime.quantization.backend", config.runtime.quantization.backend, tuple(QUANTIZATION_CLASSES))
-        kwargs = config.runtime.quantization.kwargs
-        if not isinstance(kwargs, dict) or not kwargs:
-            raise UserError(
-                f"runtime.quantization.kwargs is {kwargs!r}, but must say what the backend needs; "
-                "try 'runtime.quantization.kwargs={weights_dtype: int8}' for quanto or '{load_in_4bit: true}' for "
-                "bitsandbytes."
-            )
+        _check_quantization(config)
     if not config.model.text_encoders and not config.model.random_weights:
         raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
     if config.runtime.threads is not None:
@@ -248,6 +241,28 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
         _check_openvino(config)
     config.method.check(config.steps)
     return Point(config, prompts, seeds, height, width)
+
+
+def _check_quantization(config: SweepConfig) -> None:
+    quantization = config.runtime.quantization
+    one_of("runtime.quantization.backend", str(quantization.backend), tuple(QUANTIZATION_CLASSES))
+    if not isinstance(quantization.kwargs, dict) or not quantization.kwargs:
+        raise UserError(
+            f"runtime.quantization.kwargs is {quantization.kwargs!r}, but must say what the backend needs; "
+            "try 'runtime.quantization.kwargs={weights_dtype: int8}' for quanto or '{load_in_4bit: true}' for "
+            "bitsandbytes."
+        )
+    if not quantization.components or not set(quantization.components) <= set(COMPONENTS):
+        raise UserError(
+            f"runtime.quantization.components is {quantization.components}, but must be one or more of: "
+            f"{', '.join(COMPONENTS)}; try runtime.quantization.components=[transformer]."
+        )
+    if config.model.random_weights:
+        raise UserError(
+            f"runtime.quantization.backend is {quantization.backend!r}, but the random weights of "
+            f"model={config.model.name} are drawn, and only weights that are loaded can be quantized; "
+            "try runtime.quantization.backend=null."
+        )
 
 
 def _check_openvino(config: SweepConfig) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from tsbench.cell import quantization_class
+from tsbench.cell import RECOMPILE_LIMIT, quantization_call
 from tsbench.methods import Method, method_class
 from tsbench.paths import ASSETS
 
@@ -52,11 +52,11 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     imports, options = [], ""
     if settings["quantization"]:
         quantization = json.loads(settings["quantization"])
-        kwargs = ", ".join(f"{name}={value!r}" for name, value in (quantization["kwargs"] or {}).items())
-        parts = [
-            f'"{part}": {".".join(quantization_class(quantization["backend"], part))}({kwargs})'
-            for part in quantization["components"]
-        ]
+        parts = []
+        for part in quantization["components"]:
+            library, name, kwargs = quantization_call(quantization["backend"], part, quantization["kwargs"])
+            given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
+            parts.append(f'"{part}": {library}.{name}({given})')
         imports = ["import diffusers", "import transformers"]
         mapping = f"{{{', '.join(parts)}}}"
         options = f", quantization_config=diffusers.PipelineQuantizationConfig(quant_mapping={mapping})"
@@ -65,8 +65,11 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
         "model": "pipe.enable_model_cpu_offload()",
         "sequential": "pipe.enable_sequential_cpu_offload()",
     }[settings["offload"]]
-    compiled = ["pipe.transformer.compile_repeated_blocks()"] if settings["compile"] else []
-    return imports, options, [placed, *compiled]
+    compiled = [
+        f"torch._dynamo.config.recompile_limit = {RECOMPILE_LIMIT}",
+        "pipe.transformer.compile_repeated_blocks()",
+    ]
+    return imports, options, [placed, *(compiled if settings["compile"] else [])]
 
 
 def _openvino_snippet(document: dict[str, Any], path: str, method: Method, prompt: str, given: str) -> list[str]:

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import Sample, Settings, Workload, quantization_class
+from tsbench.cell import RECOMPILE_LIMIT, Sample, Settings, Workload, quantization_call
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
-
-RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 
 
 def choose_device(wanted: str, offload: str) -> torch.device:
@@ -197,8 +195,8 @@ def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -
 
     mapping = {}
     for component in components:
-        library, name = quantization_class(backend, component)
-        mapping[component] = getattr(import_module(library), name)(**kwargs)
+        library, name, named = quantization_call(backend, component, kwargs)
+        mapping[component] = getattr(import_module(library), name)(**named)
     return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
 
 
@@ -215,13 +213,17 @@ def load_pipeline(
         warnings.simplefilter("ignore", FutureWarning)
         options: dict[str, Any] = {"torch_dtype": getattr(torch, settings.dtype)}
         if settings.quantization:
-            options["quantization_config"] = _quantization(**json.loads(settings.quantization))
+            quantization = json.loads(settings.quantization)
+            options["quantization_config"] = _quantization(**quantization)
         if random_weights:
             from tsbench.models.random_weights import random_pipeline
 
             pipeline = random_pipeline(folder, options["torch_dtype"], device, text_encoders)
         else:
             pipeline = diffusers.FluxPipeline.from_pretrained(folder, **options)
+        for component in quantization["components"] if settings.quantization else ():
+            if getattr(getattr(pipeline, component), "hf_quantizer", None) is None:
+                raise ValueError(f"the {component} was loaded without being quantized")
         if settings.offload == "model":
             pipeline.enable_model_cpu_offload(device=device)
         elif settings.offload == "sequential":
