@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from tests.helpers import cell, workload
 from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Timing
+from tsbench.measure import EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.taylorseer import TaylorSeer
@@ -195,3 +198,32 @@ def test_a_missing_device_is_a_users_mistake() -> None:
         choose_device("cuda:99", "none")
     with pytest.raises(UserError, match=r"runtime.offload is 'model', but there is no GPU"):
         choose_device("cpu", "model")
+
+
+def test_peak_memory_does_not_remember_what_was_freed() -> None:
+    """200 MB in small blocks, which the C library keeps: a cell's figure would be that of a larger one before it."""
+    memory = PeakMemory(torch.device("cpu"))
+    memory.reset()
+    before = memory.read()
+    if memory.missing:
+        pytest.skip(memory.missing)
+    blocks = [bytearray(2000) for _ in range(100_000)]
+    last = blocks[-1]  # on top of the heap, which can therefore not shrink
+    assert memory.read() > before + 180_000_000
+    del blocks
+    memory.reset()
+    assert memory.read() < before + 50_000_000 and last
+
+
+def test_energy_is_told_of_runs_that_are_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML counts millijoules, in steps of up to 100 ms."""
+    meter = EnergyMeter(torch.device("cpu"))
+    meter.start()
+    assert meter.used_j() is None and meter.missing
+    meter.handle, counted, now = "gpu", iter([1_000_000, 1_150_000]), iter([10.0, 10.5, 12.0])
+    nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(counted))
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr("tsbench.measure.time.perf_counter", lambda: next(now))
+    meter.start()
+    assert meter.used_j() is None
+    assert meter.used_j() == 150

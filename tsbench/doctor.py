@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 def hardware() -> list[str]:
     import torch
 
-    from tsbench.measure import environment
+    from tsbench.measure import EnergyMeter, environment
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     here = environment(device)
@@ -50,6 +50,7 @@ def hardware() -> list[str]:
         lines.append(
             f"GPU: {gpu['name']}, {gpu['memory_bytes'] / GIB:.0f} GiB, driver {gpu['driver']}, CUDA {gpu['cuda']}"
         )
+        lines.append(f"energy: {EnergyMeter(device).missing or 'counted by the GPU'}")
     else:
         built = "built for CUDA, and finds no GPU" if torch.version.cuda else "a CPU build"
         lines.append(f"GPU: none; torch {torch.__version__} is {built}")

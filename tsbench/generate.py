@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -37,8 +36,9 @@ class Timing:
 
     @classmethod
     def per_image(cls, durations_s: Sequence[float], images: int, energy_j: float | None = None) -> Timing:
-        """From the durations of encoding, of every step and of decoding of one batch."""
+        """From the durations of encoding, of every step and of decoding of one batch, and its energy."""
         encode, *steps, decode = (duration / images for duration in durations_s)
+        energy_j = None if energy_j is None else energy_j / images
         return cls(encode + sum(steps) + decode, encode, sum(steps), decode, steps, energy_j)
 
 
@@ -96,10 +96,6 @@ class Session(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the model's memory back."""
-
-    def recover(self) -> None:
-        """After a failure: drop what the failed cell left in memory."""
-        gc.collect()
 
     def calibrated(self, method: Method, workload: Workload) -> Method:
         """The method to draw a workload with, where something has to be measured on its model first."""

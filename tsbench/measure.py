@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import platform
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
@@ -48,7 +51,10 @@ class Clock:
 
 
 class PeakMemory:
-    """The largest use of memory since `reset`: the CUDA allocator's on a GPU, the process's resident set elsewhere."""
+    """The largest use of memory since `reset`: the CUDA allocator's on a GPU, the process's resident set elsewhere.
+
+    Before a reset the C library gives back what it kept of freed memory, which would count as used.
+    """
 
     STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -60,6 +66,7 @@ class PeakMemory:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             return
+        _trim()
         try:
             self.CLEAR.write_text("5")
         except OSError as error:
@@ -78,8 +85,23 @@ class PeakMemory:
         return None
 
 
+def _trim() -> None:
+    with suppress(AttributeError, OSError, TypeError):  # where it is not glibc, there is nothing to ask
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def release_memory() -> None:
+    """Give back what nothing refers to any more, of a GPU too."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        with suppress(RuntimeError):  # of a GPU that is lost; the next run on it says so
+            torch.cuda.empty_cache()
+
+
 class EnergyMeter:
-    """The energy that the GPU has used since its driver was loaded, as NVML counts it; nothing elsewhere."""
+    """The energy that the GPU uses, as NVML counts it; nothing elsewhere."""
+
+    LEAST_S = 1.0  # the counter moves on every 20 to 100 ms
 
     def __init__(self, device: torch.device) -> None:
         self.handle: Any = None
@@ -99,8 +121,15 @@ class EnergyMeter:
         except pynvml.NVMLError as error:
             self.handle, self.missing = None, f"NVML gives no energy ({error})"
 
-    def read_j(self) -> float:
-        """Joules, to be differenced; 0 where there is no counter (`missing` says why)."""
+    def start(self) -> None:
+        self._before_j, self._started_s = self._read_j(), time.perf_counter()
+
+    def used_j(self) -> float | None:
+        """Joules since `start`; None where there is no counter (`missing` says why), or too short a time for it."""
+        long_enough = time.perf_counter() - self._started_s >= self.LEAST_S
+        return self._read_j() - self._before_j if self.handle is not None and long_enough else None
+
+    def _read_j(self) -> float:
         if self.handle is None:
             return 0.0
         import pynvml

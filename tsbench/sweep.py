@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,14 @@ def main(arguments: list[str]) -> int:
     from tsbench.progress import output
 
     return Sweep(arguments).run(output())
+
+
+@dataclass(frozen=True)
+class NotLoaded:
+    """Why there is no model for a cell."""
+
+    reason: str
+    traceback: str
 
 
 class Sweep:
@@ -101,7 +109,7 @@ class Sweep:
         here = environment(self.device, self.openvino_device)
         if missing:
             store.check_environment(here)
-            session = self.load(missing[0])
+            session = self.first_session(missing)
             command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
             devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
             store.open_run(here, devices, git_revision(), command, self.metrics)
@@ -116,9 +124,9 @@ class Sweep:
             started, in_pipeline = time.perf_counter(), 0.0
             with SweepProgress(console, len(missing), images) as progress:
                 for cell, loaded in self.with_sessions(missing, session):
-                    before = 0.0 if isinstance(loaded, UserError) else loaded.pipeline_s
+                    before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
                     self._run_cell(cell, loaded, store, progress, planned[cell.key])
-                    in_pipeline += 0.0 if isinstance(loaded, UserError) else loaded.pipeline_s - before
+                    in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
             share = in_pipeline / (time.perf_counter() - started)
             store.close_run(share)
             console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline", highlight=False)
@@ -165,48 +173,72 @@ class Sweep:
                 f"{first_line(error)}."
             ) from error
 
-    def with_sessions(self, cells: list[Cell], session: Session) -> Iterator[tuple[Cell, Session | UserError]]:
+    def first_session(self, cells: list[Cell]) -> Session | NotLoaded:
+        """The model that the first of the cells needs.
+
+        Raises:
+            UserError: where it cannot be loaded and all cells need the same.
+        """
+        session = self._loaded(cells[0])
+        if isinstance(session, NotLoaded) and len(set(map(_loaded_alike, cells))) == 1:
+            raise UserError(session.reason)
+        return session
+
+    def with_sessions(
+        self, cells: list[Cell], session: Session | NotLoaded
+    ) -> Iterator[tuple[Cell, Session | NotLoaded]]:
         """Every cell with the loaded model it needs, or with the reason why there is none."""
-        current: Session | UserError | None = session
-        groups = groupby(cells, key=lambda cell: (cell.workload.model, cell.backend, cell.settings))
+        groups = groupby(cells, key=_loaded_alike)
         for number, (_, group) in enumerate(groups):
             members = list(group)
             if number > 0:
-                if current is not None and not isinstance(current, UserError):
-                    current.close()
-                try:
-                    current = self.load(members[0])
-                except UserError as error:
-                    current = error
-            assert current is not None
+                if not isinstance(session, NotLoaded):
+                    session.close()
+                session = self._loaded(members[0])
             for cell in members:
-                yield cell, current
+                yield cell, session
+
+    def _loaded(self, cell: Cell) -> Session | NotLoaded:
+        from tsbench.measure import release_memory
+
+        try:
+            return self.load(cell)
+        except UserError as error:
+            failure = NotLoaded(str(error), traceback.format_exc())
+        release_memory()  # which the exception held until here
+        return failure
 
     def _run_cell(
-        self, cell: Cell, session: Session | UserError, store: Store, progress: SweepProgress, planned: int
+        self, cell: Cell, session: Session | NotLoaded, store: Store, progress: SweepProgress, planned: int
     ) -> None:
         before = progress.done_images
         method = self.methods.get(cell.key, Method())
         label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
+        if reason := impossible(cell, method):
+            store.write(cell, "skipped", {"reason": reason})
+            outcome = f"skipped, {reason}"
+        elif isinstance(session, NotLoaded):
+            store.write(cell, "failed", asdict(session))
+            outcome = f"FAILED: {session.reason}"
+        else:
+            outcome = self._draw(cell, method, session, store, progress)
+        progress.cell_finished(f"{label}: {outcome}", planned, before)
+
+    def _draw(self, cell: Cell, method: Method, session: Session, store: Store, progress: SweepProgress) -> str:
+        """Draw and store a cell, or store why it failed; and what to say of it."""
+        from tsbench.measure import release_memory
+
         try:
-            if isinstance(session, UserError):
-                raise session
-            if reason := impossible(cell, method):
-                store.write(cell, "skipped", {"reason": reason})
-                progress.cell_finished(f"{label}: skipped, {reason}", planned, before)
-                return
             result = session.draw_cell(cell, method, self.pairs, progress.images_drawn)
         except Exception as error:
-            body = {"reason": first_line(error), "traceback": traceback.format_exc()}
-            store.write(cell, "failed", body)
-            outcome = f"FAILED: {body['reason']}"
-            if not isinstance(session, UserError):
-                session.recover()
+            failure = {"reason": first_line(error), "traceback": traceback.format_exc()}
         else:
             images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
             store.write(cell, "ok", self._body(cell, method, result), images)
-            outcome = _outcome(result, cell)
-        progress.cell_finished(f"{label}: {outcome}", planned, before)
+            return _outcome(result, cell)
+        store.write(cell, "failed", failure)
+        release_memory()
+        return f"FAILED: {failure['reason']}"
 
     def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
         return {
@@ -236,6 +268,11 @@ class Sweep:
             return {"cost": asdict(step_cost(config, cell, method)), "cost_reason": None}
         except Exception as error:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
+
+
+def _loaded_alike(cell: Cell) -> tuple[str, str, Settings]:
+    """What cells share that one loaded model can draw."""
+    return cell.workload.model, cell.backend, cell.settings
 
 
 def impossible(cell: Cell, method: Method) -> str | None:

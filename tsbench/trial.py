@@ -11,7 +11,7 @@ from typing import Any
 from tsbench.errors import UserError
 from tsbench.methods import Method
 from tsbench.progress import output
-from tsbench.sweep import Sweep, first_line, impossible
+from tsbench.sweep import NotLoaded, Sweep, first_line, impossible
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\
@@ -47,9 +47,9 @@ def _try(sweep: Sweep) -> int:
     console = output()
     full: dict[str, Any] = {}  # images by the key of their reference
     rows = []
-    for cell, session in sweep.with_sessions(sweep.cells, sweep.load(sweep.cells[0])):
-        if isinstance(session, UserError):
-            raise session
+    for cell, session in sweep.with_sessions(sweep.cells, sweep.first_session(sweep.cells)):
+        if isinstance(session, NotLoaded):
+            raise UserError(session.reason)
         method = sweep.methods.get(cell.key, Method())
         name = method.full_name(method.parameters())
         if reason := impossible(cell, method):

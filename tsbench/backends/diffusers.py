@@ -17,7 +17,7 @@ import torch
 from tsbench.cell import RECOMPILE_LIMIT, Sample, Settings, Workload, quantization_call
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Drawn, Session, Timing
-from tsbench.measure import Clock, EnergyMeter, PeakMemory
+from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
 
@@ -93,7 +93,8 @@ class DiffusersSession(Session):
             try:
                 self.clock.wait()
                 frames_before = compiled_frames()
-                energy_before, started_s = self.energy.read_j(), time.perf_counter()
+                self.energy.start()
+                started_s = time.perf_counter()
                 marks.append(self.clock.mark())
                 pictures = self.pipeline(
                     **text,
@@ -112,7 +113,7 @@ class DiffusersSession(Session):
                 started.remove()
             durations_s = self.clock.durations_s(marks)
             self.pipeline_s += time.perf_counter() - started_s
-            energy_j = (self.energy.read_j() - energy_before) / len(batch) if self.energy.handle else None
+            energy_j = self.energy.used_j()
         if not np.isfinite(pictures).all():
             raise DrawingFailed("the image is not finite (NaN or infinity)")
         return Drawn(
@@ -174,12 +175,7 @@ class DiffusersSession(Session):
     def close(self) -> None:
         self.pipeline = None
         self._encoded.clear()
-        self.recover()
-
-    def recover(self) -> None:
-        super().recover()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory()
 
 
 def compiled_frames() -> int:

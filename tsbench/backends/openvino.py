@@ -13,7 +13,7 @@ from tsbench.backends.openvino_export import exported
 from tsbench.cell import Sample, Settings, Workload
 from tsbench.errors import UserError
 from tsbench.generate import DrawingFailed, Drawn, Session, Timing
-from tsbench.measure import PeakMemory
+from tsbench.measure import PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 
@@ -120,7 +120,7 @@ class OpenVinoSession(Session):
 
     def close(self) -> None:
         self.pipeline = None
-        self.recover()
+        release_memory()
 
 
 def _generation_config(method: Method) -> Any:
