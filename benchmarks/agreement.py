@@ -24,7 +24,7 @@ def main(run: str, other: str, out: str) -> int:
     rows = []
     for document in one.documents():
         counterpart = two.document(document["key"])
-        if counterpart is None or document["status"] != "ok" or counterpart["status"] != "ok":
+        if document["status"] != "ok" or counterpart.get("status") != "ok":
             continue
         pairs = zip(one.images(document["key"]), two.images(document["key"]), strict=True)
         rows.append(

@@ -17,6 +17,7 @@ from PIL import Image
 from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Settings
+from tsbench.measure import drawing_code
 from tsbench.store import Store
 from tsbench.tables import COLUMNS
 
@@ -164,6 +165,25 @@ def test_an_inert_cache_is_called_inert(here: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(TaylorSeer, "promised_schedule", lambda self, steps: promised(self, steps)[:-1] + ".")
     assert main([*SMALL, "method.cache_interval=1"]) == 0
     assert pd.read_csv("results/sweep/cells.csv")["note"][1] == "inert: every step was computed"
+
+
+def test_two_sweeps_do_not_draw_in_one_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store(here / "results" / "sweep").held():
+        assert main([*SMALL, "metrics=[psnr]"]) == 2
+        assert "Another sweep is drawing in results/sweep; wait for it" in capsys.readouterr().err
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+
+
+def test_other_code_is_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The version of a checkout stays when its code changes, and so do those of methods that are being written."""
+    before = drawing_code()
+    source = tmp_path / "plugin.py"
+    source.write_text("VALUE = 1\n")
+    monkeypatch.setattr("tsbench.methods.PLUGINS", {"mine": object})
+    monkeypatch.setattr("tsbench.measure.inspect.getfile", lambda method: str(source))
+    one = drawing_code()
+    source.write_text("VALUE = 2\n")
+    assert len({before, one, drawing_code()}) == 3
 
 
 def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -302,7 +302,7 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
     new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).settings(4)), steps=4)
     with pytest.raises(RuntimeError):
         store.write(new, "ok", body(["CC.C"], []), broken())
-    assert store.document(new.key) is None
+    assert not store.document(new.key)
     assert not list(store.cells.glob(".*"))
     failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).settings(4)), steps=4)
     assert not store.is_done(failed.key)

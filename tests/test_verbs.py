@@ -143,7 +143,7 @@ def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys
     store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["score", "run", f"metrics=[clip_score:{clip_folder}]"]) == 2
     assert "A run has one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
-    assert (store.manifest() or {})["metrics"] == ["clip_score:first"]
+    assert store.manifest()["metrics"] == ["clip_score:first"]
 
 
 def test_a_row_has_the_device_that_drew_its_cell(here: Path) -> None:

@@ -18,8 +18,8 @@ from tsbench.present import full_name
 from tsbench.progress import output
 from tsbench.score import ACROSS
 from tsbench.stats import difference_interval, mean_interval, prompt_differences
-from tsbench.store import Store
-from tsbench.tables import cells_table, opened, speedups
+from tsbench.store import Store, opened
+from tsbench.tables import cells_table, speedups
 
 USAGE = """\
 usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware]
@@ -190,7 +190,6 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
 def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
     """Add to what was found the figures of a cell that both runs have drawn."""
     one, two = a.document(row.key), b.document(other.key)
-    assert one is not None and two is not None
     found.changes.append(latency_change(_name(row), one, two, coverage))
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
@@ -305,4 +304,4 @@ def _name(row: Any) -> str:
 
 
 def _hardware(store: Store) -> str:
-    return (store.manifest() or {}).get("hardware", "")
+    return store.manifest().get("hardware", "")

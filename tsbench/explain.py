@@ -11,8 +11,8 @@ from tsbench.flags import read_flags
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
 from tsbench.schedule import computed_steps, is_inert
-from tsbench.store import Store
-from tsbench.tables import cells_table, opened, speedups
+from tsbench.store import Store, opened
+from tsbench.tables import cells_table, speedups
 
 USAGE = """\
 usage: python -m tsbench explain RESULTS [CELL]
@@ -60,7 +60,6 @@ def explanation(store: Store, row: Any) -> list[str]:
     if row.status != "ok":
         return [f"  {full_name(row)}: {row.status}: {row.reason}"]
     document = store.document(row.key)
-    assert document is not None
     if row.key == row.reference:
         return [f"  {full_name(row)}: everything else is compared with it, {row.latency_s:.4g} s"]
     lines = [f"  {full_name(row)}: {row.speedup:.3f}x"]

@@ -126,7 +126,6 @@ def _looks(cells: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str]) -> dict[str, Any]:
     document = store.document(row.key)
-    assert document is not None
     columns = [f"{METRICS[name].column}{end}" for name in metrics for end in ("", "_low", "_high")]
     cell = {name: _plain(getattr(row, name, None)) for name in (*FIGURES, *columns)}
     cell |= {

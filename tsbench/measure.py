@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import hashlib
+import inspect
 import platform
 import subprocess
 import time
@@ -19,6 +21,8 @@ import torch
 LIBRARIES = (
     "tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy", "openvino", "openvino-genai",
 )  # fmt: skip
+
+DRAWING = ("backends", "methods", "models", "forecast", "generate", "measure", "probe", "schedule")  # modules, packages
 
 
 class Clock:
@@ -146,6 +150,8 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": {name: installed for name in LIBRARIES if (installed := installed_version(name))},
+        "drawing_code": drawing_code(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
     if openvino_device not in (None, "CPU"):
         found["openvino_device"] = openvino_device
@@ -158,6 +164,19 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
             "driver": _driver_version(),
         }
     return found
+
+
+def drawing_code() -> str:
+    """Eight hexadecimal digits over the source that figures depend on, methods of other packages included."""
+    from tsbench.methods import PLUGINS
+
+    here = Path(__file__).resolve().parent
+    files = [path for name in DRAWING for path in ((here / f"{name}.py"), *(here / name).rglob("*.py"))]
+    files += [Path(inspect.getfile(method)) for method in PLUGINS.values()]
+    digest = hashlib.sha256()
+    for path in sorted(path for path in files if path.is_file()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def installed_version(library: str) -> str | None:

@@ -15,8 +15,8 @@ from tsbench.metrics import METRICS
 from tsbench.present import full_name, number, workload_titles
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
-from tsbench.store import Store
-from tsbench.tables import cells_table, opened
+from tsbench.store import Store, opened
+from tsbench.tables import cells_table
 
 USAGE = """\
 usage: python -m tsbench recommend RESULTS BAR…
@@ -171,7 +171,6 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     if len(good) > 1:
         lines += [f"  runner-up: {full_name(good[1])}: {gives(group, good[1])}"]
     document = store.document(best.key)
-    assert document is not None
     lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
     return lines, True
 

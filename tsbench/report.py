@@ -16,8 +16,8 @@ from tsbench.html import write_html
 from tsbench.plots import write_plots
 from tsbench.progress import output
 from tsbench.score import score_cells
-from tsbench.store import Store
-from tsbench.tables import cells_table, opened, write_tables
+from tsbench.store import Store, opened
+from tsbench.tables import cells_table, write_tables
 
 USAGE = """\
 usage: python -m tsbench report RESULTS
@@ -32,7 +32,6 @@ def main(arguments: list[str]) -> int:
         raise UserError("report takes one results folder: python -m tsbench report RESULTS.")
     store = opened(arguments[0])
     manifest = store.manifest()
-    assert manifest is not None
     return build_report(store, manifest["metrics"], output())
 
 
@@ -46,7 +45,6 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
         console.print(f"[red]not scored[/red] {escape(failure)}", highlight=False)
     cells = cells_table(store)
     manifest = store.manifest()
-    assert manifest is not None
     missing = write_tables(store, cells)
     (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
     (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")

@@ -7,7 +7,7 @@ from tsbench.grid import expand
 from tsbench.metrics import METRICS, check_columns, check_metrics
 from tsbench.progress import output
 from tsbench.report import build_report
-from tsbench.tables import opened
+from tsbench.store import opened
 
 USAGE = f"""\
 usage: python -m tsbench score RESULTS metrics=[NAME,NAME]
@@ -27,7 +27,6 @@ def main(arguments: list[str]) -> int:
     check_metrics(names)
     store = opened(rest[0])
     manifest = store.manifest()
-    assert manifest is not None
     check_columns([*manifest["metrics"], *names])
     store.add_metrics(names)
     return build_report(store, [*dict.fromkeys([*manifest["metrics"], *names])], output())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tsbench.store import Store
-from tsbench.tables import cells_table, opened, samples_table
+from tsbench.store import Store, opened
+from tsbench.tables import cells_table, samples_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Results:
         Raises:
             KeyError: for a key that the run does not have.
         """
-        if self.store.document(key) is None:
+        if not self.store.document(key):
             raise KeyError(f"{key} is no cell of this run; there are: {', '.join(self.cells['key'])}")
         return self.store.images(key)
 
@@ -50,5 +50,4 @@ def load(folder: str) -> Results:
     """
     store = opened(str(folder))
     manifest = store.manifest()
-    assert manifest is not None
     return Results(cells_table(store), samples_table(store), manifest, store)

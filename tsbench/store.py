@@ -6,10 +6,12 @@ folder is derived from the cells and can be built again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +32,29 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder, self.cells = folder, folder / "cells"
 
-    def manifest(self) -> dict[str, Any] | None:
-        """What made this folder; None where nothing has yet."""
-        path = self.folder / MANIFEST
-        return json.loads(path.read_text()) if path.is_file() else None
+    def manifest(self) -> dict[str, Any]:
+        """What made this folder; empty where nothing has yet."""
+        return _read(self.folder / MANIFEST)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For the one process that draws here: two at once would draw the same cells and slow each other down.
+
+        Raises:
+            UserError: where another one does.
+        """
+        self.cells.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.cells, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"Another sweep is drawing in {self.folder}; wait for it, or choose another folder by name=NAME."
+                ) from error
+            yield
+        finally:
+            os.close(folder)
 
     def open_run(
         self, environment: dict[str, Any], hardware: str, git_revision: str | None, command: str, metrics: Iterable[str]
@@ -49,7 +70,6 @@ class Store:
     def close_run(self, pipeline_share: float) -> None:
         """Note in the manifest how much of the run that ends here was spent inside the pipeline."""
         manifest = self.manifest()
-        assert manifest is not None
         manifest["commands"][-1]["pipeline_share"] = pipeline_share
         write_json(self.folder / MANIFEST, manifest)
 
@@ -66,14 +86,12 @@ class Store:
     def add_metrics(self, metrics: Iterable[str]) -> None:
         """Note metrics that are asked for without drawing anything."""
         manifest = self.manifest()
-        assert manifest is not None
         manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
         write_json(self.folder / MANIFEST, manifest)
 
-    def document(self, key: str) -> dict[str, Any] | None:
-        """A cell's document, or None where there is none."""
-        path = self.cells / key / DOCUMENT
-        return json.loads(path.read_text()) if path.is_file() else None
+    def document(self, key: str) -> dict[str, Any]:
+        """A cell's document; empty where there is none."""
+        return _read(self.cells / key / DOCUMENT)
 
     def documents(self) -> list[dict[str, Any]]:
         """All cells, in the order in which they were made."""
@@ -81,8 +99,7 @@ class Store:
         return sorted(found, key=lambda document: (document["finished"], document["key"]))
 
     def is_done(self, key: str) -> bool:
-        document = self.document(key)
-        return document is not None and document["status"] != "failed"
+        return self.document(key).get("status", "failed") != "failed"
 
     def write(self, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()) -> None:
         """Put a cell in its place, in one step; a failed one that is there gives way.
@@ -123,23 +140,40 @@ class Store:
 
     def scores(self, key: str) -> dict[str, Any]:
         """`{metric: [value of each sample]}` against the reference of the same folder; empty where unscored."""
-        path = self.cells / key / SCORES
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return _read(self.cells / key / SCORES)
 
     def write_scores(self, key: str, scores: dict[str, Any]) -> None:
         write_json(self.cells / key / SCORES, scores)
 
     def unscored(self, key: str) -> dict[str, str]:
         """`{metric: why it could not be computed}` of the last time that the cell was scored."""
-        path = self.cells / key / UNSCORED
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return _read(self.cells / key / UNSCORED)
 
     def write_unscored(self, key: str, reasons: dict[str, str]) -> None:
         write_json(self.cells / key / UNSCORED, reasons)
 
 
+def opened(argument: str) -> Store:
+    """The store of a run, given as a path or as its name in results/.
+
+    Raises:
+        UserError: where there are no results.
+    """
+    path = Path(argument)
+    store = Store(path if path.is_dir() else Path("results") / argument)
+    if not store.manifest():
+        raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
+    if not store.documents():
+        raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the sweep that began it again.")
+    return store
+
+
 def image_name(number: int) -> str:
     return f"{number:04d}.png"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -99,37 +99,18 @@ class Sweep:
         Returns:
             0, or 1 where a cell has failed.
         """
-        from tsbench.measure import environment, git_revision
+        from tsbench.measure import environment
         from tsbench.metrics import check_columns
-        from tsbench.progress import SweepProgress
 
         store = Store(Path("results") / self.name)
-        check_columns([*(store.manifest() or {"metrics": []})["metrics"], *self.metrics])
+        check_columns([*store.manifest().get("metrics", []), *self.metrics])
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
         here = environment(self.device, self.openvino_device)
         if missing:
             store.check_environment(here)
             session = self.first_session(missing)
-            command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
-            devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
-            store.open_run(here, devices, git_revision(), command, self.metrics)
-            planned = {key: images.total for key, images in planned_images(missing, self.pairs).items()}
-            images = sum(planned.values())
-            done = len(self.cells) - len(missing)
-            console.print(
-                f"{store.folder}: {len(missing)} cells to draw, {images} images"
-                + (f"; {done} cells are there already" if done else ""),
-                highlight=False, soft_wrap=True,
-            )  # fmt: skip
-            started, in_pipeline = time.perf_counter(), 0.0
-            with SweepProgress(console, len(missing), images) as progress:
-                for cell, loaded in self.with_sessions(missing, session):
-                    before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
-                    self._run_cell(cell, loaded, store, progress, planned[cell.key])
-                    in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
-            share = in_pipeline / (time.perf_counter() - started)
-            store.close_run(share)
-            console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline", highlight=False)
+            with store.held():
+                self._draw_missing(store, missing, session, here, console)
         else:
             console.print(f"{store.folder}: all {len(self.cells)} cells are there already", highlight=False)
             store.add_metrics(self.metrics)
@@ -140,6 +121,33 @@ class Sweep:
 
         console.print("scoring and drawing tables and plots")
         return build_report(store, self.metrics, console)
+
+    def _draw_missing(
+        self, store: Store, missing: list[Cell], session: Session | NotLoaded, here: dict[str, Any], console: Console
+    ) -> None:
+        from tsbench.measure import git_revision
+        from tsbench.progress import SweepProgress
+
+        command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
+        devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
+        store.open_run(here, devices, git_revision(), command, self.metrics)
+        planned = {key: images.total for key, images in planned_images(missing, self.pairs).items()}
+        images = sum(planned.values())
+        done = len(self.cells) - len(missing)
+        console.print(
+            f"{store.folder}: {len(missing)} cells to draw, {images} images"
+            + (f"; {done} cells are there already" if done else ""),
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        started, in_pipeline = time.perf_counter(), 0.0
+        with SweepProgress(console, len(missing), images) as progress:
+            for cell, loaded in self.with_sessions(missing, session):
+                before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
+                self._run_cell(cell, loaded, store, progress, planned[cell.key])
+                in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
+        share = in_pipeline / (time.perf_counter() - started)
+        store.close_run(share)
+        console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline", highlight=False)
 
     def hardware(self, cell: Cell) -> str:
         """The name of the device that draws a cell."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,6 @@ import pandas as pd
 from tsbench import published
 from tsbench.cell import canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
-from tsbench.errors import UserError
 from tsbench.fronts import FRONTS, Draws, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, is_inert
@@ -53,7 +51,7 @@ EXTRA_COLUMNS = [
 
 def cells_table(store: Store) -> pd.DataFrame:
     """A row a cell: `COLUMNS`, then `EXTRA_COLUMNS`, then a column for every other metric that was computed."""
-    manifest = store.manifest() or {}
+    manifest = store.manifest()
     documents = store.documents()
     by_key = {document["key"]: document for document in documents}
     metrics = manifest.get("metrics", [])
@@ -265,18 +263,3 @@ def _readable_order(documents: dict[str, dict[str, Any]]) -> list[str]:
         )  # fmt: skip
 
     return sorted(documents, key=place)
-
-
-def opened(argument: str) -> Store:
-    """The store of a run, given as a path or as its name in results/.
-
-    Raises:
-        UserError: where there are no results.
-    """
-    path = Path(argument)
-    store = Store(path if path.is_dir() else Path("results") / argument)
-    if store.manifest() is None:
-        raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
-    if not store.documents():
-        raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the sweep that began it again.")
-    return store
