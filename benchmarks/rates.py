@@ -22,18 +22,22 @@ from tsbench.measure import Clock
 WIDTH, HEADS, TEXT_TOKENS, DOUBLE, SINGLE = 3072, 24, 512, 19, 38
 
 
-def seconds(work: Callable[[], object], clock: Clock, repeats: int = 20) -> float:
-    """Median over repeats, after three for warming up."""
-    for _ in range(3):
+LAUNCHES = 20  # between two marks, so that the device is never idle for want of a launch
+
+
+def seconds(work: Callable[[], object], clock: Clock, repeats: int = 10) -> float:
+    """Median over repeats of what one of `LAUNCHES` in a row takes, after as many for warming up."""
+    for _ in range(LAUNCHES):
         work()
     times = []
     for _ in range(repeats):
         clock.wait()
         marks = [clock.mark()]
-        work()
+        for _ in range(LAUNCHES):
+            work()
         marks.append(clock.mark())
         times += clock.durations_s(marks)
-    return statistics.median(times)
+    return statistics.median(times) / LAUNCHES
 
 
 def step(image_tokens: int) -> list[tuple[str, int, tuple[int, int, int]]]:

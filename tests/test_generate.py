@@ -196,6 +196,8 @@ def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: Diffuse
 def test_a_missing_device_is_a_users_mistake() -> None:
     with pytest.raises(UserError, match=r"runtime.device is 'cuda:99', which this machine does not have"):
         choose_device("cuda:99", "none")
+    with pytest.raises(UserError, match=r"runtime.device is 'meta', but clocks and memory are known of cpu and cuda"):
+        choose_device("meta", "none")
     with pytest.raises(UserError, match=r"runtime.offload is 'model', but there is no GPU"):
         choose_device("cpu", "model")
 

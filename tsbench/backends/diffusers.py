@@ -26,7 +26,8 @@ def choose_device(wanted: str, offload: str) -> torch.device:
     """`auto` takes the GPU where there is one.
 
     Raises:
-        UserError: for a device that this machine does not have, and for offloading without a GPU.
+        UserError: for a device that this machine does not have or that cannot be timed, and for offloading without a
+            GPU.
     """
     name = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -36,6 +37,11 @@ def choose_device(wanted: str, offload: str) -> torch.device:
         raise UserError(
             f"runtime.device is {wanted!r}, which this machine does not have; try runtime.device=auto."
         ) from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(
+            f"runtime.device is {wanted!r}, but clocks and memory are known of cpu and cuda alone; "
+            "try runtime.device=auto."
+        )
     if offload != "none" and device.type != "cuda":
         raise UserError(
             f"runtime.offload is {offload!r}, but there is no GPU to offload from; try runtime.offload=none."
@@ -214,7 +220,8 @@ def load_pipeline(
         if random_weights:
             from tsbench.models.random_weights import random_pipeline
 
-            pipeline = random_pipeline(folder, options["torch_dtype"], device, text_encoders)
+            place = device if settings.offload == "none" else torch.device("cpu")
+            pipeline = random_pipeline(folder, options["torch_dtype"], place, text_encoders)
         else:
             pipeline = diffusers.FluxPipeline.from_pretrained(folder, **options)
         for component in quantization["components"] if settings.quantization else ():
