@@ -1,15 +1,16 @@
-"""The wheel carries all it needs and works outside the checkout."""
+"""What is published: the wheel works outside the checkout, the source distribution is whole."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers import ROOT
 
 
 def test_an_installed_wheel_runs_a_sweep(tmp_path: Path) -> None:
@@ -35,3 +36,21 @@ def test_an_installed_wheel_runs_a_sweep(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     cells = pd.read_csv(tmp_path / "results" / "sweep" / "cells.csv")
     assert list(cells["status"]) == ["ok", "ok"]
+
+
+def test_the_source_distribution_has_what_the_makefile_and_the_readme_use(tmp_path: Path) -> None:
+    """`make test` and `make gpu` from an unpacked one need more than the package."""
+    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    used = [
+        "Makefile",
+        "constraints.txt",
+        "benchmarks/gpu.py",
+        "tests/helpers.py",
+        "docs/pareto.png",
+        "docs/plugins.md",
+    ]
+    assert names.issuperset(used)
