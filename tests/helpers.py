@@ -1,10 +1,13 @@
-"""Small workloads and cells of the embedded model."""
+"""Small workloads and cells of the embedded model. Needs nothing that a machine for `make gpu` does not have."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from tsbench.cell import Cell, Settings, Workload
 
 FLOAT32 = Settings(dtype="float32", offload="none", compile=False, quantization="")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def workload(**changes: object) -> Workload:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import cell
-from tests.test_tables import ENVIRONMENT, body, by_interval, image
+from tests.stores import ENVIRONMENT, FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
 from tsbench.__main__ import main
 from tsbench.compare import metric_change
 from tsbench.explain import chain, sentences
@@ -25,48 +25,6 @@ from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store
-
-PROMPTS = tuple(f"prompt {number}" for number in range(6))
-
-
-def parameters(interval: int) -> str:
-    return json.dumps(TaylorSeer(cache_interval=interval).settings(4))
-
-
-def timed(latency: float, step_s: list[float]) -> dict[str, object]:
-    denoise = sum(step_s)
-    outside = (latency - denoise) / 2
-    return {"latency_s": latency, "encode_s": outside, "denoise_s": denoise, "decode_s": outside, "step_s": step_s}
-
-
-def run(
-    folder: Path, lpips: dict[int, list[float]], seconds: dict[int, float], hardware: str = "P", full_s: float = 1.0
-) -> Store:
-    """A run of 4 steps and six prompts: LPIPS of every prompt and the latency by interval, and that of full compute."""
-    store = Store(folder)
-    store.open_run(ENVIRONMENT, hardware, None, "python -m tsbench sweep", ["lpips"])
-    spread, jitter = [0.98, 0.99, 1.0, 1.01, 1.02, 1.03], [0.97, 1.03, 1.0, 1.0, 0.98, 1.02]
-    full = [{"batch": i, "method": timed(full_s * r, [full_s / 5 * r] * 4)} for i, r in enumerate(spread)]
-    images = [image(0)] * 6
-    work = {"steps": 4, "prompts": PROMPTS}
-    store.write(cell(**work), "ok", body(["CCCC"] * 6, full, "CCCC") | {"model_path": "embedded"}, images)
-    for interval, values in lpips.items():
-        method = cell("taylorseer", parameters(interval), **work)
-        second = seconds[interval]
-        pairs = [
-            {
-                "batch": i,
-                "reference": timed(full_s * r, [full_s / 5 * r] * 4),
-                "method": timed(second * r * j, [second / 5 * r * j] * 4),
-            }
-            for i, (r, j) in enumerate(zip(spread, jitter))
-        ]
-        store.write(method, "ok", body(["CC.C"] * 6, pairs) | {"model_path": "embedded"}, images)
-        store.write_scores(method.key, {"lpips": values})
-    return store
-
-
-GOOD, FAIR = [0.04, 0.05, 0.06, 0.05, 0.04, 0.06], [0.08, 0.10, 0.12, 0.02, 0.16, 0.06]
 
 
 def test_what_is_recommended_meets_the_bar_with_its_whole_interval(

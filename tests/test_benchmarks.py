@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks import agreement, gpu, gpu_wheels
-from tests.helpers import cell
-from tests.test_tables import ENVIRONMENT, body, image, timing
-from tests.test_wheel import ROOT
+from tests.helpers import ROOT, cell
+from tests.stores import ENVIRONMENT, body, image, timing
 from tsbench.flops import step_cost
 from tsbench.grid import expand
 from tsbench.methods import Method

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tests.helpers import cell
-from tests.test_answers import FAIR, GOOD, PROMPTS, parameters, run
-from tests.test_html import TIMING, written
-from tests.test_tables import body, image
+from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, run, timed
+from tsbench.html import write_html
 from tsbench.score import score_cells
+from tsbench.tables import cells_table
 
 DRIVER = shutil.which("chromedriver")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(DRIVER is None, reason="needs Debian's chromium-driver")]
@@ -84,7 +84,7 @@ def browser(driver: None) -> Iterator[Browser]:
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     store = run(tmp_path / "r", {2: GOOD, 3: FAIR}, {2: 0.5, 3: 0.4})
-    written(store)
+    write_html(store, cells_table(store), store.manifest())
     return store.folder / "report.html"
 
 
@@ -131,13 +131,13 @@ def test_every_kind_of_cell_opens_whole(browser: Browser, tmp_path: Path) -> Non
     """Full compute and fewer steps have no errors of the latents, what failed or was skipped nothing but a reason."""
     work = {"steps": 4, "prompts": PROMPTS}
     store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
-    pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
+    pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(1.0, [0.2] * 4)}]
     fewer = cell("fewer_steps", '{"num_inference_steps":2}', **work)
     store.write(fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(level) for level in range(6)])
     store.write(cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory", "traceback": ""})
     store.write(cell("taylorseer", parameters(4), **work), "skipped", {"reason": "impossible"})
     score_cells(store, ["lpips", "psnr"])
-    written(store)
+    write_html(store, cells_table(store), store.manifest())
     browser.open(store.folder / "report.html")
     opened = {}
     for row in range(5):

@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import cell
-from tests.test_answers import FAIR, GOOD, PROMPTS, parameters, run
-from tests.test_tables import body, image
+from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, run, timed
 from tsbench import html
 from tsbench.html import write_html
 from tsbench.paths import ASSETS
@@ -23,7 +22,7 @@ from tsbench.plots.style import CONTROL, MARKERS, styles, with_series
 from tsbench.store import Store
 from tsbench.tables import cells_table
 
-TIMING = {"latency_s": 1.0, "encode_s": 0.1, "denoise_s": 0.8, "decode_s": 0.1, "step_s": [0.2] * 4}
+TIMING = timed(1.0, [0.2] * 4)
 EVIL = '<script>alert(1)</script> & "quotes" </script>'
 
 

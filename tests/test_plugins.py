@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.test_wheel import ROOT
+from tests.helpers import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
+from tests.stores import ENVIRONMENT, body, by_interval, image, timing
 from tsbench import paper, published
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plots import quality, speed, steps, style
@@ -22,32 +23,6 @@ from tsbench.schedule import official_taylorseer
 from tsbench.score import score_cells
 from tsbench.store import Store
 from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, samples_table, schedule_note
-
-ENVIRONMENT = {"platform": "Linux x", "python": "3", "libraries": {"torch": "2"}, "processor": "P_1", "threads": 2}
-
-
-def timing(latency: float, denoise: float) -> dict[str, object]:
-    return {"latency_s": latency, "encode_s": 0.1, "denoise_s": denoise, "decode_s": 0.1, "step_s": [denoise]}
-
-
-def image(level: int) -> np.ndarray:
-    picture = np.full((32, 32, 3), 100, np.uint8)
-    picture[:, ::2] += np.uint8(level)
-    return picture
-
-
-def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | None = "CC.C") -> dict[str, object]:
-    return {
-        "promised_schedule": promised,
-        "schedules": schedules,
-        "pairs": pairs,
-        "peak_memory_bytes": 3_000_000,
-        "peak_memory_reason": None,
-        "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
-        "cost_reason": None,
-        "calibration": {},
-        "step_errors": [0.0, 0.0, 0.1, 0.2] if promised and "." in promised else None,
-    }
 
 
 @pytest.fixture
@@ -74,11 +49,6 @@ def store(tmp_path: Path) -> Store:
     store.write(cell("taylorseer", parameters, steps=4), "failed", {"reason": "no memory", "traceback": "…"})
     score_cells(store, ["psnr", "ssim"])
     return store
-
-
-def by_interval(store: Store) -> dict[int, object]:
-    rows = cells_table(store).itertuples()
-    return {json.loads(row.params).get("cache_interval", 0): row for row in rows}
 
 
 def test_speedups_are_medians_of_paired_ratios(store: Store) -> None:

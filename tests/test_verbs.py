@@ -13,7 +13,7 @@ from PIL import Image
 
 import tsbench
 from tests.helpers import cell
-from tests.test_tables import ENVIRONMENT, body, image, timing
+from tests.stores import ENVIRONMENT, body, image, timing
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer

@@ -1,0 +1,92 @@
+"""Stores filled by hand, for tests of what is made of stored cells.
+
+Their figures are chosen so that a table's, a front's or an interval's can be worked out on paper.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tests.helpers import cell
+from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.store import Store
+from tsbench.tables import cells_table
+
+ENVIRONMENT = {"platform": "Linux x", "python": "3", "libraries": {"torch": "2"}, "processor": "P_1", "threads": 2}
+PROMPTS = tuple(f"prompt {number}" for number in range(6))
+GOOD, FAIR = [0.04, 0.05, 0.06, 0.05, 0.04, 0.06], [0.08, 0.10, 0.12, 0.02, 0.16, 0.06]  # LPIPS of six prompts
+
+
+def timed(latency: float, step_s: list[float]) -> dict[str, object]:
+    """A run's timing in seconds; half of what is left of the latency is encoding, half decoding."""
+    denoise = sum(step_s)
+    outside = (latency - denoise) / 2
+    return {"latency_s": latency, "encode_s": outside, "denoise_s": denoise, "decode_s": outside, "step_s": step_s}
+
+
+def timing(latency: float, denoise: float) -> dict[str, object]:
+    """The same of a run whose denoising is one step."""
+    return timed(latency, [denoise])
+
+
+def image(level: int) -> np.ndarray:
+    """Grey, uint8 [32, 32, 3], with every other column brighter by so many levels."""
+    picture = np.full((32, 32, 3), 100, np.uint8)
+    picture[:, ::2] += np.uint8(level)
+    return picture
+
+
+def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | None = "CC.C") -> dict[str, object]:
+    """What a store keeps of a finished cell."""
+    return {
+        "promised_schedule": promised,
+        "schedules": schedules,
+        "pairs": pairs,
+        "peak_memory_bytes": 3_000_000,
+        "peak_memory_reason": None,
+        "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
+        "cost_reason": None,
+        "calibration": {},
+        "step_errors": [0.0, 0.0, 0.1, 0.2] if promised and "." in promised else None,
+    }
+
+
+def by_interval(store: Store) -> dict[int, object]:
+    """The rows of a run's table by their cache interval; 0 is full compute."""
+    rows = cells_table(store).itertuples()
+    return {json.loads(row.params).get("cache_interval", 0): row for row in rows}
+
+
+def parameters(interval: int) -> str:
+    """Of a TaylorSeer cell of four steps."""
+    return json.dumps(TaylorSeer(cache_interval=interval).settings(4))
+
+
+def run(
+    folder: Path, lpips: dict[int, list[float]], seconds: dict[int, float], hardware: str = "P", full_s: float = 1.0
+) -> Store:
+    """A run of 4 steps and six prompts: LPIPS of every prompt and the latency by interval, and that of full compute."""
+    store = Store(folder)
+    store.open_run(ENVIRONMENT, hardware, None, "python -m tsbench sweep", ["lpips"])
+    spread, jitter = [0.98, 0.99, 1.0, 1.01, 1.02, 1.03], [0.97, 1.03, 1.0, 1.0, 0.98, 1.02]
+    full = [{"batch": i, "method": timed(full_s * r, [full_s / 5 * r] * 4)} for i, r in enumerate(spread)]
+    images = [image(0)] * 6
+    work = {"steps": 4, "prompts": PROMPTS}
+    store.write(cell(**work), "ok", body(["CCCC"] * 6, full, "CCCC") | {"model_path": "embedded"}, images)
+    for interval, values in lpips.items():
+        method = cell("taylorseer", parameters(interval), **work)
+        second = seconds[interval]
+        pairs = [
+            {
+                "batch": i,
+                "reference": timed(full_s * r, [full_s / 5 * r] * 4),
+                "method": timed(second * r * j, [second / 5 * r * j] * 4),
+            }
+            for i, (r, j) in enumerate(zip(spread, jitter))
+        ]
+        store.write(method, "ok", body(["CC.C"] * 6, pairs) | {"model_path": "embedded"}, images)
+        store.write_scores(method.key, {"lpips": values})
+    return store
