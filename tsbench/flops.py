@@ -16,7 +16,7 @@ from tsbench.cost import StepCost
 from tsbench.methods import Method, method_class
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks, states_of
 
-PIXELS = 16  # side of the square that an image token stands for: eight of the autoencoder, two of packing
+TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 
 
 def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepCost:
@@ -81,7 +81,7 @@ def _transformer(architecture: str, dtype: str) -> Any:
 
 
 def _inputs(model: Any, height: int, width: int, text_tokens: int, batch: int) -> dict[str, Any]:
-    config, image_tokens = model.config, height // PIXELS * (width // PIXELS)
+    config, image_tokens = model.config, height // TOKEN_SIDE * (width // TOKEN_SIDE)
 
     def tensor(*shape: int) -> torch.Tensor:
         return torch.empty(shape, dtype=model.dtype, device="meta")

@@ -35,11 +35,11 @@ class Quantity:
     title: str
     text: Callable[[Any], str]  # of a row
     published_text: Callable[[float], str]
-    better: int = 0  # 1 where more is better, -1 where less is, 0 where nothing is to be marked
+    better: int  # 1 where more is better, -1 where less is
 
     @property
     def heading(self) -> str:
-        return self.title + {1: " ↑", -1: " ↓", 0: ""}[self.better]
+        return self.title + {1: " ↑", -1: " ↓"}[self.better]
 
 
 @dataclass
@@ -118,13 +118,11 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     return table
 
 
-IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}")
+IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}", 1)
 
 
 def _ranks(rows: Sequence[Any], quantity: Quantity) -> list[int]:
     """The best and the second best of the cells that are not the reference, by what is shown of them."""
-    if not quantity.better:
-        return [0] * len(rows)
     values = [getattr(row, quantity.column) for row in rows]
     taking_part = [
         not pd.isna(value) and math.isfinite(value) and row.key != row.reference for value, row in zip(values, rows)

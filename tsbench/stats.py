@@ -93,22 +93,21 @@ def prompt_differences(a: Sequence[float], b: Sequence[float], prompts: int) -> 
     return prompt_means([0.0 if x == y else y - x for x, y in zip(a, b, strict=True)], prompts)
 
 
-def median_interval(values: Sequence[float], coverage: float = 0.95) -> tuple[float, float] | None:
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The order-statistic interval of a median, whatever the distribution (Conover, 1999, section 3.2).
 
     Args:
         values: independent draws.
-        coverage: the least probability with which the interval holds the true median.
 
     Returns:
-        The shortest symmetric pair of order statistics that reaches the coverage, or None where even the smallest
-        and the largest value do not: 95 % needs six values.
+        The shortest symmetric pair of order statistics that holds the true median with a probability of 95 % or more,
+        or None with fewer than `LEAST_MEDIAN` values, where even the smallest and the largest do not.
     """
     ordered, n = sorted(values), len(values)
     best = None
     for rank in range(1, n // 2 + 1):
         outside = 2 * sum(math.comb(n, below) for below in range(rank)) / 2**n
-        if 1 - outside < coverage:
+        if 1 - outside < 0.95:
             break
         best = ordered[rank - 1], ordered[n - rank]
     return best
