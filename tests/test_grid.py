@@ -116,7 +116,7 @@ MISTAKES = {
     "method=foo": "There is no method 'foo'; there are: auto, faster_cache, fewer_steps, ",
     "model=foo": "There is no model 'foo'; there are: flux1-dev, flux1-dev-architecture, flux1-schnell, tiny (",
     "experiment=foo": "There is no experiment 'foo'; there are: diffusers_taylorseer, ",
-    "experiment=a,b": "experiment cannot be swept; run one experiment after the other",
+    "experiment=a,b": "experiment cannot be swept; run one experiment after another",
     "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",
     "foo=2": "There is no parameter 'foo'; there are: model, backend, method, ",
     "method.cache_interval=x": "method.cache_interval is 'x', but must be a whole number, such as",
@@ -158,7 +158,7 @@ MISTAKES = {
     "prompts=null": "prompts is null, but must be a name; try prompts=model.",
     "runtime=null": "runtime is null, but must be a name; try runtime=default.",
     "runtime.threads=0": "runtime.threads is 0, but must be 1 or more (or null, which leaves them to the library); try",
-    "steps": "'steps' is no override; overrides look like",
+    "steps": "'steps' is not an override; overrides look like",
     "+foo=1": "'+foo=1' adds or deletes a key",
     "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
     "steps=[1": "The override 'steps=[1' cannot be read",
@@ -195,7 +195,7 @@ def test_an_architecture_that_is_carried_for_plans_alone_cannot_be_drawn() -> No
 def test_a_step_map_that_is_none_is_one_sentence(written: str) -> None:
     """No file has a name of 300 letters, and to ask the system for one raises."""
     with pytest.raises(
-        UserError, match=r"method\.step_map is .*; (try|give a letter a step, such as) method\.step_map=C"
+        UserError, match=r"method\.step_map is .*; (try|give one letter per step, such as) method\.step_map=C"
     ):
         expand(["method=taylor_seer", f"method.step_map={written}"])
 

@@ -129,7 +129,7 @@ def test_the_clip_score_is_the_models_own_logit(clip_folder: Path) -> None:
 MISTAKES = [
     ("clip_score", "clip_score needs a model: metrics=[clip_score:openai/clip-vit-large-patch14], or a folder."),
     ("clip_score:/nowhere", "There is no CLIP model '/nowhere' here ("),
-    ("psnr:alex", "The metric 'psnr' takes no model, but is 'psnr:alex'; type metrics=[psnr]."),
+    ("psnr:alex", "The metric 'psnr' takes no model, but was given as 'psnr:alex'; type metrics=[psnr]."),
     ("sharpness", "There is no metric 'sharpness'; there are: psnr, ssim, lpips"),
 ]
 
@@ -161,7 +161,7 @@ def test_the_smallest_image_that_a_metric_is_said_to_take_it_takes(name: str) ->
 
 def test_two_models_of_a_metric_have_no_column_each() -> None:
     with pytest.raises(
-        UserError, match="A run has one clip_score, but 'clip_score:a' and 'clip_score:b' are asked for"
+        UserError, match="A run has only one clip_score, but 'clip_score:a' and 'clip_score:b' were given"
     ):
         check_metrics(["psnr", "clip_score:a", "clip_score:b"])
 

@@ -257,9 +257,9 @@ def test_the_verb_export(here: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 MISTAKES = [
     ("runtime.device=cuda", "runtime.device is 'cuda', but must be one of OpenVINO's devices here: CPU"),
-    ("runtime.compile=true", "runtime.compile is set, but backend=openvino has nothing of the kind"),
-    ("batch_size=2", "batch_size is set, but backend=openvino has nothing of the kind; try batch_size=1."),
-    ("method.cache_interval=1", "but must be 2 or more (OpenVINO GenAI has no less); try method.cache_interval=3."),
+    ("runtime.compile=true", "runtime.compile is set, but backend=openvino does not have it"),
+    ("batch_size=2", "batch_size is set, but backend=openvino does not have it; try batch_size=1."),
+    ("method.cache_interval=1", "but must be 2 or more (OpenVINO GenAI accepts no less); try method.cache_interval=3."),
     ("method.max_order=2", "There is no parameter 'method.max_order'; there are: cache_interval, disable_cache_before"),
     ("runtime.threads=0", "runtime.threads is 0, but must be 1 or more"),
 ]

@@ -207,7 +207,7 @@ MISTAKES = [
     ),
     (["sweep", "method=nope"], "There is no method 'nope'"),
     (["sweep", "metrics=[nope]"], "There is no metric 'nope'; there are: psnr, ssim, lpips"),
-    (["sweep", "--nope"], "'--nope' is no flag of sweep"),
+    (["sweep", "--nope"], "'--nope' is not a flag of sweep"),
     (["sweep", "name=a,b"], "name cannot be swept"),
     (["sweep", "runtime.device=cpu,auto"], "runtime.device cannot be swept"),
     (["sweep", "runtime.device=cuda:99"], "runtime.device is 'cuda:99'"),
@@ -233,7 +233,7 @@ def test_a_mistake_leaves_nothing(
 
 def test_the_optional_lpips_nets_say_what_they_need(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "metrics=[lpips_vgg]"]) == 2
-    assert "it needs the lpips package: pip install 'tsbench[lpips]'" in capsys.readouterr().err
+    assert "it needs the lpips package: pip install -c constraints.txt '.[lpips]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["model=flux1-dev", "model.path=someone/some-model"])
@@ -243,7 +243,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert main(["sweep", model]) == 2
     error = capsys.readouterr().err
-    assert "is not in the local cache and cannot be had" in error and error.count("\n") == 1
+    assert "is not in the local cache and cannot be downloaded" in error and error.count("\n") == 1
     assert list(here.iterdir()) == []
 
 

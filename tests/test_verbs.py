@@ -69,7 +69,7 @@ def test_a_run_in_a_notebook(here: Path) -> None:
     assert len(results.samples) == 4 and results.manifest["hardware"]
     images = results.images(results.cells["key"][1])
     assert len(images) == 2 and images[0].shape == (64, 64, 3)
-    with pytest.raises(KeyError, match="zz is no cell of this run; there are: "):
+    with pytest.raises(KeyError, match="zz is not a cell of this run; there are: "):
         results.images("zz")
     assert tsbench.load("sweep").store.folder == results.store.folder
 
@@ -131,7 +131,7 @@ def test_a_run_without_a_finished_cell_is_one_sentence(
     manifest = Path("run/manifest.json").read_text()
     assert main(verb) == 2
     error = capsys.readouterr().err
-    assert "There is no finished cell in 'run' yet; run the sweep that began it again." in error
+    assert "There is no finished cell in 'run' yet; run the same sweep again." in error
     assert error.count("\n") == 1 and [path.name for path in Path("run").iterdir()] == ["manifest.json"]
     assert Path("run/manifest.json").read_text() == manifest
 
@@ -159,7 +159,7 @@ def test_a_row_has_the_device_that_drew_its_cell(here: Path) -> None:
 MISTAKES = [
     (["try"], "try takes one prompt and overrides"),
     (["try", "a", "b"], "try takes one prompt and overrides"),
-    (["try", "a", "seeds=[1]"], "try draws its one prompt"),
+    (["try", "a", "seeds=[1]"], "try draws the one prompt that it is given"),
     (["try", "a cat"], "The prompt 'a cat' cannot be drawn by model=tiny: 'a cat' is not in the grammar"),
     (["try", "a cat, e = mc2", "steps=6"], "'e = mc2' is not in the grammar of the embedded model"),
     (["try", ""], "The prompt of try is empty; type what to draw"),

@@ -24,10 +24,10 @@ from tsbench.tables import cells_table, speedups
 USAGE = """\
 usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware]
 
-Per common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the latency
-as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full compute
-itself the change in seconds is told, and fails nothing. The intervals of a figure hold for all cells together with
-95 %; a star marks those without zero. Of two backends, cells of the same method and schedule are compared, each
+For each common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the
+latency as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full
+compute itself the change in seconds is shown, and fails nothing. The intervals of a figure hold for all cells together
+with 95 %; a star marks those without zero. Of two backends, cells of the same method and schedule are compared, each
 with its own full compute.
 
 --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
@@ -127,7 +127,10 @@ def thresholds(given: Sequence[str]) -> dict[str, float]:
         name, equals, value = text.partition("=")
         if not equals or name not in (SLOWER, *METRICS):
             names = ", ".join((SLOWER, *METRICS))
-            raise UserError(f"--fail-if is {text!r}, but must be NAME=HOW MUCH WORSE, with a name of: {names}.")
+            raise UserError(
+                f"--fail-if is {text!r}, but must be NAME=HOW MUCH WORSE, with a name of: {names}; "
+                "try --fail-if slower=5%."
+            )
         limits[name] = _limit(name, value)
     return limits
 
@@ -161,7 +164,7 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
     rows, others = _rows(a), _rows(b)
     same = counterparts(a.documents(), b.documents())
     if not same:
-        raise UserError(f"{names[0]} and {names[1]} have no cell in common.")
+        raise UserError(f"{names[0]} and {names[1]} have no cell in common; compare two runs of the same settings.")
     both = [key for key, their_key in same.items() if rows[key].status == others[their_key].status == "ok"]
     coverage = 1 - 0.05 / max(1, len(both))  # Bonferroni's: each so that all of a figure hold together
     backends = {other.backend for other in others.values()}  # another one need not have all methods
@@ -240,7 +243,7 @@ def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]
     """The keys of the cells of A that B has too, and B's keys for them.
 
     Cells of different backends are the same where they draw the same workload in the same steps with the same method,
-    as far as both backends have its settings (`Method.elsewhere`).
+    as far as both backends have its settings (`Method.equivalent_settings`).
     """
     keys = {document["key"] for document in theirs}
     found = {document["key"]: document["key"] for document in ours if document["key"] in keys}
@@ -262,7 +265,7 @@ def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
     if one["backend"] == other["backend"] or drawn(one) != drawn(other):
         return False
     kinds = [method_class(document["backend"], document["method"]) for document in (one, other)]
-    return has(one, kinds[1].elsewhere) and has(other, kinds[0].elsewhere)
+    return has(one, kinds[1].equivalent_settings) and has(other, kinds[0].equivalent_settings)
 
 
 def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: float) -> Change:

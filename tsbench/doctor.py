@@ -13,7 +13,7 @@ from tsbench.progress import output
 USAGE = """\
 usage: python -m tsbench doctor
 
-Shows the hardware, the versions and the disk, and which models, methods, metrics and backends can run here. Asks no
+Shows the hardware, the versions and the disk, and which models, methods, metrics and backends can run here. Uses no
 network."""
 
 GIB = 2**30
@@ -52,7 +52,7 @@ def hardware() -> list[str]:
         )
         lines.append(f"energy: {EnergyMeter(device).missing or 'counted by the GPU'}")
     else:
-        built = "built for CUDA, and finds no GPU" if torch.version.cuda else "a CPU build"
+        built = "built for CUDA, but finds no GPU" if torch.version.cuda else "a CPU build"
         lines.append(f"GPU: none; torch {torch.__version__} is {built}")
     free = shutil.disk_usage(".").free / GIB
     return [*lines, f"disk: {free:.0f} GiB free here; FLUX.1-dev takes 34 GB in the hub's cache"]
@@ -75,7 +75,9 @@ def models() -> list[str]:
         ("flux1-dev", "black-forest-labs/FLUX.1-dev"),
         ("flux1-schnell", "black-forest-labs/FLUX.1-schnell"),
     ):
-        lines.append(f"{name}: {'in the local cache' if _is_cached(path) else 'not in the local cache, a download'}")
+        lines.append(
+            f"{name}: {'in the local cache' if _is_cached(path) else 'not in the local cache, has to be downloaded'}"
+        )
     return [*lines, f"hub token: {'present' if has_token else 'none; FLUX.1-dev needs one: hf auth login'}"]
 
 
@@ -91,7 +93,7 @@ def methods() -> list[str]:
     lines = []
     for backend, known in METHODS.items():
         missing = backend == "openvino" and importlib.util.find_spec("openvino_genai") is None
-        note = "; to be installed: pip install -c constraints.txt '.[openvino]'" if missing else ""
+        note = "; not installed: pip install -c constraints.txt '.[openvino]'" if missing else ""
         lines.append(f"{backend}: {', '.join(known)}{note}")
     return lines + ([f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else [])
 

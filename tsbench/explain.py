@@ -35,7 +35,9 @@ def main(arguments: list[str]) -> int:
     """The verb `explain`."""
     rest, _ = read_flags("explain", arguments, ())
     if not 1 <= len(rest) <= 2:
-        raise UserError("explain takes a results folder and perhaps a cell: python -m tsbench explain RESULTS [CELL].")
+        raise UserError(
+            "explain takes a results folder and, if wanted, a cell: python -m tsbench explain RESULTS [CELL]."
+        )
     store = opened(rest[0])
     table = cells_table(store)
     rows = [row for row in table.itertuples() if row.key != row.reference]
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
         rows = [row for row in table.itertuples() if row.key.startswith(rest[1])]
         if len(rows) != 1:
             keys = ", ".join(table["key"])
-            raise UserError(f"{rest[1]!r} is the beginning of {len(rows)} cells' keys; there are: {keys}.")
+            raise UserError(f"{rest[1]!r} begins the keys of {len(rows)} cells, but must begin one; there are: {keys}.")
     console = output()
     titles, title = workload_titles(table), None
     for row in rows:

@@ -11,7 +11,7 @@ from tsbench.errors import UserError
 def read_flags(
     verb: str, arguments: Sequence[str], known: Sequence[str], many: Sequence[str] = (), bare: Sequence[str] = ()
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """What is no flag, and the values of every flag that is given.
+    """The arguments that belong to no flag, and the values of every flag that is given.
 
     Args:
         verb: whose flags they are.
@@ -30,10 +30,11 @@ def read_flags(
         if argument.startswith("--"):
             flag, equals, value = argument.partition("=")
             if flag not in known:
-                raise UserError(f"{flag!r} is no flag of {verb}; there are: {', '.join(known)}.")
+                flags_there = f"its flags are: {', '.join(known)}" if known else f"{verb} has no flags"
+                raise UserError(f"{flag!r} is not a flag of {verb}; {flags_there}.")
             current = flags.setdefault(flag, [])
             if equals and flag in bare:
-                raise UserError(f"{flag} takes no value, but has {value!r}; type {flag}.")
+                raise UserError(f"{flag} takes no value, but was given {value!r}; type {flag}.")
             if equals:
                 current.append(value)
             if equals or flag in bare:

@@ -83,7 +83,7 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
     typed = _parsed(arguments)
     experiment = [override for override in typed if override.get_key_element() == "experiment"]
     if any(override.is_sweep_override() for override in experiment):
-        raise UserError("experiment cannot be swept; run one experiment after the other: experiment=NAME.")
+        raise UserError("experiment cannot be swept; run one experiment after another: experiment=NAME.")
     name = experiment[-1].value() if experiment else None
     grids = [[]] if name is None else [_parsed(grid.split()) for grid in experiment_file(str(name))["grids"]]
     combinations: dict[tuple[str, ...], None] = {}
@@ -144,7 +144,9 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
 def _parsed(arguments: list[str]) -> list[Override]:
     for argument in arguments:
         if "=" not in argument:
-            raise UserError(f"{argument!r} is no override; overrides look like steps=20 or method.cache_interval=2,3.")
+            raise UserError(
+                f"{argument!r} is not an override; overrides look like steps=20 or method.cache_interval=2,3."
+            )
     try:
         overrides = OverridesParser.create().parse_overrides(arguments)
     except HydraException as error:
@@ -276,9 +278,7 @@ def _check_openvino(config: SweepConfig) -> None:
     defaults = {"runtime.offload": "none", "runtime.quantization.backend": "null", "batch_size": "1"}
     key = next((key for key, given in foreign.items() if given), None)
     if key is not None:
-        raise UserError(
-            f"{key} is set, but backend=openvino has nothing of the kind; try {key}={defaults.get(key, 'false')}."
-        )
+        raise UserError(f"{key} is set, but backend=openvino does not have it; try {key}={defaults.get(key, 'false')}.")
 
 
 def _check_grammar(prompts: tuple[str, ...], model: ModelConfig, file: str | None) -> None:

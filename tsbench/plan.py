@@ -29,9 +29,9 @@ from tsbench.store import Store
 USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
 
-A row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
+One row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
 costs, FLOPs, the ceiling on speed, the bytes of the cache, and the published FLOPs where there are some.
-  --step-s SECONDS     of a full step of the first cell, for device hours; by default as measured in results/NAME
+  --step-s SECONDS     of a full step of the first cell, for device hours; default: measured in results/NAME
   --format csv|json|md write the table to standard output, and nothing else"""
 
 FORMATS = ("csv", "json", "md")
@@ -138,7 +138,7 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
         return json.loads((find_model(model.path) / "transformer" / "config.json").read_text())
     if model.architecture is None:
         raise UserError(
-            f"model.path is {model.path!r}, of which nothing is known here; "
+            f"model.path is {model.path!r}, whose architecture is not known here; "
             "try model=flux1-dev, or model.architecture=flux1-dev for a model of that architecture."
         )
     return json.loads((find_architecture(model.architecture) / "transformer" / "config.json").read_text())

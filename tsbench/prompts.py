@@ -30,9 +30,9 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
         names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))
         raise UserError(
             f"prompts.file is {file!r}, which cannot be read as a text file ({error.__class__.__name__}); "
-            f"give a path, a prompt a line, or one of the carried lists: {names}."
+            f"give a text file with one prompt per line, or one of tsbench's own lists: {names}."
         ) from error
     prompts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not prompts:
-        raise UserError(f"prompts.file is {file!r}, which has no prompt in it; write one a line.")
+        raise UserError(f"prompts.file is {file!r}, which has no prompt in it; write one per line.")
     return prompts[:limit]

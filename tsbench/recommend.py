@@ -22,7 +22,7 @@ USAGE = """\
 usage: python -m tsbench recommend RESULTS BAR…
 
 For every workload of a run the fastest setting whose whole 95 % intervals meet the bars, the runner-up, and Python to
-paste. What skips no step, or by its interval may be slower than full compute, is never recommended.
+paste. A setting that skips no step, or that by its interval may be slower than full compute, is never recommended.
   --max-lpips 0.1  --min-ssim 0.9  --min-psnr-db 25  --min-speedup 1.5  --max-memory-gb 40"""
 
 

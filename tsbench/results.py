@@ -35,7 +35,7 @@ class Results:
             KeyError: for a key that the run does not have.
         """
         if not self.store.document(key):
-            raise KeyError(f"{key} is no cell of this run; there are: {', '.join(self.cells['key'])}")
+            raise KeyError(f"{key} is not a cell of this run; there are: {', '.join(self.cells['key'])}")
         return self.store.images(key)
 
 

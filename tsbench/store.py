@@ -164,7 +164,7 @@ def opened(argument: str) -> Store:
     if not store.manifest():
         raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
     if not store.documents():
-        raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the sweep that began it again.")
+        raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the same sweep again.")
     return store
 
 

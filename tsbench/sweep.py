@@ -319,7 +319,7 @@ def show_configuration(arguments: list[str]) -> int:
 
     unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
     if unknown:
-        raise UserError(f"{unknown[0]!r} is no flag of sweep; settings are overrides such as steps=20 (see --help).")
+        raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["tsbench sweep", *arguments, *search_path()]

@@ -56,7 +56,7 @@ def cells_table(store: Store) -> pd.DataFrame:
     by_key = {document["key"]: document for document in documents}
     metrics = manifest.get("metrics", [])
     scores = {key: _read(store.scores(key)) for key in by_key}
-    here = {"hardware": manifest.get("hardware")}  # of cells that do not tell themselves
+    here = {"hardware": manifest.get("hardware")}  # of cells that do not say it themselves
     rows = [
         here | _cell_row(d, scores[d["key"]], [*_too_small(d["workload"], metrics), *store.unscored(d["key"]).values()])
         for d in documents

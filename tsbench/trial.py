@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
     if len(prompts) != 1 or prompts[0].startswith("-"):
         raise UserError('try takes one prompt and overrides: python -m tsbench try "PROMPT" method.cache_interval=3.')
     if any(override.startswith(("prompts", "experiment", "seeds", "batch_size")) for override in overrides):
-        raise UserError("try draws its one prompt: prompts, experiment, seeds and batch_size are for sweep.")
+        raise UserError(
+            "try draws the one prompt that it is given; prompts, experiment, seeds and batch_size are for sweep."
+        )
     if not any(override.startswith("timing.pairs") for override in overrides):
         overrides.append("timing.pairs=1")
     if not prompts[0].strip():

@@ -52,13 +52,13 @@ def _loaded(entry: EntryPoint) -> type[Method]:
     except Exception as error:
         raise UserError(
             f"The method {entry.name!r} of the package {package!r} does not import ({type(error).__name__}: {error}); "
-            f"mend it or type pip uninstall {package}."
+            f"fix it, or type pip uninstall {package}."
         ) from error
     is_method = isinstance(method, type) and issubclass(method, Method) and method.name == entry.name
     if not is_method or entry.name in {own.name for own in DIFFUSERS}:
         raise UserError(
             f"The entry point {entry.name!r} of the package {package!r} has to be a subclass of tsbench.methods.Method "
-            f"of the same name, and of no name that tsbench has; mend it or type pip uninstall {package}."
+            f"with the same name, which no method of tsbench has; fix it, or type pip uninstall {package}."
         )
     return method
 

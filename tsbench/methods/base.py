@@ -19,7 +19,9 @@ class Method:
     title: ClassVar[str] = "Full compute"
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
     data_driven: ClassVar[bool] = False  # they depend on the image: with random weights its schedule is fiction
-    elsewhere: ClassVar[dict[str, Any]] = {}  # settings of its namesake on another backend that make it this one
+    equivalent_settings: ClassVar[
+        dict[str, Any]
+    ] = {}  # settings of its namesake on another backend that make it this one
 
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""

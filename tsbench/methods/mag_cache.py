@@ -39,7 +39,8 @@ class MagCache(Method):
             )
         if self.mag_ratios is not None and not self.mag_ratios:
             raise UserError(
-                "method.mag_ratios is [], but must be a ratio a step, or null to calibrate; try method.mag_ratios=null."
+                "method.mag_ratios is [], but must be one ratio per step, or null to calibrate; "
+                "try method.mag_ratios=null."
             )
 
     def promised_schedule(self, steps: int) -> str | None:

@@ -19,10 +19,10 @@ class OpenVinoTaylorSeer(Method):
     disable_cache_before_step: int = 6
     disable_cache_after_step: int = -2
     title: ClassVar[str] = "TaylorSeer Lite (OpenVINO)"
-    elsewhere: ClassVar[dict[str, Any]] = {"use_lite_mode": True, "max_order": 1}
+    equivalent_settings: ClassVar[dict[str, Any]] = {"use_lite_mode": True, "max_order": 1}
 
     def check(self, steps: int) -> None:
-        at_least("method.cache_interval", self.cache_interval, 2, 3, "OpenVINO GenAI has no less")
+        at_least("method.cache_interval", self.cache_interval, 2, 3, "OpenVINO GenAI accepts no less")
         at_least("method.disable_cache_before_step", self.disable_cache_before_step, 0, 6)
 
     def promised_schedule(self, steps: int) -> str:

@@ -61,7 +61,7 @@ class TaylorSeerDecorator(Method):
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"method.step_map is {self.step_map!r}, which cannot be read as a text file "
-                f"({type(error).__name__}); give a letter a step, such as method.step_map=CCC..C."
+                f"({type(error).__name__}); give one letter per step, such as method.step_map=CCC..C."
             ) from error
 
     def promised_schedule(self, steps: int) -> str:

@@ -42,7 +42,7 @@ def check_metrics(names: Iterable[str]) -> None:
         if metric.needs_checkpoint and not checkpoint:
             raise UserError(f"{base} needs a model: metrics=[{base}:openai/clip-vit-large-patch14], or a folder.")
         if checkpoint and not metric.needs_checkpoint:
-            raise UserError(f"The metric {base!r} takes no model, but is {name!r}; type metrics=[{base}].")
+            raise UserError(f"The metric {base!r} takes no model, but was given as {name!r}; type metrics=[{base}].")
         if missing := metric.missing():
             raise UserError(f"The metric {base!r} cannot be computed here: {missing}.")
         if checkpoint:
@@ -56,8 +56,8 @@ def check_columns(names: Iterable[str]) -> None:
         base = name.partition(":")[0]
         if first.setdefault(base, name) != name:
             raise UserError(
-                f"A run has one {base}, but {first[base]!r} and {name!r} are asked for; draw or score a run of another "
-                f"name for the second, such as name=second metrics=[{name}]."
+                f"A run has only one {base}, but {first[base]!r} and {name!r} were given; draw or score a run of "
+                f"another name for the second, such as name=second metrics=[{name}]."
             )
 
 

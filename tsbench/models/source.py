@@ -113,7 +113,7 @@ def _reason(error: BaseException) -> str:
 
 def _unreachable(name: str, reason: str) -> str:
     return (
-        f"The model {name!r} is not in the local cache and cannot be had: {reason}; "
+        f"The model {name!r} is not in the local cache and cannot be downloaded: {reason}; "
         "or give a folder that has it: model.path=FOLDER."
     )
 
