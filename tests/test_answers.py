@@ -282,7 +282,7 @@ def test_a_slower_day_is_no_regression_and_a_slower_cache_is_one(
     assert main(["compare", "a", "c", "--fail-if", "slower=1%"]) == 0
     text = capsys.readouterr().out
     assert "N=2: slower +0 % [" in text
-    assert "  64x64 Full compute: latency +8 % [" in text and "], by the machine or by the code" in text
+    assert "  64x64 Full compute: latency +8 % [" in text and "], due to the machine or to the code" in text
     assert main(["compare", "a", "d", "--fail-if", "slower=1%"]) == 1
     assert "slower +8 % [" in capsys.readouterr().out
 
@@ -435,7 +435,7 @@ def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest
         store = run(here / "results" / name, {2: GOOD}, {2: 0.5})
         store.write_scores(keys(store)[2], {"psnr": values})
     assert main(["compare", "a", "b"]) == 0
-    assert "6, then 4 images are the reference's; they are in no PSNR difference" in capsys.readouterr().out
+    assert "6, then 4 images are the reference's; they count in no PSNR difference" in capsys.readouterr().out
     assert main(["compare", "a", "b", "--fail-if", "psnr=1"]) == 1
     assert main(["compare", "b", "c", "--fail-if", "psnr=1"]) == 0
     assert "4, then 3 images" in capsys.readouterr().out

@@ -19,7 +19,7 @@ VERBS = {
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }
-MODULES = {"try": "trial", "score": "rescore"}  # where a verb is no name for its module
+MODULES = {"try": "trial", "score": "rescore"}  # where the module does not have the verb's name
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers
 

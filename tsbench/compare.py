@@ -27,8 +27,8 @@ usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--acr
 For each common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the
 latency as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full
 compute itself the change in seconds is shown, and fails nothing. The intervals of a figure hold for all cells together
-with 95 %; a star marks those without zero. Of two backends, cells of the same method and schedule are compared, each
-with its own full compute.
+with 95 %; a star marks those that exclude zero. Of two backends, cells of the same method and schedule are compared,
+each with its own full compute.
 
 --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
 it may get, in the metric's unit; and where something that A has is failed, skipped or missing in B. Timings of
@@ -56,7 +56,7 @@ class Change:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the interval is without zero."""
+        """Whether the interval excludes zero."""
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
     @property
@@ -205,7 +205,7 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
             found.lost.append((metric_of(scored).name, f"{_name(row)}: {scored} is not scored"))
     counts = [cell.n_identical for cell in (row, other)]
     if counts[0] != counts[1] and not any(map(pd.isna, counts)):
-        told = f"{counts[0]:g}, then {counts[1]:g} images are the reference's; they are in no PSNR difference"
+        told = f"{counts[0]:g}, then {counts[1]:g} images are the reference's; they count in no PSNR difference"
         if counts[0] == row.n_samples:
             found.lost.append(("psnr", f"{_name(row)}: {told}"))
         else:
@@ -216,7 +216,7 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     """What to print of a comparison, the full compute of every workload first."""
     for change in sorted(found.changes, key=lambda change: change.figure != FULL):
         if change.figure == FULL:
-            yield f"  {change}, by the machine or by the code"
+            yield f"  {change}, due to the machine or to the code"
             continue
         yield f"{'*' if change.is_sure else ' '} {change}"
         limit = limits.get(change.figure)

@@ -104,7 +104,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
         )
     inside_s = computed * step_s + forecast_s
     latencies.append((f"with {outside_s:.3g} s outside denoising", inside_s + outside_s))
-    latencies.append(("measured: computed steps take their time, and bookkeeping", measured_s))
+    latencies.append(("as measured: what computed steps really take, and bookkeeping", measured_s))
     latencies.append(("by the median of the pairs' ratios, as in the table", full_s / speedup))
     befores = [full_s, *(latency_s for _, latency_s in latencies)]
     return [Link(what, latency_s, before / latency_s) for before, (what, latency_s) in zip(befores, latencies)]

@@ -119,7 +119,7 @@ def bar_of(flag: str, text: str) -> Bar:
     """The bar of a flag with its value as typed.
 
     Raises:
-        UserError: for a limit that is no number, that no value can miss or meet, or below full compute's speed.
+        UserError: for a limit that is not a number, that no value can miss or meet, or below full compute's speed.
     """
     example = f"{flag} {BARS[flag].limit:g}"
     bar = replace(BARS[flag], limit=number_of(flag, text, example))

@@ -44,7 +44,7 @@ def _loaded(entry: EntryPoint) -> type[Method]:
     """The method of another package.
 
     Raises:
-        UserError: where it does not import, is no method, or has the name of another.
+        UserError: where it does not import, is not a method, or has the name of another.
     """
     package = entry.dist.name if entry.dist else entry.value
     try:
