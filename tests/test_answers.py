@@ -395,6 +395,7 @@ MISTAKES = [
     (["recommend", "r", "--max-memory-gb", "nan"], "'nan', but must be a finite number; try --max-memory-gb 40."),
     (["recommend", "r", "--min-speedup", "0.5"], "nothing slower than full compute is ever recommended"),
     (["recommend", "r", "--min-ssim", "5"], "--min-ssim is 5, but SSIM lies between -1 and 1; try --min-ssim 0.9."),
+    (["explain", "r", "--all"], "'--all' is not a flag of explain; explain has no flags."),
     (["recommend", "r", "--best"], "'--best' is not a flag of recommend; its flags are: --max-lpips"),
     (["recommend", "nowhere", "--max-lpips", "1"], "There are no results in 'results/nowhere'"),
     (["explain"], "explain takes a results folder"),
