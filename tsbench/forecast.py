@@ -194,9 +194,7 @@ class StepSizeController(Forecaster):
         return max(1, math.floor(min(gap * growth, self.max_gap)))
 
 
-def step_size_control(
-    module: nn.Module, steps: int, tolerance: float, max_order: int = 1, max_gap: int = 8
-) -> nn.Module:
+def step_size_control(module: nn.Module, steps: int, tolerance: float, max_order: int, max_gap: int) -> nn.Module:
     """Let an instance decide by itself at which of its next calls to compute; to be undone by `unwrap`.
 
     Args:
