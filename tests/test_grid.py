@@ -8,7 +8,10 @@ from typing import Any
 
 import diffusers
 import pytest
+from hydra import compose
+from omegaconf import OmegaConf
 
+from tsbench.config import composed, search_path
 from tsbench.errors import UserError
 from tsbench.grid import expand, ordered
 from tsbench.methods import METHODS
@@ -172,6 +175,21 @@ def test_a_mistake_is_one_sentence(override: str) -> None:
         expand([override])
     assert MISTAKES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("model=flux1-dev", "method=mag_cache", "method.threshold=0.1", "model.path=/x", "runtime.offload=model"),
+        ("method=taylorseer", r"method.cache_identifiers=['^blocks\.\d+$']", "model.dtype=bfloat16", "seeds=[1,2]"),
+        ("prompts=general", "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}", "name='a b'"),
+    ],
+)
+def test_a_configuration_is_what_hydra_composes(overrides: tuple[str, ...]) -> None:
+    """Values are set on a copy of the groups' composition; interpolations such as that of the dtype still follow."""
+    mine = composed(overrides)  # initializes Hydra as well
+    assert mine == OmegaConf.to_object(compose("sweep", overrides=[*overrides, *search_path()]))
 
 
 def test_random_weights_are_not_quantized() -> None:

@@ -104,7 +104,7 @@ def test_tokenizers_are_the_same_every_time_and_know_every_word(tmp_path: Path) 
 
 
 def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four steps of each stage at once, and interrupted after two; small ones, for CPUs without bfloat16."""
+    """Three steps of each stage at once, and interrupted after two; small ones, for CPUs without bfloat16."""
     monkeypatch.setattr(train, "AUTOENCODER_BATCH", {64: 1})
     monkeypatch.setattr(train, "CACHED_PICTURES", {128: 8})
     monkeypatch.setattr(train, "TRANSFORMER_BATCH", {128: 2})
@@ -115,14 +115,14 @@ def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
     def weights(folder: Path, stops: tuple[int | None, ...]) -> list[torch.Tensor]:
         folder.mkdir()
         for stop in stops:
-            train.train_autoencoder(folder, 4, stop)
+            train.train_autoencoder(folder, 3, stop)
         train.encode_pictures(folder)
         for stage in (train.train_transformer, train.train_guided):
             for stop in stops:
-                stage(folder, 4, stop)
+                stage(folder, 3, stop)
         names = ("autoencoder", "transformer", "guided")
         states = [torch.load(folder / f"{name}.pt", weights_only=True) for name in names]
-        assert [state["step"] for state in states] == [4, 4, 4]
+        assert [state["step"] for state in states] == [3, 3, 3]
         return [tensor for state in states for tensor in (*state["modules"].values(), *state["averaged"].values())]
 
     at_once, interrupted = weights(tmp_path / "a", (None,)), weights(tmp_path / "b", (2, None))

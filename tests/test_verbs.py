@@ -142,7 +142,7 @@ def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys
     store.open_run(ENVIRONMENT, "P", None, "x", ["clip_score:first"])
     store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["score", "run", f"metrics=[clip_score:{clip_folder}]"]) == 2
-    assert "A run has one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
+    assert "A run has only one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
     assert store.manifest()["metrics"] == ["clip_score:first"]
 
 
