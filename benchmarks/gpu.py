@@ -17,7 +17,7 @@ from pathlib import Path
 
 RESULTS = Path("results")
 DONE = RESULTS / "gpu-pieces.json"
-FLUX = ["experiment=h200_timing", "name=h200_timing", "report=false", "timing.pairs=6"]
+FLUX = ["experiment=h200_timing", "report=false"]
 
 PIECES: dict[str, list[list[str]]] = {
     "tests": [["-m", "pytest", "-m", "gpu", "tests/test_gpu.py"]],

@@ -82,7 +82,9 @@ def test_errors_after_every_step_are_relative_to_full_compute(session: Diffusers
     result = session.draw_cell(cell("taylorseer", parameters), method, 1, lambda count: None)
     assert result.schedules[0] == "CCC.C..C"
     assert result.step_errors[:3] == [0, 0, 0] and min(result.step_errors[3:]) > 0 and len(result.step_errors) == 8
-    full, cached = (session.draw(workload(), workload().batches[0], m, keep=True).latents for m in (FULL, method))
+    full, cached = (
+        session.draw(workload(), workload().batches[0], m, keep_latents=True).latents for m in (FULL, method)
+    )
     assert result.step_errors[-1] == pytest.approx(np.linalg.norm(cached[-1] - full[-1]) / np.linalg.norm(full[-1]))
     fewer = session.draw_cell(cell("fewer_steps", "{}"), FewerSteps(num_inference_steps=5), 1, lambda count: None)
     assert fewer.step_errors is None
@@ -144,7 +146,7 @@ def test_timed_and_untimed_images_are_the_same(session: DiffusersSession) -> Non
     work = workload()
     (batch, _) = work.batches
     whole = session.draw(work, batch, FULL)
-    reused = session.draw(work, batch, FULL, text_first=True)
+    reused = session.draw(work, batch, FULL, reuse_text=True)
     assert np.array_equal(whole.images, reused.images)
 
 

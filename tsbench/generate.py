@@ -81,7 +81,12 @@ class Session(ABC):
 
     @abstractmethod
     def draw(
-        self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
+        self,
+        workload: Workload,
+        batch: list[Sample],
+        method: Method,
+        reuse_text: bool = False,
+        keep_latents: bool = False,
     ) -> Drawn:
         """Draw one batch.
 
@@ -89,8 +94,8 @@ class Session(ABC):
             workload: size, steps and the rest.
             batch: the samples; each starts from its own CPU generator, so that the noise depends on nothing else.
             method: applied before and taken away after.
-            text_first: the run is not timed, and text that was encoded before may be used again.
-            keep: the run is not timed, and the latents after every step are kept.
+            reuse_text: the run is not timed, and text that was encoded before may be used again.
+            keep_latents: the run is not timed, and the latents after every step are kept.
         """
 
     @abstractmethod
@@ -137,7 +142,7 @@ class Session(ABC):
         for index, batch in enumerate(workload.batches):
             if index not in images:
                 self.memory.reset()
-                images[index] = self.draw(workload, batch, method, text_first=True)
+                images[index] = self.draw(workload, batch, method, reuse_text=True)
                 peaks.append(self.memory.read())
                 image_drawn(len(batch))
         known = [peak for peak in peaks if peak is not None]
@@ -171,7 +176,7 @@ class Session(ABC):
         runs = []
         for arm, key in zip(arms, (cell.key,) if cell.is_reference else (cell.reference.key, cell.key)):
             if key not in self._warm:
-                drawn = self.draw(cell.workload, batch, arm, keep=True)
+                drawn = self.draw(cell.workload, batch, arm, keep_latents=True)
                 runs.append({"method": arm.name, **asdict(drawn.timing)})
                 image_drawn(len(batch))
                 self._warm[key] = drawn.latents

@@ -73,9 +73,14 @@ class DiffusersSession(Session):
         )
 
     def draw(
-        self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
+        self,
+        workload: Workload,
+        batch: list[Sample],
+        method: Method,
+        reuse_text: bool = False,
+        keep_latents: bool = False,
     ) -> Drawn:
-        encoded = self._encode(workload, batch) if text_first or not self.text_encoders else None
+        encoded = self._encode(workload, batch) if reuse_text or not self.text_encoders else None
         self._forget_other_code(workload, len(batch), method)
         with self._applied(method, workload.steps) as probe:
             text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
@@ -91,7 +96,7 @@ class DiffusersSession(Session):
             def step_ended(_pipeline: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
                 marks.append(self.clock.mark())
                 probe.end_step()
-                if keep:
+                if keep_latents:
                     latents.append(tensors["latents"].float().cpu().numpy())
                 return tensors
 
@@ -112,7 +117,7 @@ class DiffusersSession(Session):
                     generator=[torch.Generator("cpu").manual_seed(sample.seed) for sample in batch],
                     output_type="np",
                     callback_on_step_end=step_ended,
-                    callback_on_step_end_tensor_inputs=["latents"] if keep else [],
+                    callback_on_step_end_tensor_inputs=["latents"] if keep_latents else [],
                 ).images
                 marks.append(self.clock.mark())
             finally:

@@ -63,7 +63,12 @@ class OpenVinoSession(Session):
         return openvino_genai.Text2ImagePipeline(str(self.folder), self.device, **self.properties)
 
     def draw(
-        self, workload: Workload, batch: list[Sample], method: Method, text_first: bool = False, keep: bool = False
+        self,
+        workload: Workload,
+        batch: list[Sample],
+        method: Method,
+        reuse_text: bool = False,
+        keep_latents: bool = False,
     ) -> Drawn:
         import openvino_genai
 
@@ -75,7 +80,7 @@ class OpenVinoSession(Session):
         latents: list[np.ndarray] = []
 
         def after_step(step: int, _count: int, current: Any) -> bool:
-            if keep:
+            if keep_latents:
                 latents.append(np.array(current.data))
             return False
 
@@ -99,7 +104,7 @@ class OpenVinoSession(Session):
         step_s = [float(duration) / 1e6 for duration in metrics.raw_metrics.iteration_durations]
         if not (len(transformer_us) == len(step_s) == steps):
             raise DrawingFailed(f"OpenVINO GenAI reports {len(transformer_us)} durations for {steps} steps")
-        schedule = self._schedule(transformer_us, workload, method, timed=not keep)
+        schedule = self._schedule(transformer_us, workload, method, timed=not keep_latents)
         decode_s = float(metrics.get_vae_decoder_infer_duration()) / 1e3
         encode_s = latency_s - decode_s - sum(step_s)
         timing = Timing(latency_s, encode_s, sum(step_s), decode_s, step_s)

@@ -207,8 +207,8 @@ TRADE_OFF = "Mean PSNR in dB of eight pictures of 128 pixels against the same pi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--captions", type=int, default=100)
+    parser.add_argument("folder", type=Path, help="where the table and the plots go")
+    parser.add_argument("--captions", type=int, default=100, help="drawn at each size (default: 100)")
     arguments = parser.parse_args()
     figures = report(arguments.folder, arguments.captions)
     for name, value in figures.items():

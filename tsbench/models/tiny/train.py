@@ -376,9 +376,9 @@ def start_from(folder: Path, work: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder of checkpoints and encoded pictures")
-    parser.add_argument("--autoencoder-steps", type=int, default=3000)
-    parser.add_argument("--transformer-steps", type=int, default=33000)
-    parser.add_argument("--guided-steps", type=int, default=600)
+    parser.add_argument("--autoencoder-steps", type=int, default=3000, help="default: 3000")
+    parser.add_argument("--transformer-steps", type=int, default=33000, help="default: 33000")
+    parser.add_argument("--guided-steps", type=int, default=600, help="default: 600")
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="an exported folder to go on from, in a new WORK")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write what there is now as a diffusers folder")
     arguments = parser.parse_args()
