@@ -15,7 +15,8 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 from tests.helpers import FLOAT32, cell, workload
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import RECOMPILE_LIMIT
-from tsbench.generate import DrawingFailed, Drawn
+from tsbench.errors import DrawingFailed
+from tsbench.generate import Drawn
 from tsbench.methods import Method
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer

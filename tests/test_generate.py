@@ -13,8 +13,8 @@ import torch
 
 from tests.helpers import cell, workload
 from tsbench.backends.diffusers import DiffusersSession, choose_device
-from tsbench.errors import UserError
-from tsbench.generate import DrawingFailed, Timing
+from tsbench.errors import DrawingFailed, UserError
+from tsbench.generate import Timing
 from tsbench.measure import EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps

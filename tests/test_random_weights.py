@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
 from tsbench.store import Store
+from tsbench.sweep import Sweep
 
 SMALL = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=2", "runtime.dtype=float32"]
 
@@ -60,6 +62,18 @@ def test_text_encoders_can_be_left_out_and_the_row_says_so(here: Path, sibling: 
     assert list(cells["note"]) == ["random weights; random embeddings, text encoders left out"] * 2
     with_them = cells_of(f"model.path={sibling}")
     assert len(with_them) == 4 and len(set(with_them["key"])) == 4
+
+
+def test_text_encoders_are_loaded_for_the_cells_that_have_them_alone(
+    sibling: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both kinds in one sweep: a session of the other kind would time what the row does not say."""
+    monkeypatch.setattr(Sweep, "load", lambda self, cell: SimpleNamespace(first=cell.workload, close=lambda: None))
+    both = "model.text_encoders=true,false"
+    sweep = Sweep(["model=flux1-dev-architecture", *SMALL, f"model.path={sibling}", both])
+    sessions = sweep.with_sessions(sweep.cells, sweep.first_session(sweep.cells))
+    had = [(cell.workload.text_encoders, session.first.text_encoders) for cell, session in sessions]
+    assert had == [(True, True)] * 2 + [(False, False)] * 2
 
 
 def test_weights_come_from_a_seed(sibling: Path) -> None:

@@ -93,6 +93,12 @@ class Cell:
         return replace(self, method="none", parameters="{}")
 
     @property
+    def loading(self) -> tuple[str, bool, bool, str, Settings]:
+        """What one model in memory can draw: cells that share it share a session."""
+        work = self.workload
+        return work.model, work.random_weights, work.text_encoders, self.backend, self.settings
+
+    @property
     def is_reference(self) -> bool:
         return self.method == "none"
 

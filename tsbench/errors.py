@@ -1,5 +1,18 @@
-"""The one exception that is shown to a user without a traceback."""
+"""What goes wrong by a user's mistake or inside a cell, and how it is said in one line."""
 
 
 class UserError(Exception):
-    """A mistake in what the user asked for: one sentence with the value, what is allowed and the override to type."""
+    """A mistake in what the user asked for: one sentence with the value, what is allowed and the override to type.
+
+    The one exception that is shown without a traceback.
+    """
+
+
+class DrawingFailed(Exception):
+    """Something in a cell went wrong while it ran; the message is the cell's reason."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, with its kind where it does not speak for itself."""
+    text = (str(error).strip().splitlines() or [""])[0].strip().rstrip(".")
+    return text if isinstance(error, DrawingFailed | UserError) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 
 from tsbench.cell import Cell, Sample, Workload
+from tsbench.errors import DrawingFailed
 from tsbench.measure import PeakMemory
 from tsbench.methods import Method
 
 LONGEST_WARM_UP = 5  # runs in a row that may compile something
-
-
-class DrawingFailed(Exception):
-    """Something in a cell went wrong while it ran; the message is the cell's reason."""
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from hydra.errors import HydraException
 
 from tsbench.cell import COMPONENTS, QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, one_of
-from tsbench.config import ModelConfig, SweepConfig, composed, one_sentence
+from tsbench.config import GROUPS, ModelConfig, SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
 from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.prompts import read_prompts
 
 OFFLOADS = ("none", "model", "sequential")
-DEFAULT_METHOD = "taylorseer"  # of conf/sweep.yaml
 
 
 @dataclass(frozen=True)
@@ -132,12 +131,12 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
     groups: dict[Any, dict[str, Cell]] = {}
     for cell in cells:
         workload = cell.workload
-        group = (workload.model, cell.backend, cell.settings, workload.height * workload.width, cell.reference.key)
+        group = (cell.loading, workload.height * workload.width, cell.reference.key)
         members = groups.setdefault(group, {cell.reference.key: cell.reference})
         members.setdefault(cell.key, cell)
-    models = list(dict.fromkeys(group[:3] for group in groups))
-    sizes = list(dict.fromkeys(group[3] for group in groups))
-    order = sorted(groups, key=lambda group: (models.index(group[:3]), sizes.index(group[3])))
+    models = list(dict.fromkeys(loading for loading, *_ in groups))
+    sizes = list(dict.fromkeys(size for _, size, _ in groups))
+    order = sorted(groups, key=lambda group: (models.index(group[0]), sizes.index(group[1])))
     return [cell for group in order for cell in groups[group].values()]
 
 
@@ -195,7 +194,7 @@ def _is_parameter(override: Override) -> bool:
 def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """The overrides with the method as its backend calls it, without the parameters that this method does not have."""
     chosen = dict(text.split("=", 1) for text in overrides)
-    backend, name = chosen.get("backend", "diffusers"), chosen.get("method", DEFAULT_METHOD)
+    backend, name = chosen.get("backend", "diffusers"), chosen.get("method", GROUPS["method"])
     one_of("backend", backend, tuple(METHODS))
     if "/" in name:
         raise UserError(f"method is {name!r}; type backend={name.split('/')[0]} method={name.split('/')[1]}.")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tsbench.cell import Cell, Settings, Workload
+from tsbench.errors import first_line
 from tsbench.metrics import Metric, metric_of, scorer
 from tsbench.store import Store
 
@@ -44,8 +45,7 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
                 try:
                     scores[name] = [_exact(scorer(name)(image, other)) for image, other in pairs]
                 except Exception as error:
-                    said = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-                    reasons[name] = f"{metric_of(name).label} failed: {type(error).__name__}: {said}".rstrip(": ")
+                    reasons[name] = f"{metric_of(name).label} failed: {first_line(error)}"
             store.write_scores(key, scores)
             if reasons or store.unscored(key):
                 store.write_unscored(key, reasons)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.grid import Point, cells_of, expand
 from tsbench.methods import METHODS, Method
 from tsbench.paths import carried
@@ -188,7 +188,7 @@ class Sweep:
             UserError: where it cannot be loaded and all cells need the same.
         """
         session = self._loaded(cells[0])
-        if isinstance(session, NotLoaded) and len(set(map(_loaded_alike, cells))) == 1:
+        if isinstance(session, NotLoaded) and len({cell.loading for cell in cells}) == 1:
             raise UserError(session.reason)
         return session
 
@@ -196,7 +196,7 @@ class Sweep:
         self, cells: list[Cell], session: Session | NotLoaded
     ) -> Iterator[tuple[Cell, Session | NotLoaded]]:
         """Every cell with the loaded model it needs, or with the reason why there is none."""
-        groups = groupby(cells, key=_loaded_alike)
+        groups = groupby(cells, key=lambda cell: cell.loading)
         for number, (_, group) in enumerate(groups):
             members = list(group)
             if number > 0:
@@ -278,11 +278,6 @@ class Sweep:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
 
 
-def _loaded_alike(cell: Cell) -> tuple[str, str, Settings]:
-    """What cells share that one loaded model can draw."""
-    return cell.workload.model, cell.backend, cell.settings
-
-
 def impossible(cell: Cell, method: Method) -> str | None:
     """Why a cell cannot be drawn by design; None where it can."""
     if cell.method not in METHODS[cell.backend]:
@@ -334,14 +329,6 @@ def describe(settings: Settings) -> str:
     compiled = ", compiled" if settings.compile else ""
     quantized = f", quantization {settings.quantization}" if settings.quantization else ""
     return f"dtype {settings.dtype}, offload {settings.offload}{quantized}{compiled}"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an exception says, with its kind where it does not speak for itself."""
-    from tsbench.generate import DrawingFailed
-
-    text = (str(error).strip().splitlines() or [""])[0].strip().rstrip(".")
-    return text if isinstance(error, DrawingFailed | UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def _outcome(result: CellResult, cell: Cell) -> str:

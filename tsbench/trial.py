@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.methods import Method
 from tsbench.progress import output
-from tsbench.sweep import NotLoaded, Sweep, first_line, impossible
+from tsbench.sweep import NotLoaded, Sweep, impossible
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from tsbench.cell import RECOMPILE_LIMIT, Sample, Settings, Workload, quantization_call
-from tsbench.errors import UserError
-from tsbench.generate import DrawingFailed, Drawn, Session, Timing
+from tsbench.errors import DrawingFailed, UserError
+from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
@@ -63,7 +63,8 @@ class DiffusersSession(Session):
         super().__init__(PeakMemory(device))
         self.device, self.clock, self.energy = device, Clock(device), EnergyMeter(device)
         self.text_encoders = text_encoders
-        self.compiled: tuple[Any, ...] | bool = settings.compile  # what for, once something is
+        self.compiles = settings.compile
+        self.compiled_for: tuple[Any, ...] | None = None
         self.pipeline = load_pipeline(folder, settings, device, random_weights, text_encoders)
         self._encoded: dict[tuple[Any, ...], tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -141,11 +142,10 @@ class DiffusersSession(Session):
         Hooks are not among what torch guards compiled code by: code that was compiled in pieces, for a method, would
         be taken for full compute too; and what was compiled for one size makes the next one compile for any size.
         """
-        if self.compiled:
-            setting = (method, workload.height, workload.width, workload.max_sequence_length, images)
-            if self.compiled != setting:
-                torch._dynamo.reset()
-            self.compiled = setting
+        setting = (method, workload.height, workload.width, workload.max_sequence_length, images)
+        if self.compiles and self.compiled_for != setting:
+            torch._dynamo.reset()
+            self.compiled_for = setting
 
     @contextmanager
     def _applied(self, method: Method, steps: int) -> Iterator[ScheduleProbe]:

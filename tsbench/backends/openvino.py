@@ -11,8 +11,8 @@ import torch
 
 from tsbench.backends.openvino_export import exported
 from tsbench.cell import Sample, Settings, Workload
-from tsbench.errors import UserError
-from tsbench.generate import DrawingFailed, Drawn, Session, Timing
+from tsbench.errors import DrawingFailed, UserError
+from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
