@@ -95,8 +95,15 @@ class Store:
 
     def documents(self) -> list[dict[str, Any]]:
         """All cells, in the order in which they were made."""
-        found = [json.loads(path.read_text()) for path in self.cells.glob(f"[!.]*/{DOCUMENT}")]
+        found = [_read(path) for path in self._places()]
         return sorted(found, key=lambda document: (document["finished"], document["key"]))
+
+    def is_empty(self) -> bool:
+        """Whether there is no cell yet."""
+        return next(self._places(), None) is None
+
+    def _places(self) -> Iterator[Path]:
+        return self.cells.glob(f"[!.]*/{DOCUMENT}")
 
     def is_done(self, key: str) -> bool:
         return self.document(key).get("status", "failed") != "failed"
@@ -163,7 +170,7 @@ def opened(argument: str) -> Store:
     store = Store(path if path.is_dir() else Path("results") / argument)
     if not store.manifest():
         raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
-    if not store.documents():
+    if store.is_empty():
         raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the same sweep again.")
     return store
 
