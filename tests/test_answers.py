@@ -147,19 +147,24 @@ def test_the_snippet_runs_as_printed(method: str, here: Path) -> None:
         ],
         ["method=taylorseer", r"method.cache_identifiers=['^blocks\.\d+$']", "runtime.dtype=bfloat16", "size=64x128"],
         ["runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}", "max_sequence_length=16"],
+        ["model=flux1-dev-architecture", "model.text_encoders=false"],
+        ["model=flux1-dev", "model.random_weights=true", "model.path=folder"],
+        ["model=flux1-dev", "model.name=mine"],
     ],
 )
 def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Path) -> None:
-    (point,) = expand(typed)
+    """But for its prompts, which are not printed."""
+    prompts = ["prompts.file=captions", "prompts.limit=1"]
+    (point,) = expand([*typed, *prompts])
     wanted = point.cell("m")
     document = {
         "backend": "diffusers", "method": wanted.method, "params": json.loads(wanted.parameters),
         "workload": json.loads(json.dumps(asdict(wanted.workload))), "settings": asdict(wanted.settings),
-        "model_path": "embedded",
+        "model_path": point.config.model.path,
     }  # fmt: skip
     printed = shlex.split(overrides(document))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
-    (again,) = expand(printed[4:])
+    (again,) = expand([*printed[4:], *prompts])
     assert again.cell("m").key == wanted.key
 
 
@@ -388,6 +393,28 @@ def test_an_identical_image_is_not_dominated_by_another(tmp_path: Path) -> None:
     assert (rows[3].near_front, rows[3].dominated_by) == ("psnr", "")
 
 
+def test_nor_is_it_where_the_other_is_surely_faster(tmp_path: Path) -> None:
+    """The mean of N=3 is lower, of its one image that differs; with five identical it may be the better one."""
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD}, {2: 0.4, 3: 0.6})
+    store.write_scores(keys(store)[2], {"psnr": [32.5] * 6})
+    store.write_scores(keys(store)[3], {"psnr": [32.0] + [math.inf] * 5})
+    rows = by_interval(store)
+    assert (rows[3].near_front, rows[3].dominated_by) == ("psnr", "")
+
+
+def test_a_cell_that_changes_no_image_is_on_the_front_of_the_psnr(tmp_path: Path) -> None:
+    """Its PSNR is infinite, and has no figure: N=3 is slower and has changed its images, and N=4 is faster."""
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD, 4: GOOD}, {2: 0.6, 3: 0.8, 4: 0.4})
+    for interval, psnr in ((2, math.inf), (3, 40.0), (4, 30.0)):
+        store.write_scores(keys(store)[interval], {"psnr": [psnr] * 6})
+    rows = by_interval(store)
+    assert [rows[interval].on_front for interval in (2, 3, 4)] == ["psnr", "", "psnr"]
+    assert rows[3].dominated_by == f"psnr:{rows[2].key}"
+    for interval in (2, 3, 4):
+        store.write_scores(keys(store)[interval], {"psnr": [math.inf] * 6})
+    assert [row.on_front for row in by_interval(store).values()] == ["", "", "", "psnr"]
+
+
 MISTAKES = [
     (["recommend", "r"], "recommend takes a results folder and a bar"),
     (["recommend", "r", "--max-lpips"], "--max-lpips needs a value"),
@@ -430,13 +457,14 @@ def test_every_method_has_a_snippet() -> None:
 
 
 def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They have an infinite PSNR on one side, so that no mean of differences shows them; and a cell that changed no
-    image and now does has become worse by more than any threshold."""
+    """They have an infinite PSNR on one side, so that no mean of differences shows them: an image that was the
+    reference's and now is not has become worse by more than any threshold."""
     for name, values in (("a", [np.inf] * 6), ("b", [np.inf] * 4 + [40.0] * 2), ("c", [np.inf] * 3 + [40.0] * 3)):
         store = run(here / "results" / name, {2: GOOD}, {2: 0.5})
         store.write_scores(keys(store)[2], {"psnr": values})
     assert main(["compare", "a", "b"]) == 0
     assert "6, then 4 images are the reference's; they count in no PSNR difference" in capsys.readouterr().out
     assert main(["compare", "a", "b", "--fail-if", "psnr=1"]) == 1
-    assert main(["compare", "b", "c", "--fail-if", "psnr=1"]) == 0
+    assert main(["compare", "b", "c", "--fail-if", "psnr=1"]) == 1
     assert "4, then 3 images" in capsys.readouterr().out
+    assert main(["compare", "c", "a", "--fail-if", "psnr=1"]) == 0

@@ -103,6 +103,13 @@ def test_one_session_draws_workloads_of_any_shape(
     assert scorer("psnr")(drawn, session.draw(work, work.batches[0], Method()).images[0]) > 45
 
 
+def test_an_image_that_is_not_finite_fails_its_cell(genai: OpenVinoSession) -> None:
+    """In 8 bits it would be black, in full compute too: identical images with perfect scores."""
+    work = replace(WORK, height=64, width=64, steps=4, guidance_scale=1e37)
+    with pytest.raises(DrawingFailed, match="not finite"):
+        genai.draw(work, work.batches[0], Method())
+
+
 RULE = OpenVinoTaylorSeer("taylorseer", 3, 2, -1).promised_schedule(9)
 FULL, SKIPPED = 3000.0, 20.0  # microseconds, of the embedded model at 64 pixels
 
@@ -215,6 +222,27 @@ def test_a_folder_of_ir_is_taken_as_it_is(tmp_path: Path, session: DiffusersSess
     expected, _, _ = by_diffusers(session, Method())
     assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
     assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before
+
+
+def test_a_folder_of_ir_that_moves_keeps_its_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another model at the old path would be drawn under this one's identity, by links that lead there."""
+    monkeypatch.setenv("TSBENCH_CACHE", str(tmp_path / "cache"))
+    latest, first = tmp_path / "latest", tmp_path / "v1"
+
+    def put(weights: str) -> None:
+        (latest / "transformer").mkdir(parents=True)
+        (latest / "transformer" / "openvino_model.xml").write_text(weights)
+        (latest / "model_index.json").write_text('{"transformer": []}')
+        shutil.copytree(TINY / "scheduler", latest / "scheduler")
+
+    def weights(folder: Path) -> str:
+        return (exported(folder) / "transformer" / "openvino_model.xml").read_text()
+
+    put("v1")
+    assert weights(latest) == "v1"
+    latest.rename(first)
+    put("v2")
+    assert (weights(first), weights(latest)) == ("v1", "v2")
 
 
 def test_both_backends_in_one_sweep(here: Path) -> None:

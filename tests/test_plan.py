@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import tsbench
+from tests.helpers import FLOAT32, cell
+from tests.stores import body, timed
 from tsbench.__main__ import main
 from tsbench.grid import expand
 from tsbench.paths import carried
-from tsbench.plan import COLUMNS, plan_table, planned_cells, totals
+from tsbench.plan import COLUMNS, measured_step_s, plan_table, planned_cells, totals
+from tsbench.store import Store
 
 EXPERIMENTS = sorted(path.stem for path in carried("experiments").glob("*.yaml"))
 
@@ -100,6 +104,32 @@ def test_a_method_that_a_backend_lacks_is_a_row_that_says_so(here: Path, capsys:
     assert list(table["reason"].dropna()) == ["backend=openvino does not have it"]
     assert main(["plan", "backend=openvino", "method=taylorseer_official"]) == 0
     assert "backend=openvino does not have it" in capsys.readouterr().out
+
+
+def test_models_that_differ_in_their_architecture_alone_are_two(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    """FLUX.1-schnell has no guidance embedding: a row each, whatever their order."""
+    model = ["model=flux1-dev-architecture", "size=64", "method=none"]
+    flop = {
+        order: list(planned(capsys, *model, f"model.architecture={order}")["tflop"])
+        for order in ("flux1-dev,flux1-schnell", "flux1-schnell,flux1-dev")
+    }
+    dev_first, schnell_first = flop.values()
+    assert dev_first == schnell_first[::-1] and dev_first[0] > dev_first[1]
+
+
+def test_the_time_of_a_step_is_that_of_the_same_work(tmp_path: Path) -> None:
+    """By another backend, in batches, or with another length of text a step takes another time."""
+    store = Store(tmp_path)
+    cells = [
+        cell(), cell(batch_size=2), cell(max_sequence_length=64), replace(cell(), backend="openvino"),
+        replace(cell(), settings=replace(FLOAT32, dtype="bfloat16")),
+    ]  # fmt: skip
+    for number, drawn in enumerate(cells):
+        pairs = [{"batch": 0, "method": timed(9.0, [number + 1.0] * 8)}]
+        store.write(drawn, "ok", body(["C" * 8] * 2, pairs, "C" * 8))
+    assert [measured_step_s(store, drawn) for drawn in cells] == [1, 2, 3, 4, 5]
+    others = replace(cell(prompts=("another",), steps=4), backend="openvino")
+    assert measured_step_s(store, others) == 4 and measured_step_s(store, cell(height=128)) is None
 
 
 MISTAKES = [

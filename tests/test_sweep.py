@@ -14,13 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.stores import body, image, timing
 from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
-from tsbench.cell import Settings
-from tsbench.measure import drawing_code
+from tsbench.cell import Cell, Settings
+from tsbench.generate import Session
+from tsbench.measure import drawing_code, environment
 from tsbench.store import Store
+from tsbench.sweep import NotLoaded, Sweep
 from tsbench.tables import COLUMNS
 
+TIMED = [{"batch": 0, "method": timing(1, 1)}]
 SMALL = ["sweep", "size=64", "steps=8", "prompts.limit=2", "timing.pairs=2"]
 
 
@@ -85,9 +89,9 @@ def test_the_report_is_built_from_the_cells_alone(here: Path) -> None:
 def test_metrics_can_be_added_to_finished_cells(here: Path) -> None:
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     assert pd.read_csv("results/sweep/cells.csv")["lpips"].isna().all()
-    assert main([*SMALL, "metrics=[lpips]"]) == 0
-    cells = pd.read_csv("results/sweep/cells.csv")
-    assert cells["lpips"].notna().sum() == cells["psnr_db"].notna().sum() == 1
+    assert main([*SMALL, "metrics=[lpips]", "method.cache_interval=5,4"]) == 0
+    cells = pd.read_csv("results/sweep/cells.csv")  # fronts of the PSNR are among all of them
+    assert len(cells) == 3 and cells["lpips"].notna().sum() == cells["psnr_db"].notna().sum() == 2
 
 
 def test_a_failed_cell_is_a_row_and_is_tried_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +176,26 @@ def test_two_sweeps_do_not_draw_in_one_folder(here: Path, capsys: pytest.Capture
         assert main([*SMALL, "metrics=[psnr]"]) == 2
         assert "Another sweep is drawing in results/sweep; wait for it" in capsys.readouterr().err
     assert main([*SMALL, "metrics=[psnr]"]) == 0
+
+
+@pytest.mark.parametrize("meanwhile", ["cells", "machine"])
+def test_what_another_sweep_drew_while_the_model_loads_is_kept(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Its finished cells are not drawn again over them, and no cells are added to those of another machine."""
+    store, loading = Store(here / "results" / "sweep"), Sweep.first_session
+
+    def first_session(self: Sweep, cells: list[Cell]) -> Session | NotLoaded:
+        machine = environment(torch.device("cpu")) | ({"processor": "another"} if meanwhile == "machine" else {})
+        store.open_run(machine, "P", None, "python -m tsbench sweep", ["psnr"])
+        store.write(cells[0], "ok", body(["C" * 8] * 2, TIMED, "C" * 8), [image(0)] * 2)
+        return loading(self, cells)
+
+    monkeypatch.setattr(Sweep, "first_session", first_session)
+    assert main(SMALL) == 2
+    sentence = {"cells": "Another sweep has drawn cells of", "machine": "was made in another environment (processor"}
+    assert sentence[meanwhile] in capsys.readouterr().err
+    assert [document["pairs"] for document in store.documents()] == [TIMED]
 
 
 def test_other_code_is_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

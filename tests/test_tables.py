@@ -162,19 +162,47 @@ def test_speed_against_size_and_steps(store: Store) -> None:
     figure = speed.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
     assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
     line = figure.axes[0].get_lines()[0]
-    assert list(line.get_xdata()) == ["64 x 64", "128 x 128"] and len(line.get_ydata()) == 2
+    assert list(line.get_xdata()) == [0, 1] and len(line.get_ydata()) == 2
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["64 x 64", "128 x 128"]
 
 
-def test_settings_of_other_workloads_are_not_on_one_line(store: Store) -> None:
-    """Compiled or not, of one model or another: each has a panel, in which only the size or the steps change."""
+def test_sizes_are_in_order_where_a_line_lacks_one(store: Store) -> None:
+    """Three sizes, of which the first setting has failed at the middle one."""
+    cells = cells_table(store)
+    sizes = [
+        cells.assign(height=size, width=size, reference=cells["reference"] + str(size), key=cells["key"] + str(size))
+        for size in (64, 96, 128)
+    ]
+    drawn = pd.concat(sizes, ignore_index=True)
+    first = drawn.index[(drawn["height"] == 96) & (drawn["status"] == "ok") & (drawn["method"] != "none")][0]
+    figure = speed.scaling(drawn.drop(index=first), "P")
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["64 x 64", "96 x 96", "128 x 128"]
+    positions = [list(line.get_xdata()) for line in figure.axes[0].get_lines()[:3]]
+    assert sorted(positions) == [[0, 1, 2], [0, 1, 2], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "ends"),
+    [
+        ("compile", True, ["", ", compiled"]),
+        ("prompts", "abc", [", prompts 7f913ac2", ", prompts abc"]),
+        ("weights", "abc", [", weights tiny", ", weights abc"]),
+        ("random_weights", True, [", random weights: False", ", random weights: True"]),
+        ("text_encoders", False, [", text encoders: True", ", text encoders: False"]),
+    ],
+)
+def test_settings_of_other_workloads_are_not_on_one_line(
+    store: Store, column: str, value: object, ends: list[str]
+) -> None:
+    """Compiled or not, of some prompts or others: each has a panel, in which only the size or the steps change."""
     cells = cells_table(store)
     larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")
     both = pd.concat([cells, larger], ignore_index=True)
-    compiled = both.assign(compile=True, reference=both["reference"] + "c", key=both["key"] + "c")
-    figure = speed.scaling(pd.concat([both, compiled], ignore_index=True), "P")
-    assert [axis.get_title(loc="left").replace("\n", " ") for axis in figure.axes] == [
-        "tiny, 4 steps, 2 images, float32", "tiny, 4 steps, 2 images, float32, compiled",
-    ]  # fmt: skip
+    other = both.assign(reference=both["reference"] + "o", key=both["key"] + "o", **{column: value})
+    figure = speed.scaling(pd.concat([both, other], ignore_index=True), "P")
+    title = "tiny, 4 steps, 2 images, float32"
+    assert [axis.get_title(loc="left").replace("\n", " ") for axis in figure.axes] == [title + end for end in ends]
     assert [len(line.get_ydata()) for axis in figure.axes for line in axis.get_lines()[:3]] == [2] * 6
 
 
@@ -190,7 +218,7 @@ def test_backends_share_a_panel_of_one_workload(store: Store) -> None:
 
 
 def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
-    """What differs is named, and nothing else; where only later prompts differ, the reference's key has to do."""
+    """What differs is named, and nothing else; where only later prompts differ, what they hash to has to do."""
     store = Store(tmp_path / "run")
     same = {"prompts": ("a", "b"), "seeds": (0,), "guidance_scale": 3.5, "batch_size": 1, "max_sequence_length": 32}
     changes = [
@@ -213,7 +241,7 @@ def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
     assert titles([changes[0], changes[3]]) == [", 32 text tokens", ", 64 text tokens"]
     assert titles([changes[0], changes[4]]) == [', prompts from "a"', ', prompts from "c"']
     assert titles([changes[0], changes[5]]) == [", seeds [0]", ", seeds [0,1]"]
-    assert titles([changes[0], changes[6]])[0] == f", reference {cell(**same).key[:8]}"
+    assert titles([changes[0], changes[6]]) == [", prompts 0473ef2d", ", prompts a741ad8c"]
     assert len(set(titles(changes))) == len(changes)
 
 

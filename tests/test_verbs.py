@@ -17,6 +17,7 @@ from tests.stores import ENVIRONMENT, body, image, timing
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
+from tsbench.score import score_cells
 from tsbench.store import Store
 from tsbench.tables import cells_table
 
@@ -96,6 +97,15 @@ def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsy
     assert list(here.iterdir()) == []
 
 
+def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what a console would take for markup: an error's brackets."""
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.write(cell(), "failed", {"reason": "OSError: [enforce fail] in [/data/model]", "traceback": "…"})
+    assert main(["report", "run"]) == 1
+    assert "failed Full compute: OSError: [enforce fail] in [/data/model]" in capsys.readouterr().out
+
+
 def test_a_metric_that_fails_costs_no_table(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +127,8 @@ def test_a_metric_that_fails_costs_no_table(
     assert cached["metric_reason"] == "SSIM failed: ValueError: no window fits"
     assert np.isfinite(cached["psnr_db"]) and np.isnan(cached["ssim"]) and Path("run/report.html").is_file()
     monkeypatch.setattr("tsbench.score.scorer", scorer)
+    score_cells(store, ["lpips"])
+    assert list(store.unscored(cell("taylorseer", PARAMETERS, steps=4).key)) == ["ssim"]
     assert main(["report", "run"]) == 0
     again = pd.read_csv("run/cells.csv").set_index("method").loc["taylorseer"]
     assert np.isfinite(again["ssim"]) and pd.isna(again["metric_reason"])

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
 from tsbench.methods import method_class
@@ -107,12 +105,12 @@ def main(arguments: list[str]) -> int:
     found = compared(a, b, rest)
     console = output()
     if _hardware(a) != _hardware(b):
-        console.print(f"different hardware: {_hardware(a)} and {_hardware(b)}", highlight=False, soft_wrap=True)
+        console.print(f"different hardware: {_hardware(a)} and {_hardware(b)}", soft_wrap=True)
         if "--across-hardware" not in flags:
             limits.pop(SLOWER, None)
     failures = list(judged(found, limits)) if "--fail-if" in flags else []
     for line in [*lines(found, limits), *(f"FAILED {failure}" for failure in failures)]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return int(bool(failures))
 
 
@@ -203,10 +201,10 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
             found.changes.extend(metric_change(_name(row), scored, scores[scored], theirs[scored], prompts, coverage))
         else:
             found.lost.append((metric_of(scored).name, f"{_name(row)}: {scored} is not scored"))
-    counts = [cell.n_identical for cell in (row, other)]
-    if counts[0] != counts[1] and not any(map(pd.isna, counts)):
-        told = f"{counts[0]:g}, then {counts[1]:g} images are the reference's; they count in no PSNR difference"
-        if counts[0] == row.n_samples:
+    was, now = ([math.isinf(float(value)) for value in run.get("psnr", [])] for run in (scores, theirs))
+    if was and now and was != now:
+        told = f"{sum(was)}, then {sum(now)} images are the reference's; they count in no PSNR difference"
+        if any(before and not after for before, after in zip(was, now)):  # worse by more than any threshold
             found.lost.append(("psnr", f"{_name(row)}: {told}"))
         else:
             found.told.append(f"{_name(row)}: {told}")

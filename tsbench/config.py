@@ -41,6 +41,11 @@ class ModelConfig:
     architecture: str | None = None  # of tsbench/assets/architectures: what is counted where no weights are at hand
     grammar: str | None = None  # a module whose `parse` raises ValueError for a prompt that the model cannot draw
 
+    @property
+    def source(self) -> tuple[str, str | None]:
+        """What its weights and its architecture are found by."""
+        return self.path, self.architecture
+
 
 @dataclass
 class PromptsConfig:

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     ):
         console.print(title, style="bold")
         for line in lines:
-            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {line}", soft_wrap=True)
     return 0
 
 

@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> int:
     for row in rows:
         if titles[row.reference] != title:
             title = titles[row.reference]
-            console.print(title, style="bold", highlight=False, soft_wrap=True)
+            console.print(title, style="bold", soft_wrap=True)
         for line in explanation(store, row):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     return 0
 
 

@@ -42,10 +42,11 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
             if metric.column not in table:
                 continue
             sign = 1.0 if metric.higher_is_better else -1.0
-            scored = group[group[metric.column].notna() & group[speed].notna()]
+            values = [sign * _value(row, metric.column) for row in group.itertuples()]
+            scored = group.assign(value=values)[[speed, "value"]].dropna()
             if scored.empty:
                 continue
-            points = [(getattr(row, speed), sign * getattr(row, metric.column)) for row in scored.itertuples()]
+            points = list(scored.itertuples(index=False, name=None))
             perfect = [(1.0, np.inf)] if metric.against == "reference" else []
             for index, is_on in zip(scored.index, on_front([*points, *perfect])):
                 if is_on:
@@ -75,7 +76,7 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
             if metric.column not in table:
                 continue
             sign = 1.0 if metric.higher_is_better else -1.0
-            points = [(row, row.speedup, sign * getattr(row, metric.column)) for row in rows]
+            points = [(row, row.speedup, sign * _value(row, metric.column)) for row in rows]
             front = [point for point in points if metric.name in point[0].on_front.split(";")]
             front.sort(key=lambda point: -point[1])
             for row, speedup, value in points:
@@ -93,17 +94,25 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
     )
 
 
+def _value(row: Any, column: str) -> float:
+    """A metric's mean, NaN where there is none; infinite for the PSNR of a cell whose images are all identical."""
+    if column == "psnr_db" and row.n_identical == row.n_samples:
+        return np.inf
+    value = getattr(row, column)
+    return np.nan if pd.isna(value) else value
+
+
 def _surely_better(one: Any, other: Any, column: str, sign: float, draws: Mapping[str, Draws]) -> bool:
     """Whether a cell is faster, or better in a metric, by the whole interval, or by the figures where there is none.
 
     Speed-ups by their pairs, which are independent; the metric by prompts, which both have drawn.
     """
     mine, theirs = draws[one.key], draws[other.key]
-    faster = difference_interval(theirs.log_speedups, mine.log_speedups)
-    if one.speedup > other.speedup if faster is None else faster[0] > 0:
-        return True
     ours, others = mine.scores[column], theirs.scores[column]
     if any(sign * x < sign * y == np.inf for x, y in zip(ours, others)):
         return False  # an identical image is better than any other, by more than can be averaged
+    faster = difference_interval(theirs.log_speedups, mine.log_speedups)
+    if one.speedup > other.speedup if faster is None else faster[0] > 0:
+        return True
     better = mean_interval([sign * difference for difference in prompt_differences(others, ours, mine.prompts)])
-    return sign * (getattr(one, column) - getattr(other, column)) > 0 if better is None else better[0] > 0
+    return sign * _value(one, column) > sign * _value(other, column) if better is None else better[0] > 0

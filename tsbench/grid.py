@@ -110,17 +110,19 @@ def experiment_file(name: str) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())
 
 
-def cells_of(points: Iterable[Point], identities: Mapping[str, str]) -> tuple[list[Cell], dict[str, Method]]:
+def cells_of(
+    points: Iterable[Point], identities: Mapping[tuple[str, str | None], str]
+) -> tuple[list[Cell], dict[str, Method]]:
     """The cells in the order in which a sweep draws them, and their methods by key.
 
     Args:
         points: of the grid.
-        identities: of the models, by their paths.
+        identities: of the models, by their sources.
     """
     methods: dict[str, Method] = {}
     cells = []
     for point in points:
-        cell = point.cell(identities[point.config.model.path])
+        cell = point.cell(identities[point.config.model.source])
         methods.setdefault(cell.key, point.method)
         cells.append(cell)
     return ordered(cells), methods
@@ -193,7 +195,7 @@ def _is_parameter(override: Override) -> bool:
 
 def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """The overrides with the method as its backend calls it, without the parameters that this method does not have."""
-    chosen = dict(text.split("=", 1) for text in overrides)
+    chosen = {key: value.strip("'\"") for key, value in (text.split("=", 1) for text in overrides)}
     backend, name = chosen.get("backend", "diffusers"), chosen.get("method", GROUPS["method"])
     one_of("backend", backend, tuple(METHODS))
     if "/" in name:

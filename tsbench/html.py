@@ -45,7 +45,8 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
     """Write `report.html`; every name and prompt in it is escaped."""
     parts = ASSETS / "report"
     page = Environment(autoescape=True).from_string((parts / "report.html").read_text(encoding="utf-8"))
-    data = json.dumps(_data(store, cells), ensure_ascii=False).replace("<", "\\u003c")  # ends no script
+    data = json.dumps(_data(store, cells), ensure_ascii=False, allow_nan=False)
+    data = data.replace("<", "\\u003c")  # ends no script
     text = page.render(
         name=store.folder.name,
         provenance=provenance(manifest),
@@ -134,7 +135,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "workload": workloads[row.reference],
         "says": "; ".join(notes_of(row)),
         "schedules": document.get("schedules", []),
-        "errors": document.get("step_errors") or [],  # of full compute and of fewer steps there are none
+        "errors": [*map(_plain, document.get("step_errors") or [])],  # none of full compute, of fewer steps
         "samples": [],
         "explanation": [],
     }

@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     if step_s is None:
         step_s = measured_step_s(Store(Path("results") / (first.name or first.experiment or "sweep")), cells[0])
     for line in totals(table, cells, first.timing.pairs, step_s):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return 0
 
 
@@ -78,16 +78,16 @@ def _flags(arguments: list[str]) -> tuple[list[str], str | None, float | None]:
 
 
 def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method]]:
-    """`cells_of`, with a model's path for its identity: no weights are at hand."""
-    return cells_of(points, {path: path for path in (point.config.model.path for point in points)})
+    """`cells_of`, with a model's source for its identity: no weights are at hand."""
+    return cells_of(points, {source: str(source) for source in (point.config.model.source for point in points)})
 
 
 def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:
     """A row a cell: `COLUMNS`."""
     from tsbench.flops import step_cost
 
-    models = {point.config.model.path: point.config.model for point in points}
-    architectures = {path: architecture(model) for path, model in models.items()}
+    models = {str(point.config.model.source): point.config.model for point in points}
+    architectures = {source: architecture(model) for source, model in models.items()}
     rows = []
     for cell in cells:
         method = methods.get(cell.key, Method())
@@ -117,10 +117,14 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
 
 
 def measured_step_s(store: Store, cell: Cell) -> float | None:
-    """Median seconds of a full step, from a run that has drawn the same workload with the same settings, or None."""
-    work = {name: value for name, value in asdict(cell.workload).items() if name in ("height", "width", "model_name")}
+    """Median seconds of a full step, from a run that has drawn the same work with the same settings, or None.
+
+    Whatever the prompts, their seeds and the number of steps; of the weights a plan knows only the name.
+    """
+    any_ = dict.fromkeys(("model", "prompts", "seeds", "steps"))
+    work, drawn_by = asdict(cell.workload) | any_, (cell.backend, asdict(cell.settings))
     for document in store.documents():
-        same = work.items() <= document["workload"].items() and document["settings"] == asdict(cell.settings)
+        same = document["workload"] | any_ == work and (document["backend"], document["settings"]) == drawn_by
         if same and document["method"] == "none" and document["status"] == "ok":
             return median(second for pair in document["pairs"] for second in pair["method"]["step_s"])
     return None

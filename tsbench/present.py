@@ -19,7 +19,10 @@ TELLING_APART = {  # columns of a workload that its title has only where titles 
     "quantization": "{}",
     "seeds": "seeds {}",
     "first_prompt": 'prompts from "{:.40}"',
-    "reference": "reference {:.8}",
+    "prompts": "prompts {}",
+    "random_weights": "random weights: {}",
+    "text_encoders": "text encoders: {}",
+    "weights": "weights {}",
 }
 
 
@@ -34,8 +37,6 @@ def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
     firsts = list(cells.drop_duplicates("reference").itertuples())
     titles = {row.reference: _title(row, without) for row in firsts}
     for column, form in TELLING_APART.items():
-        if column == "reference" and without:
-            break
         values: dict[str, set[Any]] = {}
         for row in firsts:
             values.setdefault(titles[row.reference], set()).add(getattr(row, column))
@@ -100,7 +101,7 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
         settings = [f"{first.steps} steps", first.dtype, *(["compiled"] if first.compile else [])]
         settings += [f"backend {first.backend}"] if first.backend != "diffusers" else []
         settings += [TELLING_APART[column].format(getattr(first, column)) for column in varied]
-        console.print(f"[bold]{first.model}, {first.height} x {first.width}, {', '.join(settings)}[/bold]")
+        console.print(f"{first.model}, {first.height} x {first.width}, {', '.join(settings)}", style="bold")
         marks: list[str] = []
         by_series: dict[str, list[Any]] = {}
         for row in group.itertuples():
@@ -112,13 +113,11 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
         before = None
         for heading, row in rows:
             if heading != before:
-                console.print(heading, style="cyan", highlight=False, soft_wrap=True)
-            console.print(
-                "  ".join(_padded(name, row[name], widths) for name in shown), highlight=False, soft_wrap=True
-            )
+                console.print(heading, style="cyan", soft_wrap=True)
+            console.print("  ".join(_padded(name, row[name], widths) for name in shown), soft_wrap=True)
             before = heading
         for place, text in enumerate(marks):
-            console.print(f"({ascii_lowercase[place]}) published as: {text}", highlight=False)
+            console.print(f"({ascii_lowercase[place]}) published as: {text}")
         console.print()
 
 

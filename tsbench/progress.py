@@ -43,8 +43,8 @@ class SweepProgress:
         width = len(str(self.cells))
         self.console.print(
             f"[{self.done_cells:{width}}/{self.cells}] {text}  ({self.pace()})",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            soft_wrap=True,
+        )
 
     def pace(self) -> str:
         elapsed = time.perf_counter() - self.started
@@ -64,6 +64,9 @@ def duration(seconds: float) -> str:
 
 
 def output() -> Console:
-    """Where verbs print: as wide as the terminal, and wide enough for the tables in a log file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=120)
+    """Where verbs print: as wide as the terminal, and wide enough for the tables in a log file.
+
+    Text is printed as it is: reasons, prompts and paths may have brackets, which would be taken for markup.
+    """
+    console = Console(markup=False, highlight=False)
+    return console if console.is_terminal else Console(markup=False, highlight=False, width=120)

@@ -25,7 +25,7 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
     carried = CARRIED / f"{file}.txt"
     path = carried if carried.is_file() else Path(file).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))
         raise UserError(

@@ -111,7 +111,7 @@ def main(arguments: list[str]) -> int:
         lines, ok = advice(store, titles[str(reference)], group, bars)
         found = found and ok
         for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     return 0 if found else 1
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tsbench import paper, present
 from tsbench.errors import UserError
@@ -30,21 +29,19 @@ def main(arguments: list[str]) -> int:
     """The verb `report`."""
     if len(arguments) != 1:
         raise UserError("report takes one results folder: python -m tsbench report RESULTS.")
-    store = opened(arguments[0])
-    manifest = store.manifest()
-    return build_report(store, manifest["metrics"], output())
+    return build_report(opened(arguments[0]), output())
 
 
-def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
-    """Score, write tables and plots, and print the best rows.
+def build_report(store: Store, console: Console) -> int:
+    """Score in all metrics that the folder has been asked for, write tables and plots, and print the best rows.
 
     Returns:
         0, or 1 where a cell has failed.
     """
-    for failure in score_cells(store, metrics):
-        console.print(f"[red]not scored[/red] {escape(failure)}", highlight=False)
-    cells = cells_table(store)
     manifest = store.manifest()
+    for failure in score_cells(store, manifest["metrics"]):
+        console.print(Text.assemble(("not scored ", "red"), failure))
+    cells = cells_table(store)
     missing = write_tables(store, cells)
     (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
     (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
@@ -53,9 +50,9 @@ def build_report(store: Store, metrics: Iterable[str], console: Console) -> int:
     plots = write_plots(store, cells, hardware)
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
-        console.print(f"[red]failed[/red] {present.full_name(row)}: {row.reason}", highlight=False)
+        console.print(Text.assemble(("failed ", "red"), f"{present.full_name(row)}: {row.reason}"))
     if missing:
-        console.print(f"note: {missing}", highlight=False)
+        console.print(f"note: {missing}")
     _print_files(store.folder, plots, console)
     return int((cells["status"] == "failed").any())
 
@@ -82,4 +79,4 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
 
 def _print_files(folder: Path, plots: list[str], console: Console) -> None:
     names = ["report.html", "table.md", "table.tex", "cells.csv", *plots]
-    console.print(f"\nIn {folder}/: {', '.join(names)}", highlight=False, soft_wrap=True)
+    console.print(f"\nIn {folder}/: {', '.join(names)}", soft_wrap=True)

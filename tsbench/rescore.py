@@ -26,7 +26,6 @@ def main(arguments: list[str]) -> int:
     names = point.config.metrics
     check_metrics(names)
     store = opened(rest[0])
-    manifest = store.manifest()
-    check_columns([*manifest["metrics"], *names])
+    check_columns([*store.manifest()["metrics"], *names])
     store.add_metrics(names)
-    return build_report(store, [*dict.fromkeys([*manifest["metrics"], *names])], output())
+    return build_report(store, output())

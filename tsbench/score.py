@@ -39,7 +39,7 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
                 "reference": store.images(reference),
                 "prompt": [prompt for prompt in workload["prompts"] for _ in workload["seeds"]],
             }
-            reasons = {}
+            reasons = {name: reason for name, reason in store.unscored(key).items() if name not in missing}
             for name in missing:
                 pairs = zip(images, beside[metric_of(name).against], strict=True)
                 try:

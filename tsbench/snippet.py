@@ -6,11 +6,12 @@ import json
 import shlex
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from tsbench.cell import RECOMPILE_LIMIT, quantization_call
 from tsbench.methods import Method, method_class
-from tsbench.paths import ASSETS
+from tsbench.paths import ASSETS, carried
 
 
 def snippet(document: dict[str, Any]) -> list[str]:
@@ -99,8 +100,7 @@ def _openvino_snippet(document: dict[str, Any], path: str, method: Method, promp
 def overrides(document: dict[str, Any]) -> str:
     """The cell as a command, but for its prompts."""
     workload, settings = document["workload"], document["settings"]
-    parts = [f"model={workload['model_name']}"]
-    parts += [f"model.path={_hydra(document['model_path'])}"] if document["model_path"] != "embedded" else []
+    parts = _model(document)
     parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
     parts += [f"size={workload['height']}x{workload['width']}"]
     parts += [f"{name}={workload[name]}" for name in ("steps", "guidance_scale", "max_sequence_length", "batch_size")]
@@ -116,6 +116,17 @@ def overrides(document: dict[str, Any]) -> str:
     given = _fields(kind, document["params"])
     parts += [f"method.{name}={_hydra(value)}" for name, value in given.items() if value != own.get(name)]
     return "python -m tsbench sweep " + shlex.join(parts)
+
+
+def _model(document: dict[str, Any]) -> list[str]:
+    """The model, and what differs from the configuration of that name, or from FLUX.1-dev's where there is none."""
+    workload, folder = document["workload"], carried("conf") / "model"
+    base = workload["model_name"] if (folder / f"{workload['model_name']}.yaml").is_file() else "flux1-dev"
+    own = {"random_weights": False, "text_encoders": True} | yaml.safe_load((folder / f"{base}.yaml").read_text())
+    drawn = {"name": workload["model_name"], "path": document["model_path"]}
+    drawn |= {name: workload[name] for name in ("random_weights", "text_encoders")}
+    differing = [f"model.{name}={_hydra(value)}" for name, value in drawn.items() if value != own[name]]
+    return [f"model={base}", *differing]
 
 
 def _hydra(value: Any) -> str:

@@ -143,7 +143,8 @@ class Store:
 
     def images(self, key: str) -> list[np.ndarray]:
         """A cell's images, uint8 [height, width, 3]."""
-        return [np.asarray(Image.open(path)) for path in sorted((self.cells / key).glob("*.png"))]
+        paths = sorted((self.cells / key).glob("*.png"), key=lambda path: int(path.stem))
+        return [np.asarray(Image.open(path)) for path in paths]
 
     def scores(self, key: str) -> dict[str, Any]:
         """`{metric: [value of each sample]}` against the reference of the same folder; empty where unscored."""

@@ -83,14 +83,14 @@ class Sweep:
         if "diffusers" in backends:
             for offload in {point.config.runtime.offload for point in points}:
                 self.device = choose_device(first.runtime.device, offload)
-        folders: dict[str, Path] = {}
-        identities: dict[str, str] = {}
-        for model in {point.config.model.path: point.config.model for point in points}.values():
-            folders[model.path] = find_model(model.path, model.architecture)
-            check_is_flux(folders[model.path])
-            identities[model.path] = identity(folders[model.path])
-        self.paths = {identities[path]: path for path in folders}
-        self.folders = {identities[path]: folder for path, folder in folders.items()}
+        self.paths: dict[str, str] = {}  # as the user gave them, by identity
+        self.folders: dict[str, Path] = {}
+        identities: dict[tuple[str, str | None], str] = {}
+        for path, architecture in dict.fromkeys(point.config.model.source for point in points):
+            folder = find_model(path, architecture)
+            check_is_flux(folder)
+            known = identities[path, architecture] = identity(folder)
+            self.paths[known], self.folders[known] = path, folder
         self.cells, self.methods = cells_of(points, identities)
 
     def run(self, console: Console) -> int:
@@ -110,9 +110,15 @@ class Sweep:
             store.check_environment(here)
             session = self.first_session(missing)
             with store.held():
+                store.check_environment(here)  # again: another sweep may have drawn here meanwhile
+                if any(store.is_done(cell.key) for cell in missing):
+                    raise UserError(
+                        f"Another sweep has drawn cells of {store.folder} while this one loaded its model; "
+                        "type the same command again for the rest."
+                    )
                 self._draw_missing(store, missing, session, here, console)
         else:
-            console.print(f"{store.folder}: all {len(self.cells)} cells are there already", highlight=False)
+            console.print(f"{store.folder}: all {len(self.cells)} cells are there already")
             store.add_metrics(self.metrics)
         if not self.report:
             console.print(f"cells are in {store.folder}; python -m tsbench report builds tables and plots of them")
@@ -120,7 +126,7 @@ class Sweep:
         from tsbench.report import build_report
 
         console.print("scoring and drawing tables and plots")
-        return build_report(store, self.metrics, console)
+        return build_report(store, console)
 
     def _draw_missing(
         self, store: Store, missing: list[Cell], session: Session | NotLoaded, here: dict[str, Any], console: Console
@@ -137,7 +143,7 @@ class Sweep:
         console.print(
             f"{store.folder}: {len(missing)} cells to draw, {images} images"
             + (f"; {done} cells are there already" if done else ""),
-            highlight=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
         started, in_pipeline = time.perf_counter(), 0.0
         with SweepProgress(console, len(missing), images) as progress:
@@ -147,7 +153,7 @@ class Sweep:
                 in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
         share = in_pipeline / (time.perf_counter() - started)
         store.close_run(share)
-        console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline", highlight=False)
+        console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
 
     def hardware(self, cell: Cell) -> str:
         """The name of the device that draws a cell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import statistics
 from collections.abc import Iterable
@@ -42,7 +43,10 @@ EXTRA_COLUMNS = [
     "metric_reason",
     "on_front_denoise",
     "on_front_flops",
+    "weights",
     "random_weights",
+    "text_encoders",
+    "prompts",
     "near_front",
     "dominated_by",
     "hardware",
@@ -126,7 +130,10 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "seeds": canonical_json(workload["seeds"]),
         "first_prompt": workload["prompts"][0],
         "reference": document["reference"],
+        "weights": workload["model"][:8],
         "random_weights": workload["random_weights"],
+        "text_encoders": workload["text_encoders"],
+        "prompts": hashlib.sha256(canonical_json(workload["prompts"]).encode()).hexdigest()[:8],
     }
     if document["status"] != "ok":
         return row
@@ -209,7 +216,9 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
     reasons = []
     if document["key"] != document["reference"] and pairs < LEAST_MEDIAN:
         reasons.append(f"{pairs} pair{'s' * (pairs > 1)}: an interval of the speed-up needs {LEAST_MEDIAN}")
-    if scores and prompts < LEAST_MEAN:
+    if not scores:
+        return reasons
+    if prompts < LEAST_MEAN:
         return [*reasons, f"{prompts} prompt{'s' * (prompts > 1)}: an interval of a mean needs {LEAST_MEAN}"]
     differing = len(prompt_means(scores["psnr"], prompts)) if "psnr" in scores else prompts
     if differing < LEAST_MEAN:

@@ -70,10 +70,10 @@ def _try(sweep: Sweep) -> int:
             ratio = median(pair["reference"]["latency_s"] / pair["method"]["latency_s"] for pair in result.pairs)
             line += f", {ratio:.2f}x, {_metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])}"
             rows.append((reference, result.images[0]))
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-        console.print(f"  {result.schedules[0]}", highlight=False, markup=False)
+        console.print(line, soft_wrap=True)
+        console.print(f"  {result.schedules[0]}")
     _write(rows or [(image, image) for image in full.values()])
-    console.print("try.png: in full, then with the method and its difference four times as bright", highlight=False)
+    console.print("try.png: in full, then with the method and its difference four times as bright")
     return 0
 
 

@@ -78,10 +78,14 @@ class OpenVinoSession(Session):
         self.text_tokens = workload.max_sequence_length
         steps = method.drawn_steps(workload.steps)
         latents: list[np.ndarray] = []
+        finite = True
 
         def after_step(step: int, _count: int, current: Any) -> bool:
+            nonlocal finite
             if keep_latents:
                 latents.append(np.array(current.data))
+            if step == steps - 1:
+                finite = bool(np.isfinite(current.data).all())
             return False
 
         started = time.perf_counter()
@@ -99,6 +103,8 @@ class OpenVinoSession(Session):
         image = np.array(picture.data)
         latency_s = time.perf_counter() - started
         self.pipeline_s += latency_s
+        if not finite or not image.any():  # the decoder's NaN and infinity are black in 8 bits
+            raise DrawingFailed("the image is not finite (NaN or infinity), or black everywhere")
         metrics = self.pipeline.get_performance_metrics()
         transformer_us = [float(duration) for duration in metrics.raw_metrics.transformer_inference_durations]
         step_s = [float(duration) / 1e6 for duration in metrics.raw_metrics.iteration_durations]

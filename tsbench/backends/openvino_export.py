@@ -49,7 +49,8 @@ def exported(folder: Path) -> Path:
     """
     check_installed()
     versions = [installed_version(library) for library in (*LIBRARIES, "torch", "transformers", "diffusers")]
-    key = hashlib.sha256(json.dumps([identity(folder), versions]).encode()).hexdigest()[:16]
+    linked_to = str(folder.resolve()) if is_exported(folder) else None  # elsewhere, links are to other files
+    key = hashlib.sha256(json.dumps([identity(folder), linked_to, versions]).encode()).hexdigest()[:16]
     place = cache_folder() / "openvino" / key
     if place.is_dir():
         return place

@@ -74,8 +74,18 @@ METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
 
 
 def method_class(backend: str, name: str) -> type[Method]:
-    """The method of a name; where the backend lacks it, diffusers': cells of it are skipped."""
-    return METHODS[backend].get(name) or METHODS["diffusers"][name]
+    """The method of a name; where the backend lacks it, diffusers': cells of it are skipped.
+
+    Raises:
+        UserError: where no installed package has it.
+    """
+    found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
+    if found is None:
+        raise UserError(
+            f"The method {name!r} is of a package that is not installed here; install it, or leave these results to a "
+            "machine that has it."
+        )
+    return found
 
 
 __all__ = ["CONFIG_FOLDERS", "METHODS", "Method", "method_class"]

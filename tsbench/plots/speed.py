@@ -72,9 +72,11 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     markers = {point: MARKERS[number % len(MARKERS)] for number, point in enumerate(points)}
     figure, axes = panels(1, len(shown), 5.4, 4.3, sharey=True)
     for axis, (group, column, label, title) in zip(axes[0], shown):
+        values = list(dict.fromkeys(group[column]))  # in order, also where a line lacks one
+        axis.set_xticks(range(len(values)), map(str, values))
         for (name, point), line in group.groupby(["series", "point"], sort=False):
             look = {"color": colours[name], "marker": markers[point], "markersize": 6, "linewidth": 0.9}
-            axis.plot(line[column].astype(str), line["speedup"], **look)
+            axis.plot([values.index(value) for value in line[column]], line["speedup"], **look)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         axis.set_xlabel(label)
         name_panel(axis, title)
