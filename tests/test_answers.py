@@ -368,6 +368,17 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
     ]
 
 
+def test_cells_of_several_workloads_are_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By size and method where that is enough, else by the workload."""
+    store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
+    pairs = [{"batch": 0, "method": timed(1.0, [0.2] * 4)}] * 6
+    store.write(cell(steps=4, prompts=PROMPTS, guidance_scale=1.0), "ok", body(["CCCC"] * 6, pairs, "CCCC"))
+    assert main(["compare", "r", "r"]) == 0
+    told = [line.strip().split(":")[0] for line in capsys.readouterr().out.splitlines() if ": " in line]
+    title = "tiny, 64 x 64, 4 steps, 6 images, float32, guidance"
+    assert {f"{title} 3.5", f"{title} 1", "64x64 TaylorSeer (diffusers), default, warm-up 3, N=2"} <= set(told)
+
+
 def test_a_cell_that_only_noise_keeps_off_the_front_is_said_to_be_near_it(tmp_path: Path) -> None:
     """Against N=2: N=3 is 1 % slower with as good images, both within noise; N=4 is surely slower. N=5 is as fast, and
     worse by 0.03 with every prompt: surely, although the prompts differ by more than that among themselves."""

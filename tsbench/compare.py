@@ -12,7 +12,7 @@ from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
-from tsbench.present import full_name
+from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
 from tsbench.score import ACROSS
 from tsbench.stats import difference_interval, mean_interval, prompt_differences
@@ -168,7 +168,7 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
     backends = {other.backend for other in others.values()}  # another one need not have all methods
     found = Comparison([], [], [])
     for key, row in rows.items():
-        name, other = _name(row), others.get(same.get(key, ""))
+        name, other = row.name, others.get(same.get(key, ""))
         if key in both:
             _compare_cell(a, b, row, other, coverage, found)
         elif row.status == "ok" and other is not None:
@@ -181,7 +181,7 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
             then = "missing" if other is None else other.status
             found.told.append(f"{name}: {row.status} in {names[0]} ({row.reason}), {then} in {names[1]}")
     found.told.extend(
-        f"only in {names[1]}: {_name(other)}" + ("" if other.status == "ok" else f" ({other.status}: {other.reason})")
+        f"only in {names[1]}: {other.name}" + ("" if other.status == "ok" else f" ({other.status}: {other.reason})")
         for key, other in others.items()
         if key not in same.values()
     )
@@ -191,23 +191,23 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
 def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
     """Add to what was found the figures of a cell that both runs have drawn."""
     one, two = a.document(row.key), b.document(other.key)
-    found.changes.append(latency_change(_name(row), one, two, coverage))
+    found.changes.append(latency_change(row.name, one, two, coverage))
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
         if scored == ACROSS:
             continue
         if scored in theirs:
             prompts = len(one["workload"]["prompts"])
-            found.changes.extend(metric_change(_name(row), scored, scores[scored], theirs[scored], prompts, coverage))
+            found.changes.extend(metric_change(row.name, scored, scores[scored], theirs[scored], prompts, coverage))
         else:
-            found.lost.append((metric_of(scored).name, f"{_name(row)}: {scored} is not scored"))
+            found.lost.append((metric_of(scored).name, f"{row.name}: {scored} is not scored"))
     was, now = ([math.isinf(float(value)) for value in run.get("psnr", [])] for run in (scores, theirs))
     if was and now and was != now:
         told = f"{sum(was)}, then {sum(now)} images are the reference's; they count in no PSNR difference"
         if any(before and not after for before, after in zip(was, now)):  # worse by more than any threshold
-            found.lost.append(("psnr", f"{_name(row)}: {told}"))
+            found.lost.append(("psnr", f"{row.name}: {told}"))
         else:
-            found.told.append(f"{_name(row)}: {told}")
+            found.told.append(f"{row.name}: {told}")
 
 
 def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
@@ -297,11 +297,13 @@ def metric_change(
 
 
 def _rows(store: Store) -> dict[str, Any]:
-    return {row.key: row for row in cells_table(store).itertuples()}
-
-
-def _name(row: Any) -> str:
-    return f"{row.height}x{row.width} {full_name(row)}"
+    """The cells by key, named by size and method, and by the whole workload where that would name several."""
+    table = cells_table(store)
+    titles = workload_titles(table)
+    short = [f"{row.height}x{row.width} {full_name(row)}" for row in table.itertuples()]
+    whole = [f"{titles[row.reference]}: {full_name(row)}" for row in table.itertuples()]
+    table["name"] = [long if short.count(name) > 1 else name for name, long in zip(short, whole)]
+    return {row.key: row for row in table.itertuples()}
 
 
 def _hardware(store: Store) -> str:
