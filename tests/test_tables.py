@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tests.stores import ENVIRONMENT, body, by_interval, image, timing
+from tests.stores import ENVIRONMENT, body, by_interval, image, timed, timing
 from tsbench import paper, published
+from tsbench.cell import Settings
+from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plots import quality, speed, steps, style
 from tsbench.plots.style import CONTROL, styles
@@ -151,6 +154,28 @@ def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None
     assert all(len(axis.get_lines()) == 3 for axis in figure.axes)  # the front, the series, and a line at 1x
     labels = [text.get_text() for text in figure.axes[0].texts]
     assert labels.count("N=2") == labels.count("N=4") == 1 and "N=6" not in labels
+
+
+def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
+    """Of a workload with a long title, and a setting that is a whole step map."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    work, schedule = {"steps": 28, "height": 1024, "width": 1024}, "CCCC.C..C...C....C.....C...."
+    reference = replace(cell(**work), settings=Settings("bfloat16", "model", True, ""))
+    parameters = json.dumps(TaylorSeerDecorator(step_map=schedule).settings(28))
+    drawn = replace(reference, method="taylor_seer", parameters=parameters)
+    full = [{"batch": 0, "method": timed(1.0, [0.03] * 28)}]
+    pairs = [{"batch": 0, "reference": full[0]["method"], "method": timed(0.5, [0.015] * 28)}]
+    store.write(reference, "ok", body(["C" * 28] * 2, full, "C" * 28), [image(0)] * 2)
+    errors = {"step_errors": [0.0] * 4 + [0.1] * 24}
+    store.write(drawn, "ok", body([schedule] * 2, pairs, schedule) | errors, [image(8)] * 2)
+    score_cells(store, ["psnr"])
+    figure = steps.steps(cells_table(store), store)
+    figure.canvas.draw()
+    for axis in figure.axes:
+        for text in (axis.title, axis._left_title, axis.xaxis.label, *axis.get_yticklabels()):
+            box = text.get_window_extent()
+            assert not text.get_text() or (box.x0 >= 0 and box.x1 <= figure.bbox.width), text.get_text()
 
 
 def test_speed_against_size_and_steps(store: Store) -> None:

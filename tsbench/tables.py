@@ -18,7 +18,7 @@ from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, is_inert
 from tsbench.score import ACROSS
 from tsbench.stats import LEAST_MEAN, LEAST_MEDIAN, finite_mean, mean_interval, median_interval, prompt_means
-from tsbench.store import Store, image_name
+from tsbench.store import Store, image_name, replaced
 
 DRAWN_WITH = ("guidance_scale", "max_sequence_length", "batch_size")
 COLUMNS = [
@@ -104,13 +104,15 @@ def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
     Returns:
         Why a file is missing, or None.
     """
-    cells.to_csv(store.folder / "cells.csv", index=False)
+    with replaced(store.folder / "cells.csv") as partial:
+        cells.to_csv(partial, index=False)
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         return "cells.parquet and samples.parquet were not written, because pyarrow is not installed"
-    cells.to_parquet(store.folder / "cells.parquet", index=False)
-    samples_table(store).to_parquet(store.folder / "samples.parquet", index=False)
+    for name, table in (("cells", cells), ("samples", samples_table(store))):
+        with replaced(store.folder / f"{name}.parquet") as partial:
+            table.to_parquet(partial, index=False)
     return None
 
 

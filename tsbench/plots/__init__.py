@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.plots import quality, speed, steps
-from tsbench.store import Store
+from tsbench.store import Store, replaced
 
 
 def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
@@ -26,7 +26,8 @@ def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
     for name, figure in figures.items():
         if figure is not None:
             for ending in ("png", "svg"):
-                figure.savefig(store.folder / f"{name}.{ending}", dpi=150)
+                with replaced(store.folder / f"{name}.{ending}") as partial:
+                    figure.savefig(partial, dpi=150)
                 written.append(f"{name}.{ending}")
             pyplot.close(figure)
     return written

@@ -7,7 +7,17 @@ from typing import Any
 import pandas as pd
 
 from tsbench.metrics import METRICS, Metric
-from tsbench.plots.style import CONTROL, Label, finish, label_points, name_panel, panels, styles, with_series
+from tsbench.plots.style import (
+    CONTROL,
+    Label,
+    finish,
+    label_points,
+    name_panel,
+    panels,
+    point_label,
+    styles,
+    with_series,
+)
 from tsbench.present import workload_titles
 
 
@@ -22,12 +32,17 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
     figure, axes = panels(len(groups), len(metrics), 4.6, 3.9, sharex="row")
     for row, (reference, group) in zip(axes, groups):
         for axis, metric in zip(row, metrics):
-            _panel(axis, group, metric, looks)
+            if group[metric.column].notna().any():
+                _panel(axis, group, metric, looks)
+            else:
+                axis.set_axis_off()
+                axis.text(0.5, 0.5, f"no {metric.title} here", ha="center", color="0.45", transform=axis.transAxes)
         name_panel(row[0], titles[str(reference)])
     finish(figure, axes, f"Speed-up against full compute on {hardware}")
     for row, (_, group) in zip(axes, groups):
         for axis, metric in zip(row, metrics):
-            _label_front(axis, group, metric, looks)
+            if axis.axison:
+                _label_front(axis, group, metric, looks)
     return figure
 
 
@@ -59,16 +74,16 @@ def _front(group: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 def _label_front(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
     """Name the cells on the front, the fastest first, on its far side, where nothing else can lie."""
     labels = [
-        Label(row.speedup, getattr(row, metric.column), _label(row), looks[row.series]["color"])
+        Label(
+            row.speedup,
+            getattr(row, metric.column),
+            point_label(row.point, row.computed_steps),
+            looks[row.series]["color"],
+        )
         for row in _front(group, metric).iloc[::-1].itertuples()
     ]
     points = group[["speedup", metric.column]].dropna().to_numpy()
     label_points(axis, points, labels, 1 if metric.higher_is_better else -1)
-
-
-def _label(row: Any) -> str:
-    """What tells a cell from the others of its series; of a step map only how much it computes."""
-    return row.point if len(row.point) <= 12 else f"{row.computed_steps:g} computed"
 
 
 def implementations(cells: pd.DataFrame) -> Any:

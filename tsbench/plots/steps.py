@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
 
-from tsbench.plots.style import COLOURS, name_panel, panels
-from tsbench.present import full_name, workload_titles
+from tsbench.plots.style import COLOURS, name_panel, panels, point_label
+from tsbench.present import series_and_point, workload_titles
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart
@@ -21,6 +22,8 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     Returns:
         A matplotlib figure, or None where no cell on a front has errors.
     """
+    from matplotlib.ticker import MaxNLocator
+
     columns, titles = [], workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         front = group[(group["on_front"] != "") & (group["status"] == "ok")].sort_values("speedup")
@@ -33,9 +36,9 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     rows = max(len(drawn) for _, drawn in columns)
     heights = [3.2, 0.28 * rows + 0.2]
     figure, axes = panels(
-        2, len(columns), 6.2, sum(heights) / 2 + 0.1, sharex="col", gridspec_kw={"height_ratios": heights}
+        2, len(columns), 7, sum(heights) / 2 + 0.1, sharex="col", gridspec_kw={"height_ratios": heights}
     )
-    for (title, drawn), errors, strips in zip(columns, axes[0], axes[1]):
+    for (_title, drawn), errors, strips in zip(columns, axes[0], axes[1]):
         for place, (_row, document) in enumerate(drawn):
             colour = COLOURS[place % len(COLOURS)]
             values = document["step_errors"]
@@ -48,13 +51,22 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
             )  # fmt: skip
         errors.set_yscale("log")
         errors.set_ylabel("relative error of the latents")
-        name_panel(errors, title)
         strips.grid(visible=False)
-        strips.set_yticks(range(len(drawn)), [f"{full_name(row)} ({row.speedup:.2f}x)" for row, _ in drawn], fontsize=7)
+        strips.set_yticks(range(len(drawn)), [_name(row) for row, _ in drawn], fontsize=7)
+        strips.xaxis.set_major_locator(MaxNLocator(integer=True))
         strips.invert_yaxis()
         strips.set_xlabel("denoising step; coloured: computed")
+    figure.tight_layout()  # tells how much the names leave of the width
+    for (title, _), axis in zip(columns, axes[0]):
+        name_panel(axis, title)
     figure.tight_layout()
     return figure
+
+
+def _name(row: Any) -> str:
+    """A setting and its speed-up; the steps of a map are what the strip shows."""
+    series, point = series_and_point(row)
+    return f"{fill(f'{series}, {point_label(point, row.computed_steps)}', 44)} ({row.speedup:.2f}x)"
 
 
 def _spread(drawn: list[Any]) -> list[Any]:

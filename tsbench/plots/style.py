@@ -15,7 +15,7 @@ from tsbench.present import series_and_point
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, 2008
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL = FewerSteps.title  # every cache has to beat it
-LEGEND_ROW = 0.22  # inches
+LEGEND_ROW, TITLE = 0.22, 0.3  # inches
 POINT_RADIUS, LABEL_GAP = 3.5, 5  # points of 1/72 inch
 # Of a label beside its point: how far to the right, and how far to the free side.
 PLACES = ((0, 1), (1, 0), (1, 1), (-1, 1), (0, -1))
@@ -36,6 +36,11 @@ def with_series(cells: pd.DataFrame) -> pd.DataFrame:
     drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"])]
     named = [series_and_point(row) for row in drawn.itertuples()]
     return drawn.assign(series=[series for series, _ in named], point=[point for _, point in named])
+
+
+def point_label(point: str, computed_steps: float) -> str:
+    """What tells a cell from the others of its series; of a step map only how much it computes."""
+    return point if len(point) <= 12 else f"{computed_steps:g} computed"
 
 
 def styles(series: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -70,7 +75,7 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
 def name_panel(axis: Any, title: str) -> None:
     """The title of a panel, in as many lines as its width takes."""
     inches = axis.get_window_extent().width / axis.figure.dpi
-    axis.set_title(fill(title, round(15 * inches)), loc="left", fontsize=9, fontweight="bold")
+    axis.set_title(fill(title, round(13.5 * inches)), loc="left", fontsize=9, fontweight="bold")
 
 
 def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) -> None:
@@ -114,6 +119,7 @@ def finish(figure: Any, axes: Any, title: str) -> None:
             break
         legend.remove()
     below = LEGEND_ROW * -(-len(handles) // columns)
-    figure.set_figheight(figure.get_figheight() + below + 0.3)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    figure.tight_layout(rect=(0, below / figure.get_figheight(), 1, 1))
+    height = figure.get_figheight() + below + TITLE
+    figure.set_figheight(height)
+    figure.text(0.01, 1 - 0.3 * TITLE / height, title, va="top", fontsize=11)
+    figure.tight_layout(rect=(0, below / height, 1, 1 - TITLE / height))
