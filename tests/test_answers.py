@@ -37,8 +37,8 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert (fair.lpips_low, fair.lpips_high) == pytest.approx((0.09 - half, 0.09 + half), rel=1e-6)
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 0
     text = capsys.readouterr().out
-    assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x, lpips 0.05" in text
-    assert "up to 2.50x given up for quality" in text and "runner-up" not in text
+    assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x, LPIPS 0.05" in text
+    assert "2.50x given up for LPIPS" in text and "runner-up" not in text
     assert main(["recommend", "r", "--max-lpips=0.2"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
@@ -228,7 +228,7 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     store.write(cell("taylorseer", parameters(2), steps=4), "ok", document, [image(0)] * 2)
     (stored,) = store.documents()
     assert sentences(stored) == [
-        "a forecast step still costs 50 % of a full one: no interval passes 2.00x",
+        "a forecast step still costs 50 % of a full one: by FLOPs no interval passes 2.00x",
         "text encoder and VAE are now 40 % of an image",
         "warm-up is 2 of 4 steps",
     ]

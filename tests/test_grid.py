@@ -166,7 +166,45 @@ MISTAKES = {
     "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
     "steps=[1": "The override 'steps=[1' cannot be read",
     "steps=interval(1,3)": "'steps=interval(1,3)' is a continuous interval",
+    "steps=range(6,2)": "'steps=range(6,2)' has no value in it; list its values: steps=1,2,3.",
+    "method.cache_interval=glob(*)": "'method.cache_interval=glob(*)' is a pattern; list its values: ",
+    "method=[none,auto]": "must be a name, or several without brackets; try method=none,auto.",
+    "method={name:x}": "method is {name:x}, but must be a name; try method=taylorseer.",
+    "steps=null": "steps is null, but must have a value; leave it out to take its default.",
+    "timing=6": "timing is 6, but has keys of its own, to be set one by one: timing.pairs.",
+    "steps=1": "steps is 1, but must be 2 or more for a step to be forecast",
+    "steps=2": "and this sweep has 2 steps; try method.disable_cache_before_step=1.",
+    "guidance_scale=nan": "guidance_scale is nan, but must be 0 or more",
+    "seeds=9223372036854775808": "0 or more and below 2^63; try seeds=[0,1].",
+    "runtime.threads=1025": "runtime.threads is 1025, but must be 1024 or less; try runtime.threads=2.",
+    "method.cache_identifiers=['(']": "method.cache_identifiers has '(', which is no regular expression",
 }
+
+
+EXPERIMENTS = {
+    "grids: [": "cannot be read as YAML",
+    "": "must have a list 'grids' of lines of overrides, such as - model=tiny steps=20.",
+    "grids: []": "must have a list 'grids'",
+    "grids: steps=20": "must have a list 'grids'",
+    "grids: [{steps: 20}]": "must have a list 'grids'",
+    "grids: [experiment=quick]": "has a grid with experiment=, but only a command can choose one",
+    "grids: ['name=\"a']": "has a grid with an open quotation",
+}
+
+
+@pytest.mark.parametrize("text", EXPERIMENTS)
+def test_a_mistake_in_an_experiment_is_one_sentence(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.setattr("tsbench.grid.carried", lambda folder: tmp_path)
+    with pytest.raises(UserError, match=r"mine\.yaml") as caught:
+        expand(["experiment=mine"])
+    assert EXPERIMENTS[text] in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_values_of_an_experiment_may_be_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").write_text("""grids: ['steps=20 "name=two words"']""")
+    monkeypatch.setattr("tsbench.grid.carried", lambda folder: tmp_path)
+    assert [(point.config.steps, point.config.name) for point in expand(["experiment=mine"])] == [(20, "two words")]
 
 
 @pytest.mark.parametrize("override", MISTAKES)

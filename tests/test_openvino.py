@@ -307,7 +307,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     for arguments in (["sweep", "backend=openvino"], ["export", "model=tiny"]):
         assert main(arguments) == 2
         error = capsys.readouterr().err
-        assert "pip install -c constraints.txt '.[openvino]'" in error and error.count("\n") == 1
+        assert "pip install -c constraints.txt -e '.[openvino]'" in error and error.count("\n") == 1
     assert list(here.iterdir()) == []
 
 

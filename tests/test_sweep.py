@@ -257,7 +257,7 @@ def test_a_mistake_leaves_nothing(
 
 def test_the_optional_lpips_nets_say_what_they_need(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "metrics=[lpips_vgg]"]) == 2
-    assert "it needs the lpips package: pip install -c constraints.txt '.[lpips]'" in capsys.readouterr().err
+    assert "it needs the lpips package: pip install -c constraints.txt -e '.[lpips]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["model=flux1-dev", "model.path=someone/some-model"])

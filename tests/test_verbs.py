@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,61 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
     store.write(cell(), "failed", {"reason": "OSError: [enforce fail] in [/data/model]", "traceback": "…"})
     assert main(["report", "run"]) == 1
     assert "failed Full compute: OSError: [enforce fail] in [/data/model]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("manifest.json", "{", "put back a copy of it, or draw into another folder by name=NAME"),
+        ("cells/KEY/cell.json", '{"key"', "type the same sweep again, which draws the cell again"),
+        ("cells/KEY/scores.json", "", "type python -m tsbench report, which scores the cell again"),
+        ("cells/KEY/0000.png", None, "0000.png is missing or damaged; delete the folder run/cells/KEY and type"),
+        ("cells/KEY/0001.png", "no picture", "0001.png is missing or damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str], file: str, text: str | None, sentence: str
+) -> None:
+    """And no other image takes the place of one that is missing."""
+    store, key = Store(Path("run")), cell(steps=4).key
+    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
+    damaged = store.folder / file.replace("KEY", key)
+    damaged.unlink(missing_ok=True)
+    if text is not None:
+        damaged.write_text(text)
+    assert main(["report", "run"]) == 2
+    error = capsys.readouterr().err
+    assert sentence.replace("KEY", key) in error and error.count("\n") == 1
+
+
+def test_a_disk_that_cannot_be_written_is_one_sentence(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was half written is not left behind, and what was there before stays."""
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
+    assert main(["report", "run"]) == 0
+    before = {path: path.stat().st_ino for path in store.folder.iterdir()}
+
+    def full(self: Path, text: str, **_: object) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert main(["report", "run"]) == 1
+    error = capsys.readouterr().err
+    assert "could not be written (No space left on device); finished cells are kept" in error
+    assert error.count("\n") == 1 and before.keys() == set(store.folder.iterdir())
+
+
+def test_results_of_a_method_that_is_not_installed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.write(replace(cell(steps=4), method="reuse"), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
+    assert main(["report", "run"]) == 2
+    assert "The method 'reuse' is of a package that is not installed here; install it" in capsys.readouterr().err
 
 
 def test_a_metric_that_fails_costs_no_table(

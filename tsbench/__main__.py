@@ -1,5 +1,6 @@
 """`python -m tsbench VERB …`: choose the module of a verb and turn a user's mistake into one sentence."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -19,6 +20,9 @@ VERBS = {
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }
+UNWRITABLE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
 MODULES = {"try": "trial", "score": "rescore"}  # where the module does not have the verb's name
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers
@@ -55,6 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"tsbench: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        what = error.filename or "something"
+        print(
+            f"tsbench: {what} could not be written ({error.strerror}); finished cells are kept, and the same command "
+            "goes on from them.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print(
             "\ntsbench: interrupted; finished cells are kept, and the same command goes on from them.", file=sys.stderr

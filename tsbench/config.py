@@ -143,9 +143,12 @@ def _check_groups(groups: list[Override]) -> None:
     """Raise `UserError` for a group without a name, such as `model=null`, which Hydra has no sentence for."""
     for override in groups:
         key, value = override.get_key_element(), override.value()
-        if value is None or isinstance(value, bool | int | float):
+        if not isinstance(value, str):
+            listed = isinstance(value, list) and bool(value)
+            allowed = "a name, or several without brackets" if listed else "a name"
+            names = ",".join(map(str, value)) if listed else GROUPS[key]
             raise UserError(
-                f"{key} is {override.get_value_element_as_str()}, but must be a name; try {key}={GROUPS[key]}."
+                f"{key} is {override.get_value_element_as_str()}, but must be {allowed}; try {key}={names}."
             )
 
 
@@ -180,6 +183,12 @@ def one_sentence(error: BaseException) -> str:
     if wrong := re.fullmatch(r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", text):
         kind, example = _KINDS[wrong[2]]
         return f"{key} is {wrong[1]!r}, but must be {kind}, such as {key}={example}."
+    if text.endswith("is not Optional"):
+        return f"{key} is null, but must have a value; leave it out to take its default."
+    group = re.fullmatch(r"Invalid type assigned: \w+ is not a subclass of (\w+). value: (.*)", text)
+    if group and group[1] in _SCHEMAS:
+        keys = ", ".join(f"{key}.{field.name}" for field in fields(_SCHEMAS[group[1]]))
+        return f"{key} is {group[2]}, but has keys of its own, to be set one by one: {keys}."
     if text.startswith("Ambiguous value"):
         return "Only one configuration can be shown: give every override a single value."
     if "is not a ListConfig, list or tuple" in text:

@@ -93,7 +93,7 @@ def methods() -> list[str]:
     lines = []
     for backend, known in METHODS.items():
         missing = backend == "openvino" and importlib.util.find_spec("openvino_genai") is None
-        note = "; not installed: pip install -c constraints.txt '.[openvino]'" if missing else ""
+        note = "; not installed: pip install -c constraints.txt -e '.[openvino]'" if missing else ""
         lines.append(f"{backend}: {', '.join(known)}{note}")
     return lines + ([f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else [])
 

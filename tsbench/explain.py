@@ -120,7 +120,8 @@ def sentences(document: dict[str, Any]) -> list[str]:
     if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:
         share = cost["forecast_flop"] / cost["full_flop"]
         said.append(
-            f"a forecast step still costs {100 * share:.0f} % of a full one: no interval passes {1 / share:.2f}x"
+            f"a forecast step still costs {100 * share:.0f} % of a full one: by FLOPs "
+            f"no interval passes {1 / share:.2f}x"
         )
     latency_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
     outside = 1 - statistics.fmean(pair["method"]["denoise_s"] for pair in pairs) / latency_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from tsbench.cell import COMPONENTS, QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
@@ -21,6 +22,7 @@ from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.prompts import read_prompts
 
+MOST_THREADS = 1024  # far more ask for more than systems start
 OFFLOADS = ("none", "model", "sequential")
 
 
@@ -84,7 +86,7 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
     if any(override.is_sweep_override() for override in experiment):
         raise UserError("experiment cannot be swept; run one experiment after another: experiment=NAME.")
     name = experiment[-1].value() if experiment else None
-    grids = [[]] if name is None else [_parsed(grid.split()) for grid in experiment_file(str(name))["grids"]]
+    grids = [[]] if name is None else experiment_file(str(name))
     combinations: dict[tuple[str, ...], None] = {}
     known: set[str] = set()
     for grid in grids:
@@ -100,14 +102,31 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
     return [_checked(composed(overrides), prompts) for overrides in combinations]
 
 
-def experiment_file(name: str) -> dict[str, Any]:
-    """Read experiments/NAME.yaml."""
+def experiment_file(name: str) -> list[list[Override]]:
+    """The grids of experiments/NAME.yaml.
+
+    Raises:
+        UserError: where there is none, or it is not a list of lines of overrides.
+    """
     folder = carried("experiments")
     path = folder / f"{name}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise UserError(f"There is no experiment {name!r}; there are: {names} (type experiment=NAME).")
-    return yaml.safe_load(path.read_text())
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as YAML ({one_sentence(error).rstrip('.')}).") from error
+    grids = document.get("grids") if isinstance(document, dict) else None
+    if not isinstance(grids, list) or not grids or not all(isinstance(grid, str) for grid in grids):
+        raise UserError(f"{path} must have a list 'grids' of lines of overrides, such as - model=tiny steps=20.")
+    try:
+        parsed = [_parsed(shlex.split(grid)) for grid in grids]
+    except ValueError as error:
+        raise UserError(f"{path} has a grid with an open quotation ({error}).") from error
+    if any(override.get_key_element() == "experiment" for grid in parsed for override in grid):
+        raise UserError(f"{path} has a grid with experiment=, but only a command can choose one; leave it out.")
+    return parsed
 
 
 def cells_of(
@@ -160,6 +179,8 @@ def _parsed(arguments: list[str]) -> list[Override]:
             raise UserError(f"{override.input_line!r} adds or deletes a key; only existing ones can be set: key=value.")
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(f"{override.input_line!r} is a continuous interval; list its values: {key}=1,2,3.")
+        if isinstance(override.value(), Glob):
+            raise UserError(f"{override.input_line!r} is a pattern; list its values: {key}=1,2,3.")
     return overrides
 
 
@@ -167,7 +188,10 @@ def _values(override: Override) -> list[str]:
     """`key=value` for each value of an override."""
     key = override.get_key_element()
     if override.is_sweep_override():
-        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+        values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        if not values:
+            raise UserError(f"{override.input_line!r} has no value in it; list its values: {key}=1,2,3.")
+        return values
     return [f"{key}={override.get_value_element_as_str()}"]
 
 
@@ -221,6 +245,7 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     if config.model.grammar is not None:
         _check_grammar(prompts, config.model, file)
     at_least("steps", config.steps, 1, 28)
+    at_least("guidance_scale", config.guidance_scale, 0, 3.5)
     at_least("batch_size", config.batch_size, 1, 1)
     at_least("timing.pairs", config.timing.pairs, 1, 6)
     if not 1 <= config.max_sequence_length <= 512:
@@ -240,6 +265,11 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
         raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
     if config.runtime.threads is not None:
         at_least("runtime.threads", config.runtime.threads, 1, 2, "or null, which leaves them to the library")
+        if config.runtime.threads > MOST_THREADS:
+            raise UserError(
+                f"runtime.threads is {config.runtime.threads}, but must be {MOST_THREADS} or less; "
+                "try runtime.threads=2."
+            )
     if config.backend == "openvino":
         _check_openvino(config)
     config.method.check(config.steps)
@@ -299,9 +329,11 @@ def _check_grammar(prompts: tuple[str, ...], model: ModelConfig, file: str | Non
 def _parse_seeds(seeds: Any) -> tuple[int, ...]:
     """[0, 1] -> (0, 1); 3 -> (3,)."""
     numbers = seeds if isinstance(seeds, list) else [seeds]
-    whole = all(type(number) is int and number >= 0 for number in numbers)
+    whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
     if not whole or not numbers or len(set(numbers)) < len(numbers):
-        raise UserError(f"seeds is {seeds!r}, but must be different whole numbers, 0 or more; try seeds=[0,1].")
+        raise UserError(
+            f"seeds is {seeds!r}, but must be different whole numbers, 0 or more and below 2^63; try seeds=[0,1]."
+        )
     return tuple(numbers)
 
 

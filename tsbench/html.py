@@ -24,7 +24,7 @@ from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
 from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
-from tsbench.store import Store
+from tsbench.store import Store, write_text
 
 IMAGES_SIZE = 30_000_000  # characters: all images of a report together
 LARGEST = 512  # pixels: the longer side of an image
@@ -58,7 +58,7 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
         script=Markup((parts / "report.js").read_text(encoding="utf-8")),
     )
     path = store.folder / "report.html"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

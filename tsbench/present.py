@@ -167,9 +167,11 @@ def provenance(manifest: dict[str, Any]) -> str:
     environment = manifest["environment"]
     libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
     command = manifest["commands"][-1]
+    others = len({run["command"] for run in manifest["commands"]}) - 1
+    more = f" and {others} other command{'s' * (others > 1)}" if others else ""
     return (
         f"Made on {manifest['hardware']} ({environment['platform']}) with {libraries}, "
-        f"Python {environment['python']}, by `{command['command']}`, {command['started'][:10]}."
+        f"Python {environment['python']}, by `{command['command']}`{more}, {command['started'][:10]}."
     )
 
 

@@ -167,9 +167,9 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     if not good:
         return [*lines, nearest(group, bars), *not_judged, ""], False
     best = good[0]
-    lines += [f"  use {full_name(best)}: {gives(group, best)}"]
+    lines += [f"  use {full_name(best)}: {gives(best)}{given_up(group, best, bars)}"]
     if len(good) > 1:
-        lines += [f"  runner-up: {full_name(good[1])}: {gives(group, good[1])}"]
+        lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
     document = store.document(best.key)
     lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
     return lines, True
@@ -192,13 +192,18 @@ def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
     return f"  nothing qualifies; nearest: {full_name(row)}, {number(row.speedup, 2, 'x')}: {'; '.join(missed)}"
 
 
-def gives(group: pd.DataFrame, row: Any) -> str:
-    """What a cell brings, and what was given up for it."""
-    parts = [f"{row.speedup:.2f}x"]
-    parts += [
-        f"{name} {getattr(row, name):.4g}" for name in ("psnr_db", "ssim", "lpips") if not pd.isna(getattr(row, name))
-    ]
-    faster = group[(group["status"] == "ok") & (group["speedup"] > row.speedup)]["speedup"]
-    if len(faster):
-        parts.append(f"up to {faster.max():.2f}x given up for quality")
-    return ", ".join(parts)
+def gives(row: Any) -> str:
+    """What a cell brings."""
+    metrics = [bar for bar in BARS.values() if bar.column in ("psnr_db", "ssim", "lpips")]
+    figures = [(bar, getattr(row, bar.column)) for bar in metrics]
+    return ", ".join([f"{row.speedup:.2f}x", *(f"{bar.label} {bar.shown(x)}" for bar, x in figures if not pd.isna(x))])
+
+
+def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
+    """What the fastest cell that misses a bar would have brought more, and the bars that it misses."""
+    failing = [row for row in candidates(group) if any(bar.missed_by(row) for bar in bars)]
+    fastest = max(failing, key=lambda row: row.speedup, default=best)
+    if fastest.speedup <= best.speedup:
+        return ""
+    missed = " and ".join(bar.label for bar in bars if bar.missed_by(fastest))
+    return f"; {fastest.speedup:.2f}x given up for {missed}"

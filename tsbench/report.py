@@ -15,7 +15,7 @@ from tsbench.html import write_html
 from tsbench.plots import write_plots
 from tsbench.progress import output
 from tsbench.score import score_cells
-from tsbench.store import Store, opened
+from tsbench.store import Store, opened, write_text
 from tsbench.tables import cells_table, write_tables
 
 USAGE = """\
@@ -43,8 +43,8 @@ def build_report(store: Store, console: Console) -> int:
         console.print(Text.assemble(("not scored ", "red"), failure))
     cells = cells_table(store)
     missing = write_tables(store, cells)
-    (store.folder / "table.md").write_text(paper.markdown(cells, manifest), encoding="utf-8")
-    (store.folder / "table.tex").write_text(paper.latex(cells, manifest), encoding="utf-8")
+    write_text(store.folder / "table.md", paper.markdown(cells, manifest))
+    write_text(store.folder / "table.tex", paper.latex(cells, manifest))
     write_html(store, cells, manifest)
     hardware = "; ".join(cells["hardware"].dropna().unique())
     plots = write_plots(store, cells, hardware)

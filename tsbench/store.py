@@ -142,9 +142,14 @@ class Store:
             shutil.rmtree(partial, ignore_errors=True)
 
     def images(self, key: str) -> list[np.ndarray]:
-        """A cell's images, uint8 [height, width, 3]."""
-        paths = sorted((self.cells / key).glob("*.png"), key=lambda path: int(path.stem))
-        return [np.asarray(Image.open(path)) for path in paths]
+        """A cell's images, one a sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
+
+        Raises:
+            UserError: where one is missing or damaged.
+        """
+        document = self.document(key)
+        drawn = 0 if document["workload"]["random_weights"] else len(document.get("schedules", []))
+        return [_image(self.cells / key / image_name(number)) for number in range(drawn)]
 
     def scores(self, key: str) -> dict[str, Any]:
         """`{metric: [value of each sample]}` against the reference of the same folder; empty where unscored."""
@@ -181,13 +186,46 @@ def image_name(number: int) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        instead = {
+            MANIFEST: "put back a copy of it, or draw into another folder by name=NAME",
+            DOCUMENT: f"delete the folder {path.parent} and type the same sweep again, which draws the cell again",
+        }.get(path.name, "delete it and type python -m tsbench report, which scores the cell again")
+        raise UserError(f"{path} is damaged ({error}); {instead}.") from error
+
+
+def _image(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(Image.open(path))
+    except OSError as error:
+        raise UserError(
+            f"{path} is missing or damaged; delete the folder {path.parent} and type the same sweep again, "
+            "which draws the cell again."
+        ) from error
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes the place of another one when it is whole."""
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)
+    """The same of a document."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def differences(made: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

@@ -67,8 +67,8 @@ class Sweep:
         self.report = first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
-        if not self.name.strip(".") or "/" in self.name:
-            raise UserError(f"name is {self.name!r}, but must be a plain folder name; try name=first.")
+        if not self.name.strip(".") or "/" in self.name or len(self.name.encode()) > 200:
+            raise UserError(f"name is {self.name!r}, but must be a plain, short folder name; try name=first.")
         self.threads = first.runtime.threads
         if self.threads is not None:
             torch.set_num_threads(self.threads)
@@ -121,7 +121,9 @@ class Sweep:
             console.print(f"{store.folder}: all {len(self.cells)} cells are there already")
             store.add_metrics(self.metrics)
         if not self.report:
-            console.print(f"cells are in {store.folder}; python -m tsbench report builds tables and plots of them")
+            console.print(
+                f"cells are in {store.folder}; python -m tsbench report {self.name} builds tables and plots of them"
+            )
             return int(any(document["status"] == "failed" for document in store.documents()))
         from tsbench.report import build_report
 

@@ -18,7 +18,7 @@ from tsbench.models.source import identity
 LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers")
 NEEDED = (
     "backend=openvino needs OpenVINO GenAI, which is not installed; in the checkout type "
-    "pip install -c constraints.txt '.[openvino]'."
+    "pip install -c constraints.txt -e '.[openvino]'."
 )
 
 

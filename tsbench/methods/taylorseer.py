@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of
+from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of, warm_up
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import diffusers_taylorseer
@@ -27,14 +28,9 @@ class TaylorSeer(Method):
     title: ClassVar[str] = "TaylorSeer (diffusers)"
 
     def check(self, steps: int) -> None:
-        before, after = self.disable_cache_before_step, self.disable_cache_after_step
+        after = self.disable_cache_after_step
         at_least("method.cache_interval", self.cache_interval, 1, 5, EVERY_STEP)
-        if not 1 <= before < steps:
-            raise UserError(
-                f"method.disable_cache_before_step is {before}, but must be from 1 to {steps - 1}: diffusers cannot "
-                f"forecast before the first computed step, and this sweep has {steps} steps; "
-                "try method.disable_cache_before_step=3."
-            )
+        warm_up("method.disable_cache_before_step", self.disable_cache_before_step, steps)
         if after is not None and after < 0:
             raise UserError(
                 f"method.disable_cache_after_step is {after}, but must be an absolute step, 0 or more: with a negative "
@@ -43,6 +39,15 @@ class TaylorSeer(Method):
             )
         at_least("method.max_order", self.max_order, 0, 1)
         one_of("method.taylor_factors_dtype", self.taylor_factors_dtype, DTYPES)
+        for name in ("cache_identifiers", "skip_predict_identifiers"):
+            for pattern in getattr(self, name) or ():
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    raise UserError(
+                        f"method.{name} has {pattern!r}, which is no regular expression ({error}); "
+                        f"try 'method.{name}=[\"attn$\"]'."
+                    ) from error
 
     def settings(self, steps: int) -> dict[str, Any]:
         settings = self.parameters()

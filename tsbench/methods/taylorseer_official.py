@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
-from tsbench.checks import EVERY_STEP, at_least
-from tsbench.errors import UserError
+from tsbench.checks import EVERY_STEP, at_least, warm_up
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
 
@@ -31,11 +30,7 @@ class TaylorSeerOfficial(Method):
 
     def check(self, steps: int) -> None:
         at_least("method.cache_interval", self.cache_interval, 1, 6, EVERY_STEP)
-        if not 1 <= self.first_enhance < steps:
-            raise UserError(
-                f"method.first_enhance is {self.first_enhance}, but must be from 1 to {steps - 1}: something must be "
-                f"computed before it is forecast, and this sweep has {steps} steps; try method.first_enhance=3."
-            )
+        warm_up("method.first_enhance", self.first_enhance, steps)
         at_least("method.max_order", self.max_order, 0, 1)
 
     def promised_schedule(self, steps: int) -> str:

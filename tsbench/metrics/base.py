@@ -59,5 +59,5 @@ class Metric:
 
 def package_missing(package: str, extra: str) -> Callable[[], str | None]:
     """Says how a package is installed where it is not there."""
-    sentence = f"it needs the {package.replace('_', '-')} package: pip install -c constraints.txt '.[{extra}]'"
+    sentence = f"it needs the {package.replace('_', '-')} package: pip install -c constraints.txt -e '.[{extra}]'"
     return lambda: None if find_spec(package) else sentence
