@@ -118,7 +118,7 @@ def test_cells_alone_need_neither_pandas_nor_matplotlib(here: Path) -> None:
     small = ["size=64", "steps=4", "prompts.limit=1", "timing.pairs=1", "report=false"]
     drawn = subprocess.run([sys.executable, "-c", code, "sweep", *small], capture_output=True, text=True)
     assert drawn.returncode == 0, drawn.stderr
-    assert "python -m tsbench report builds tables" in " ".join(drawn.stdout.split())
+    assert "python -m tsbench report sweep builds tables" in " ".join(drawn.stdout.split())
     folder = here / "results" / "sweep"
     assert {path.name for path in folder.iterdir()} == {"cells", "manifest.json"}
     assert 0 < Store(folder).manifest()["commands"][-1]["pipeline_share"] < 1

@@ -68,7 +68,9 @@ class Sweep:
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
         if not self.name.strip(".") or "/" in self.name or len(self.name.encode()) > 200:
-            raise UserError(f"name is {self.name!r}, but must be a plain, short folder name; try name=first.")
+            raise UserError(
+                f"name is {self.name!r}, but must be a plain folder name of at most 200 bytes; try name=first."
+            )
         self.threads = first.runtime.threads
         if self.threads is not None:
             torch.set_num_threads(self.threads)

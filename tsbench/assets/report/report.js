@@ -156,7 +156,7 @@ function drawFront({ chosen, cells, at, svg }, legend) {
 
 function drawSeries({ cells, at, svg }, name, legend) {
   const { colour, marker, dashed } = data.looks[name];
-  const own = bySpeed(cells.filter((cell) => cell.series === name));
+  const own = cells.filter((cell) => cell.series === name); // by parameter, as in the table
   const dashes = dashed ? "5 4" : "none";
   svg.append(element("path", { d: line(own.map(at)), fill: "none", stroke: colour, "stroke-dasharray": dashes }));
   legend.append(legendEntry(name, { d: MARKERS[marker], fill: colour }));
@@ -167,15 +167,19 @@ function legendEntry(name, mark) {
   return element("li", {}, picture, name);
 }
 
-function drawPoint({ chosen, at, y, yRange, svg }, cell) {
+function intervalOf(cell, column, toPixels, [least, most]) {
+  const [low, high] = [cell[`${column}_low`], cell[`${column}_high`]];
+  return isMissing(low) ? null : [toPixels(Math.max(low, least)), toPixels(Math.min(high, most))];
+}
+
+function drawPoint({ chosen, at, x, y, xRange, yRange, svg }, cell) {
   const { colour, marker } = data.looks[cell.series];
+  const bar = { stroke: colour, opacity: 0.4 };
   const [px, py] = at(cell);
-  const low = cell[`${chosen.column}_low`];
-  const high = cell[`${chosen.column}_high`];
-  if (!isMissing(low)) {
-    const ends = { y1: y(Math.max(low, yRange[0])), y2: y(Math.min(high, yRange[1])) };
-    svg.append(element("line", { x1: px, x2: px, ...ends, stroke: colour, opacity: 0.5 }));
-  }
+  const upright = intervalOf(cell, chosen.column, y, yRange);
+  if (upright) svg.append(element("line", { x1: px, x2: px, y1: upright[0], y2: upright[1], ...bar }));
+  const level = intervalOf(cell, speed.value, x, xRange);
+  if (level) svg.append(element("line", { x1: level[0], x2: level[1], y1: py, y2: py, ...bar }));
   const label = pointLabel(chosen, cell);
   const open = () => openCell(cell.key);
   const attributes = {
