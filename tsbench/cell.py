@@ -85,7 +85,7 @@ class Cell:
         workload = asdict(self.workload)
         del workload["model_name"]
         identity = [workload, self.backend, asdict(self.settings), self.method, json.loads(self.parameters)]
-        return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+        return digest(identity)[:16]
 
     @property
     def reference(self) -> Cell:
@@ -106,3 +106,8 @@ class Cell:
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: Any) -> str:
+    """The SHA-256 of its canonical JSON, in hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -25,15 +25,24 @@ def at_least(key: str, value: float, least: float, example: float, meaning: str 
         raise UserError(f"{key} is {value}, but must be {allowed}; try {key}={example}.")
 
 
+def between(key: str, value: float, least: float, most: float, example: float, meaning: str = "") -> None:
+    """Raise `UserError` for a number outside of two ends.
+
+    Args:
+        key, value, least, example: as of `at_least`.
+        most: the largest that is allowed.
+        meaning: what more is to be said, with its own comma, colon or blank before it.
+    """
+    if not least <= value <= most:
+        raise UserError(f"{key} is {value}, but must be from {least} to {most}{meaning}; try {key}={example}.")
+
+
 def warm_up(key: str, value: int, steps: int) -> None:
     """Raise `UserError` for a number of first steps to compute that leaves none of `steps` to forecast, or is 0."""
     if steps < 2:
         raise UserError(f"steps is {steps}, but must be 2 or more for a step to be forecast; try steps=28.")
-    if not 1 <= value < steps:
-        raise UserError(
-            f"{key} is {value}, but must be from 1 to {steps - 1}: something must be computed before it is forecast, "
-            f"and this sweep has {steps} steps; try {key}={min(3, steps - 1)}."
-        )
+    meaning = f": something must be computed before it is forecast, and this sweep has {steps} steps"
+    between(key, value, 1, steps - 1, min(3, steps - 1), meaning)
 
 
 def one_of(key: str, value: str, choices: tuple[str, ...]) -> None:

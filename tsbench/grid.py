@@ -15,14 +15,14 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from tsbench.cell import COMPONENTS, QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
-from tsbench.checks import DTYPES, at_least, one_of
+from tsbench.checks import DTYPES, at_least, between, one_of
 from tsbench.config import GROUPS, ModelConfig, SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
 from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.prompts import read_prompts
 
-MOST_THREADS = 1024  # far more ask for more than systems start
+MOST_THREADS = 1024  # a system may refuse to start more
 OFFLOADS = ("none", "model", "sequential")
 
 
@@ -248,11 +248,7 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     at_least("guidance_scale", config.guidance_scale, 0, 3.5)
     at_least("batch_size", config.batch_size, 1, 1)
     at_least("timing.pairs", config.timing.pairs, 1, 6)
-    if not 1 <= config.max_sequence_length <= 512:
-        raise UserError(
-            f"max_sequence_length is {config.max_sequence_length}, but must be from 1 to 512 text tokens; "
-            "try max_sequence_length=512."
-        )
+    between("max_sequence_length", config.max_sequence_length, 1, 512, 512, " text tokens")
     seeds = _parse_seeds(config.seeds)
     samples = len(prompts) * len(seeds)
     if config.batch_size > samples:

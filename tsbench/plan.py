@@ -121,10 +121,10 @@ def measured_step_s(store: Store, cell: Cell) -> float | None:
 
     Whatever the prompts, their seeds and the number of steps; of the weights a plan knows only the name.
     """
-    any_ = dict.fromkeys(("model", "prompts", "seeds", "steps"))
-    work, drawn_by = asdict(cell.workload) | any_, (cell.backend, asdict(cell.settings))
+    ignored = dict.fromkeys(("model", "prompts", "seeds", "steps"))
+    work, drawn_by = asdict(cell.workload) | ignored, (cell.backend, asdict(cell.settings))
     for document in store.documents():
-        same = document["workload"] | any_ == work and (document["backend"], document["settings"]) == drawn_by
+        same = document["workload"] | ignored == work and (document["backend"], document["settings"]) == drawn_by
         if same and document["method"] == "none" and document["status"] == "ok":
             return median(second for pair in document["pairs"] for second in pair["method"]["step_s"])
     return None

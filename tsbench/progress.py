@@ -41,10 +41,7 @@ class SweepProgress:
         self.images -= planned_images - (self.done_images - drawn_before)
         self.bar.update(self.task, total=self.images)
         width = len(str(self.cells))
-        self.console.print(
-            f"[{self.done_cells:{width}}/{self.cells}] {text}  ({self.pace()})",
-            soft_wrap=True,
-        )
+        self.console.print(f"[{self.done_cells:{width}}/{self.cells}] {text}  ({self.pace()})", soft_wrap=True)
 
     def pace(self) -> str:
         elapsed = time.perf_counter() - self.started

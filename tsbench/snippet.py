@@ -6,10 +6,10 @@ import json
 import shlex
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from tsbench.cell import RECOMPILE_LIMIT, quantization_call
+from tsbench.config import composed
 from tsbench.methods import Method, method_class
 from tsbench.paths import ASSETS, carried
 
@@ -120,12 +120,13 @@ def overrides(document: dict[str, Any]) -> str:
 
 def _model(document: dict[str, Any]) -> list[str]:
     """The model, and what differs from the configuration of that name, or from FLUX.1-dev's where there is none."""
-    workload, folder = document["workload"], carried("conf") / "model"
-    base = workload["model_name"] if (folder / f"{workload['model_name']}.yaml").is_file() else "flux1-dev"
-    own = {"random_weights": False, "text_encoders": True} | yaml.safe_load((folder / f"{base}.yaml").read_text())
+    workload = document["workload"]
+    known = carried("conf") / "model" / f"{workload['model_name']}.yaml"
+    base = workload["model_name"] if known.is_file() else "flux1-dev"
+    own = composed((f"model={base}",)).model
     drawn = {"name": workload["model_name"], "path": document["model_path"]}
     drawn |= {name: workload[name] for name in ("random_weights", "text_encoders")}
-    differing = [f"model.{name}={_hydra(value)}" for name, value in drawn.items() if value != own[name]]
+    differing = [f"model.{name}={_hydra(value)}" for name, value in drawn.items() if value != getattr(own, name)]
     return [f"model={base}", *differing]
 
 

@@ -191,7 +191,7 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         instead = {
             MANIFEST: "put back a copy of it, or draw into another folder by name=NAME",
-            DOCUMENT: f"delete the folder {path.parent} and type the same sweep again, which draws the cell again",
+            DOCUMENT: _drawn_again(path.parent),
         }.get(path.name, "delete it and type python -m tsbench report, which scores the cell again")
         raise UserError(f"{path} is damaged ({error}); {instead}.") from error
 
@@ -200,10 +200,11 @@ def _image(path: Path) -> np.ndarray:
     try:
         return np.asarray(Image.open(path))
     except OSError as error:
-        raise UserError(
-            f"{path} is missing or damaged; delete the folder {path.parent} and type the same sweep again, "
-            "which draws the cell again."
-        ) from error
+        raise UserError(f"{path} is missing or damaged; {_drawn_again(path.parent)}.") from error
+
+
+def _drawn_again(place: Path) -> str:
+    return f"delete the folder {place} and type the same sweep again, which draws the cell again"
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Sweep:
             f"{store.folder}: {len(missing)} cells to draw, {images} images"
             + (f"; {done} cells are there already" if done else ""),
             soft_wrap=True,
-        )  # fmt: skip
+        )
         started, in_pipeline = time.perf_counter(), 0.0
         with SweepProgress(console, len(missing), images) as progress:
             for cell, loaded in self.with_sessions(missing, session):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import statistics
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench import published
-from tsbench.cell import canonical_json
+from tsbench.cell import canonical_json, digest
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.fronts import FRONTS, Draws, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
@@ -135,7 +134,7 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "weights": workload["model"][:8],
         "random_weights": workload["random_weights"],
         "text_encoders": workload["text_encoders"],
-        "prompts": hashlib.sha256(canonical_json(workload["prompts"]).encode()).hexdigest()[:8],
+        "prompts": digest(workload["prompts"])[:8],
     }
     if document["status"] != "ok":
         return row

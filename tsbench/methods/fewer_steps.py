@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tsbench.errors import UserError
+from tsbench.checks import between
 from tsbench.methods.base import Method
 
 
@@ -18,11 +18,10 @@ class FewerSteps(Method):
     title: ClassVar[str] = "Fewer steps"
 
     def check(self, steps: int) -> None:
-        if not 1 <= self.num_inference_steps <= steps:
-            raise UserError(
-                f"method.num_inference_steps is {self.num_inference_steps}, but must be from 1 to {steps}, the steps "
-                f"of the reference; try method.num_inference_steps={max(1, steps // 2)}."
-            )
+        example = max(1, steps // 2)
+        between(
+            "method.num_inference_steps", self.num_inference_steps, 1, steps, example, ", the steps of the reference"
+        )
 
     def drawn_steps(self, steps: int) -> int:
         return self.num_inference_steps

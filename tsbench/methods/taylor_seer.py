@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tsbench.checks import EVERY_STEP, at_least, one_of
+from tsbench.checks import EVERY_STEP, at_least, between, one_of
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
@@ -39,11 +39,8 @@ class TaylorSeerDecorator(Method):
                 )
             return
         at_least("method.skip_interval_steps", self.skip_interval_steps, 1, 5, EVERY_STEP)
-        if not 1 <= self.warmup_steps <= steps:
-            raise UserError(
-                f"method.warmup_steps is {self.warmup_steps}, but must be from 1 to {steps}: the first step has to be "
-                "computed; try method.warmup_steps=3."
-            )
+        meaning = ": the first step has to be computed"
+        between("method.warmup_steps", self.warmup_steps, 1, steps, min(3, steps), meaning)
 
     def settings(self, steps: int) -> dict[str, Any]:
         """The map takes the place of the rule, so only one of the two is part of what is computed."""
