@@ -102,17 +102,37 @@ def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pyte
         store.write(cell("taylorseer", parameters(interval), **work), "ok", body(["CC.C"] * 2, pairs), noise)
     assert images_of(store) == ({256}, pytest.approx(375e3, rel=0.1))
     monkeypatch.setattr(html, "IMAGES_SIZE", 20_000)
-    (side,), size = images_of(store)  # all alike, for a difference of two of them is shown
+    (side,), size = images_of(store)  # all alike, beside each other
     assert side < 256 and 5_000 < size <= 20_000
+
+
+def test_differences_are_those_of_the_stored_images(tmp_path: Path) -> None:
+    """One grey row 12 levels brighter: 48 in the difference, though lossy previews of noise differ everywhere."""
+    store = Store(tmp_path / "r")
+    store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
+    noise = np.random.default_rng(0).integers(0, 200, (32, 32, 3), np.uint8)
+    brighter = noise.copy()
+    brighter[16] += np.uint8(12)
+    pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, pairs, "CCCC"), [noise] * 2)
+    store.write(cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [brighter] * 2)
+    full, method = json.loads(written(store)[1].data)["cells"]
+    assert full["differences"] == []
+    shown = np.asarray(opened(method["differences"][0]), dtype=int)
+    assert abs(np.delete(shown, range(14, 19), axis=0)).max() <= 4  # far from the row, what the compression leaves
+    assert abs(shown[16] - 48).max() <= 16
+
+
+def opened(text: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2])))
 
 
 def images_of(store: Store) -> tuple[set[int], int]:
     """The sides of the images of a report, and the characters that they take."""
     cells = json.loads(written(store)[1].data)["cells"]
-    texts = [text for cell_of_report in cells for text in cell_of_report["images"]]
-    assert len(texts) == 6
-    pictures = [Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))) for text in texts]
-    return {picture.width for picture in pictures}, sum(map(len, texts))
+    texts = [text for cell_of_report in cells for text in cell_of_report["images"] + cell_of_report["differences"]]
+    assert len(texts) == 6 + 4
+    return {opened(text).width for text in texts}, sum(map(len, texts))
 
 
 def test_a_series_looks_as_in_the_plots(store: Store) -> None:

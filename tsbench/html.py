@@ -16,13 +16,14 @@ from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
+from tsbench.cell import Workload
 from tsbench.explain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
-from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
+from tsbench.present import amplified_difference, full_name, notes_of, provenance, series_and_point, workload_titles
 from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
 from tsbench.store import Store, write_text
 
@@ -107,7 +108,7 @@ def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
         "cells": [
             _cell(store, row, [m.name for m in metrics], workloads)
             | {"published": published_beside(row, shown) if row.status == "ok" else []}
-            | {"images": pictures.get(row.key, [])}
+            | pictures.get(row.key, {"images": [], "differences": []})
             for row in cells.itertuples()
         ],
     }
@@ -152,14 +153,12 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
 
 def _worst_first(document: dict[str, Any], scores: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
     """The samples of a cell with their scores, ordered by LPIPS, or by the first metric that there is."""
-    workload = document["workload"]
-    named = [(prompt, seed) for prompt in workload["prompts"] for seed in workload["seeds"]]
     known = [name for name in metrics if name in scores]
     samples = []
-    for number, (prompt, seed) in enumerate(named):
+    for number, sample in enumerate(Workload.of_document(document["workload"]).samples):
         figures = [f"{METRICS[name].label} {_figure(scores[name][number], METRICS[name].digits)}" for name in known]
         values = {METRICS[name].column: _plain(float(scores[name][number])) for name in known}
-        text = ": ".join(filter(None, (f"{prompt} (seed {seed})", ", ".join(figures))))
+        text = ": ".join(filter(None, (f"{sample.prompt} (seed {sample.seed})", ", ".join(figures))))
         samples.append({"number": number, "text": text, "values": values})
     if known:
         name = "lpips" if "lpips" in known else known[0]
@@ -172,15 +171,24 @@ def _figure(value: float | str, digits: int) -> str:
     return "identical" if value == "inf" else f"{float(value):.{digits}f}"
 
 
-def _pictures(store: Store, drawn: pd.DataFrame) -> dict[str, list[str]]:
-    """The images of the drawn cells, all scaled down as far as it takes to keep within `IMAGES_SIZE`."""
+def _pictures(store: Store, drawn: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
+    """Of the drawn cells the images and their differences to full compute, taken before anything is compressed.
+
+    All are scaled down alike, as far as it takes to keep within `IMAGES_SIZE`.
+    """
     side = min(LARGEST, int(drawn[["height", "width"]].to_numpy().max(initial=1)))
     while True:
-        found: dict[str, list[str]] = {}
+        found: dict[str, dict[str, list[str]]] = {}
         size = 0
-        for key in drawn["key"]:
-            found[key] = [_picture(image, side) for image in store.images(key)]
-            size += sum(map(len, found[key]))
+        for row in drawn.itertuples():
+            images, full = store.images(row.key), []
+            if row.key != row.reference and store.is_done(row.reference):
+                full = store.images(row.reference)
+            found[row.key] = {
+                "images": [_picture(image, side) for image in images],
+                "differences": [_picture(amplified_difference(*both), side) for both in zip(images, full)],
+            }
+            size += sum(len(text) for texts in found[row.key].values() for text in texts)
             if size > IMAGES_SIZE:
                 break
         else:

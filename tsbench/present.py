@@ -6,6 +6,7 @@ import json
 from string import ascii_lowercase
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -71,14 +72,14 @@ def full_name(row: Any) -> str:
     return method_class(row.backend, row.method).full_name(json.loads(row.params))
 
 
-def best_rows(cells: pd.DataFrame) -> pd.DataFrame:
-    """For the console: of every workload the cells on a front, the nearest to full compute first."""
-    rows = []
+def best_rows(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """For the console: by the title of every workload the cells on a front, the nearest to full compute first."""
+    titles, tables = workload_titles(cells), {}
     front = cells[(cells["on_front"] != "") & (cells["status"] == "ok")]
-    for _, group in front.groupby("reference", sort=False):
+    for reference, group in front.groupby("reference", sort=False):
+        rows = []
         for row in group.sort_values("speedup").itertuples():
             shown = {
-                "Size": f"{row.height}x{row.width}",
                 "Method": full_name(row),
                 "Computed": f"{row.computed_steps:g}/{row.steps}",
                 "Speed-up": number(row.speedup, 2, "x"),
@@ -88,20 +89,15 @@ def best_rows(cells: pd.DataFrame) -> pd.DataFrame:
                     arrow = "↑" if metric.higher_is_better else "↓"
                     shown[f"{metric.title} {arrow}"] = number(getattr(row, metric.column), metric.digits)
             rows.append(shown)
-    return pd.DataFrame(rows)
+        tables[titles[reference]] = pd.DataFrame(rows)
+    return tables
 
 
 def print_plan(table: pd.DataFrame, console: Console) -> None:
     """The plan on the console: a block a workload, in it a heading and a row a cell for every series."""
-    drawn = ["max_sequence_length", "batch_size"]
-    varied = [column for column in drawn if len(set(table[column])) > 1]
-    by = ["model", "backend", "height", "width", "steps", "dtype", "compile", *drawn]
-    for _, group in table.groupby(by, sort=False):
-        first = next(group.itertuples())
-        settings = [f"{first.steps} steps", first.dtype, *(["compiled"] if first.compile else [])]
-        settings += [f"backend {first.backend}"] if first.backend != "diffusers" else []
-        settings += [TELLING_APART[column].format(getattr(first, column)) for column in varied]
-        console.print(f"{first.model}, {first.height} x {first.width}, {', '.join(settings)}", style="bold")
+    titles = workload_titles(table)
+    for reference, group in table.groupby("reference", sort=False):
+        console.print(titles[str(reference)], style="bold", soft_wrap=True)
         marks: list[str] = []
         by_series: dict[str, list[Any]] = {}
         for row in group.itertuples():
@@ -142,7 +138,7 @@ def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         "Schedule": row.reason if unknown else row.schedule,
         "Computed": number(row.computed_steps, 0),
         "TFLOP": tflop_text(row.tflop),
-        "Speed-up": number(row.max_speedup, 2, "x", prefix="< " if unknown else ""),
+        "At most": number(row.max_speedup, 2, "x", prefix="< " if unknown else ""),
         "Published TFLOP": number(row.published_tflop, 2),
         "Off by": "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %{mark}",
     }
@@ -182,6 +178,11 @@ def notes_of(row: Any) -> list[str]:
     if pd.notna(row.n_identical) and row.n_identical:
         notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
     return notes
+
+
+def amplified_difference(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The absolute difference of two images, uint8 [height, width, 3], four times as bright."""
+    return np.minimum(4 * np.abs(image.astype(int) - reference), 255).astype(np.uint8)
 
 
 def number(value: Any, digits: int, suffix: str = "", kind: str = "f", prefix: str = "") -> str:

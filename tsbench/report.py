@@ -59,22 +59,19 @@ def build_report(store: Store, console: Console) -> int:
 
 def _print_best(cells: pd.DataFrame, console: Console) -> None:
     best = present.best_rows(cells)
-    if best.empty:
+    if not best:
         return
-    table = Table(
-        title="On a Pareto front (no other setting is both faster and better by some metric)",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-    )
-    for name in best.columns:
-        text = name in ("Size", "Method")
-        table.add_column(str(name), justify="left" if text else "right", no_wrap=name != "Method")
-    for row in best.itertuples(index=False):
-        table.add_row(*map(str, row))
-    console.print()
-    console.print(table)
+    console.print("\nOn a Pareto front (no other setting is both faster and better by some metric)", style="italic")
+    widest = max(len(method) for rows in best.values() for method in rows["Method"])
+    for title, rows in best.items():
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("Method", min_width=widest)
+        for name in rows.columns[1:]:
+            table.add_column(str(name), justify="right", no_wrap=True)
+        for row in rows.itertuples(index=False):
+            table.add_row(*map(str, row))
+        console.print(f"\n{title}", style="bold")
+        console.print(table)
 
 
 def _print_files(folder: Path, plots: list[str], console: Console) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from tsbench.errors import UserError, first_line
 from tsbench.methods import Method
 from tsbench.progress import output
+from tsbench.stats import speedups
 from tsbench.sweep import NotLoaded, Sweep, impossible
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
@@ -67,7 +68,7 @@ def _try(sweep: Sweep) -> int:
             full[cell.key] = result.images[0]
         else:
             reference = full[cell.reference.key]
-            ratio = median(pair["reference"]["latency_s"] / pair["method"]["latency_s"] for pair in result.pairs)
+            ratio = median(speedups(result.pairs))
             line += f", {ratio:.2f}x, {_metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])}"
             rows.append((reference, result.images[0]))
         console.print(line, soft_wrap=True)
@@ -93,8 +94,9 @@ def _write(rows: list[tuple[Any, Any]]) -> None:
     import numpy as np
     from PIL import Image
 
+    from tsbench.present import amplified_difference
+
     strips = []
     for full, picture in rows:
-        difference = np.minimum(4 * np.abs(picture.astype(int) - full), 255).astype(np.uint8)
-        strips.append(np.concatenate([full, picture, difference], axis=1))
+        strips.append(np.concatenate([full, picture, amplified_difference(picture, full)], axis=1))
     Image.fromarray(np.concatenate(strips)).save(Path("try.png"))
