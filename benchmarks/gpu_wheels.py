@@ -1,8 +1,8 @@
 """Collect wheels for `make gpu` on a machine with CUDA, Python 3.12 and torch but no network.
 
-`python benchmarks/gpu_wheels.py FOLDER`, then there: `python3 -m pip install --no-index --no-deps --target site
-FOLDER/*.whl` and `PYTHONPATH=site make gpu`. Versions are those of the environment that runs this; torch, numpy and
-Pillow, which are there with torch and torchvision, and what only tables and plots need, stay out.
+`python benchmarks/gpu_wheels.py FOLDER` prints what to type there. Versions are those of the environment that runs
+this; torch, numpy and Pillow, which are there with torch and torchvision, and what only tables and plots need, stay
+out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main(folder: str) -> int:
     ):
         subprocess.run(command, check=True)
     files = sorted(Path(folder).glob("*.whl"))
-    print(f"{len(files)} wheels, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB, in {folder}/")
+    print(f"{len(files)} wheels, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB, in {folder}/; there:")
+    print(f"python3 -m pip install --no-index --no-deps --target site {folder}/*.whl && PYTHONPATH=site make gpu")
     return 0
 
 

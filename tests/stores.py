@@ -44,9 +44,10 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
     return {
         "promised_schedule": promised,
         "schedules": schedules,
-        "pairs": pairs,
+        "pairs": [{"schedule": schedules[pair["batch"]]} | pair for pair in pairs],
         "peak_memory_bytes": 3_000_000,
         "peak_memory_reason": None,
+        "cache_bytes": None,
         "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
         "cost_reason": None,
         "calibration": {},

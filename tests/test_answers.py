@@ -86,7 +86,7 @@ def test_nothing_drawn_is_no_success(here: Path, capsys: pytest.CaptureFixture[s
     """An empty run, and one of full compute alone: a script that goes on with an answer would have none."""
     Store(here / "results" / "r").open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 2
-    assert "no finished cell in 'results/r'" in capsys.readouterr().err
+    assert "'results/r' holds no cell yet; what draws them is x." in capsys.readouterr().err
     run(here / "results" / "r", {}, {})
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
     assert "nothing qualifies: no setting that skips steps was drawn" in capsys.readouterr().out
@@ -342,7 +342,10 @@ def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.
 
 
 def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """OpenVINO's TaylorSeer is diffusers' lite mode at order 1, given the same schedule, and no other of its modes."""
+    """OpenVINO's TaylorSeer is diffusers' lite mode at order 1, given the same schedule, and no other of its modes.
+
+    Where two cells of lite mode have that schedule, nothing says which one is meant.
+    """
     lite = TaylorSeer(cache_interval=2, use_lite_mode=True, max_order=1)
     for folder, cells in (
         ("a", [(lite, "diffusers"), (TaylorSeer(cache_interval=3), "diffusers")]),
@@ -361,11 +364,18 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
     assert main(["compare", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0].strip() for line in lines if "slower" in line or "latency" in line] == [
-        "64x64 Full compute", "64x64 TaylorSeer (diffusers), lite, warm-up 3, N=2",
-    ]  # fmt: skip
+        "64x64 Full compute",
+        "64x64 TaylorSeer (diffusers), lite, warm-up 3, N=2, "
+        "then 64x64 TaylorSeer Lite (OpenVINO), warm-up 6, after -2, N=3",
+    ]
     assert [line for line in lines if line.startswith("only in")] == [
         "only in a: 64x64 TaylorSeer (diffusers), default, warm-up 3, N=3"
     ]
+    store, other = Store(here / "a"), replace(lite, taylor_factors_dtype="float32")
+    drawn = cell("taylorseer", json.dumps(other.settings(4)), steps=4, prompts=PROMPTS)
+    store.write(drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
+    assert main(["compare", "a", "b"]) == 0
+    assert "slower" not in capsys.readouterr().out
 
 
 def test_cells_of_several_workloads_are_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -393,6 +403,15 @@ def test_a_cell_that_only_noise_keeps_off_the_front_is_said_to_be_near_it(tmp_pa
     assert rows[4].near_front == "" and rows[4].dominated_by == f"lpips:{rows[2].key}"
     assert rows[5].near_front == "" and rows[5].dominated_by == f"lpips:{rows[2].key}"
     assert rows[2].lpips_high > rows[5].lpips_low and rows[2].speedup_low < rows[5].speedup_high  # marginal intervals
+
+
+def test_full_compute_dominates_what_is_slower_and_no_better(tmp_path: Path) -> None:
+    """N=3 is as fast as full compute within noise, but worse. N=2 and 4 draw its images, one surely slower."""
+    store = run(tmp_path / "r", {2: [0.0] * 6, 3: GOOD, 4: [0.0] * 6}, {2: 1.2, 3: 1.005, 4: 1.005})
+    rows = by_interval(store)
+    assert {rows[i].on_front for i in (2, 3, 4)} == {""}
+    assert [rows[i].dominated_by for i in (2, 3)] == [f"lpips:{rows[0].key}"] * 2
+    assert (rows[4].near_front, rows[4].dominated_by) == ("lpips", "")
 
 
 def test_an_identical_image_is_not_dominated_by_another(tmp_path: Path) -> None:

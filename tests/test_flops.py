@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import FLOAT32
 from tsbench.cell import Cell, Workload
-from tsbench.cost import StepCost
+from tsbench.cost import UNCOUNTED, StepCost
 from tsbench.flops import step_cost
 from tsbench.methods import METHODS, Method
 from tsbench.methods.fewer_steps import FewerSteps
@@ -113,3 +113,12 @@ def test_columns_of_a_schedule() -> None:
         "max_speedup": 4 / (2.875),
     }
     assert cost.columns([], 4, 1) == {"forecast_share": 0.25, "cache_bytes": 7, "max_speedup": 4 / 1.75}
+
+
+def test_a_forecast_that_was_never_counted_costs_nothing_known() -> None:
+    """Its FLOPs are missing with a reason, not those of the computed steps alone."""
+    cost = StepCost(full_flop=4e12, forecast_flop=None, cache_bytes=0)
+    for schedules in (["C.C."], []):
+        figures = cost.columns(schedules, 4, 1)
+        assert not {"tflop", "flops_speedup", "max_speedup"} & set(figures) and figures["cost_reason"] == UNCOUNTED
+    assert cost.columns(["CCCC"], 4, 1)["tflop"] == 16

@@ -82,9 +82,7 @@ def test_errors_after_every_step_are_relative_to_full_compute(session: Diffusers
     result = session.draw_cell(cell("taylorseer", parameters), method, 1, lambda count: None)
     assert result.schedules[0] == "CCC.C..C"
     assert result.step_errors[:3] == [0, 0, 0] and min(result.step_errors[3:]) > 0 and len(result.step_errors) == 8
-    full, cached = (
-        session.draw(workload(), workload().batches[0], m, keep_latents=True).latents for m in (FULL, method)
-    )
+    full, cached = (session.draw(workload(), workload().batches[0], m, inspect=True).latents for m in (FULL, method))
     assert result.step_errors[-1] == pytest.approx(np.linalg.norm(cached[-1] - full[-1]) / np.linalg.norm(full[-1]))
     fewer = session.draw_cell(cell("fewer_steps", "{}"), FewerSteps(num_inference_steps=5), 1, lambda count: None)
     assert fewer.step_errors is None
@@ -180,7 +178,7 @@ def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) 
     wanted = cell("taylorseer", json.dumps(method.settings(8)), seeds=(0, 1), batch_size=2)
     drawn: list[int] = []
     result = session.draw_cell(wanted, method, pairs=3, image_drawn=drawn.append)
-    assert [sorted(pair) for pair in result.pairs] == [["batch", "method", "reference"]] * 3
+    assert [sorted(pair) for pair in result.pairs] == [["batch", "method", "reference", "schedule"]] * 3
     assert [pair["batch"] for pair in result.pairs] == [0, 1, 0]
     assert len(result.images) == len(result.schedules) == 4
     assert [run["method"] for run in result.warmup] == ["none", "taylorseer"]

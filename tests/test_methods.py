@@ -28,7 +28,7 @@ from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 from tsbench.probe import hooked_modules
-from tsbench.tables import schedule_note
+from tsbench.schedule import schedule_note
 
 
 class Squares(torch.nn.Module):
@@ -131,11 +131,11 @@ def test_every_method_is_here() -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: DiffusersSession, name: str) -> None:
-    """Bit-identities, and the FLOPs of a real run against the plan's count for its measured schedule."""
+    """Bit-identities, and the FLOPs and kept bytes of a real run against the plan's, for its measured schedule."""
     work = workload(steps=STEPS)
     before = session.draw(work, work.batches[0], Method()).images
     method = calibrated(session, EVERY[name])
-    drawn = session.draw(work, work.batches[0], method)
+    drawn = session.draw(work, work.batches[0], method, inspect=True)
     again = session.draw(work, work.batches[0], method)
     assert np.array_equal(drawn.images, again.images) and drawn.schedule == again.schedule
     assert np.array_equal(session.draw(work, work.batches[0], Method()).images, before)
@@ -150,6 +150,9 @@ def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Dif
 
     config = dict(session.pipeline.transformer.config)
     cost = step_cost(config, Cell(work, FLOAT32, name, "{}"), method)
+    scalars = 8 if name == "mag_cache" else 0  # two running scalars, which are no tensors in the count
+    assert drawn.cache_bytes == cost.cache_bytes + scalars
+    assert (cost.cache_bytes > 0) == (name not in ("sea_cache", "fewer_steps"))
     planned = cost.columns([drawn.schedule], STEPS, 1)["tflop"] * 1e12
     assert counted_flop(session, method) == pytest.approx(planned, rel=1e-6)
     assert inert or planned < STEPS * cost.full_flop

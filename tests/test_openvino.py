@@ -55,14 +55,14 @@ def genai(cache: Path) -> OpenVinoSession:
 
 def by_diffusers(session: DiffusersSession, method: Method) -> tuple[np.ndarray, np.ndarray, str]:
     """The last latents, the image and the schedule."""
-    drawn = session.draw(WORK, WORK.batches[0], method, keep_latents=True)
+    drawn = session.draw(WORK, WORK.batches[0], method, inspect=True)
     return drawn.latents[-1], drawn.images[0], drawn.schedule
 
 
 def test_uncached_it_draws_what_diffusers_draws(genai: OpenVinoSession, session: DiffusersSession) -> None:
     """In the latents to 1e-4, which the wrong shift of the noise levels would miss by far; OpenVINO truncates where
     diffusers rounds, so images differ by one level at most."""
-    drawn = genai.draw(WORK, WORK.batches[0], Method(), keep_latents=True)
+    drawn = genai.draw(WORK, WORK.batches[0], Method(), inspect=True)
     latents = drawn.latents[-1]
     expected, image, _ = by_diffusers(session, Method())
     assert drawn.schedule == "C" * 28
@@ -83,7 +83,7 @@ def test_cached_it_draws_what_the_forecaster_draws(
 ) -> None:
     """Two implementations, two libraries, one step map: the test that both tell the truth."""
     method = OpenVinoTaylorSeer("taylorseer", *parameters)
-    drawn = genai.draw(WORK, WORK.batches[0], method, keep_latents=True)
+    drawn = genai.draw(WORK, WORK.batches[0], method, inspect=True)
     latents = drawn.latents[-1]
     expected, image, schedule = by_diffusers(session, TaylorSeerDecorator(step_map=method.promised_schedule(28)))
     assert drawn.schedule == schedule
@@ -218,7 +218,7 @@ def test_a_folder_of_ir_is_taken_as_it_is(tmp_path: Path, session: DiffusersSess
     shutil.copy(TINY / "scheduler" / "scheduler_config.json", theirs / "scheduler")
     before = {path: path.stat().st_mtime_ns for path in theirs.rglob("*")}
     own = OpenVinoSession(theirs, FLOAT32, "CPU", 2)
-    latents = own.draw(WORK, WORK.batches[0], Method(), keep_latents=True).latents[-1]
+    latents = own.draw(WORK, WORK.batches[0], Method(), inspect=True).latents[-1]
     expected, _, _ = by_diffusers(session, Method())
     assert np.abs(latents.reshape(expected.shape) - expected).max() < 1e-4
     assert {path: path.stat().st_mtime_ns for path in theirs.rglob("*")} == before

@@ -82,7 +82,7 @@ def test_a_step_that_a_sweep_has_measured_is_used(here: Path, capsys: pytest.Cap
     path.write_text(json.dumps(document))
     capsys.readouterr()
     assert main(["plan", *overrides]) == 0
-    assert "at 2.5 s a full step of the first cell" in " ".join(capsys.readouterr().out.split())
+    assert "at 2.5 s a full step and image of the first cell" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_depends_on_the_data_has_no_schedule_before_an_image(
@@ -96,7 +96,22 @@ def test_what_depends_on_the_data_has_no_schedule_before_an_image(
     assert undecided["forecast_share"].iloc[0] == pytest.approx(1 / 12, abs=0.02)  # one block of twelve, and the rest
     assert undecided["forecast_share"].iloc[1] == 0
     lines = totals(table, planned_cells(expand(["method=first_block_cache,auto,taylorseer"]))[0], 6, None)
-    assert not lines[1].startswith("0 ") and "cells that decide while they draw are not in it" in lines[1]
+    assert not lines[1].startswith("0 ") and "cells whose FLOPs are not known beforehand are not in it" in lines[1]
+
+
+def test_a_cache_that_hooks_nothing_is_no_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """diffusers matches whole names: such a sweep fails, so a plan of it promises nothing."""
+    table = planned(capsys, "model=tiny", "method.cache_identifiers=['attn$']")
+    assert table["reason"][1] == "the cache found no module of this model to hook"
+    assert pd.isna(table["max_speedup"][1]) and pd.isna(table["tflop"][1])
+    assert planned(capsys, "model=tiny", "method.cache_identifiers=['.*attn']")["max_speedup"][1] > 1
+
+
+def test_workloads_of_a_plan_are_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "model=tiny", "guidance_scale=1,3.5", "method=none"]) == 0
+    assert {"guidance 1", "guidance 3.5"} <= {line.split(", ")[-1] for line in capsys.readouterr().out.splitlines()}
+    table = planned(capsys, "model=tiny", "guidance_scale=1,3.5", "runtime.dtype=float32,bfloat16", "method=none")
+    assert not table.duplicated().any() and len(table) == 4
 
 
 def test_a_method_that_a_backend_lacks_is_a_row_that_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -55,3 +56,25 @@ def test_converted_weights_are_told_apart(folder: Path) -> None:
     first = identity(folder)
     flip(folder / "transformer" / "openvino_model.bin", 3)
     assert identity(folder) != first
+
+
+@pytest.mark.parametrize("lacking", [None, "text_encoder_2/model.safetensors", "transformer/shard-2.safetensors"])
+def test_a_download_that_was_interrupted_is_gone_on_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, lacking: str | None
+) -> None:
+    """The hub's cache hands out the folder of a model as soon as some of its files are there."""
+    whole = Path(shutil.copytree(folder, folder.parent / "whole"))
+    weights = {"shard-1.safetensors", "shard-2.safetensors"}
+    index = folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", sorted(weights)))}))
+    for name in weights:
+        (folder / "transformer" / name).touch()
+    if lacking is not None:
+        (folder / lacking).unlink()
+    asked: list[str] = []
+    monkeypatch.setattr(source, "_ask_hub", asked.append)
+    monkeypatch.setattr(
+        "diffusers.FluxPipeline.download", lambda name, local_files_only=False: folder if local_files_only else whole
+    )
+    assert source.find_model("some/flux") == (folder if lacking is None else whole)
+    assert asked == ([] if lacking is None else ["some/flux"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import weakref
@@ -195,7 +196,7 @@ def test_what_another_sweep_drew_while_the_model_loads_is_kept(
     assert main(SMALL) == 2
     sentence = {"cells": "Another sweep has drawn cells of", "machine": "was made in another environment (processor"}
     assert sentence[meanwhile] in capsys.readouterr().err
-    assert [document["pairs"] for document in store.documents()] == [TIMED]
+    assert [document["pairs"][0]["method"] for document in store.documents()] == [TIMED[0]["method"]]
 
 
 def test_other_code_is_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -208,6 +209,18 @@ def test_other_code_is_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     one = drawing_code()
     source.write_text("VALUE = 2\n")
     assert len({before, one, drawing_code()}) == 3
+
+
+def test_another_attention_kernel_is_another_environment() -> None:
+    """diffusers takes it from the environment, and it changes pictures and times."""
+    show = "import torch; from tsbench.measure import environment; print(environment(torch.device('cpu')))"
+    shown = [
+        subprocess.run(
+            [sys.executable, "-c", show], env=os.environ | set_to, capture_output=True, text=True, check=True
+        ).stdout
+        for set_to in ({"DIFFUSERS_ATTN_BACKEND": "native"}, {"DIFFUSERS_ATTN_BACKEND": "_native_math"})
+    ]
+    assert shown[0].replace("'native'", "'_native_math'") == shown[1] != shown[0]
 
 
 def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,7 +295,11 @@ def test_another_kind_of_pipeline_is_refused(here: Path, capsys: pytest.CaptureF
 def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "sweep" in capfd.readouterr().out
-    for arguments, expected in ((["--help"], "method: auto, faster_cache, "), (["--cfg", "job"], "cache_interval: 5")):
+    for arguments, expected in (
+        (["--help"], "method: auto, faster_cache, "),
+        (["--cfg", "job"], "cache_interval: 5"),
+        (["--cfg", "job", "backend=openvino"], "disable_cache_after_step: -2"),
+    ):
         shown = subprocess.run(
             [sys.executable, "-m", "tsbench", "sweep", *arguments], capture_output=True, text=True, check=True
         )

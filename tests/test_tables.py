@@ -22,10 +22,10 @@ from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plots import quality, speed, steps, style
 from tsbench.plots.style import CONTROL, styles
 from tsbench.present import workload_titles
-from tsbench.schedule import official_taylorseer
+from tsbench.schedule import official_taylorseer, schedule_note
 from tsbench.score import score_cells
 from tsbench.store import Store
-from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, samples_table, schedule_note
+from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, samples_table
 
 
 @pytest.fixture
@@ -101,6 +101,15 @@ def test_the_front_and_the_schedule(store: Store) -> None:
     assert rows[4].note is None or np.isnan(rows[4].note)
     assert rows[2].note == "computed other steps than its rule, CC.C"
     assert (rows[8].status, rows[8].reason) == ("failed", "no memory")
+
+
+def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) -> None:
+    """A cache that is on in the first run alone is as slow as full compute, whatever its first schedule says."""
+    store = Store(tmp_path / "run")
+    pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
+    drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
+    store.write(cell("taylorseer", json.dumps(TaylorSeer().settings(4)), steps=4), "ok", drawn, [image(0)] * 2)
+    assert by_interval(store)[5].note == "computed other steps of the same image in other runs"
 
 
 def test_what_is_said_of_a_schedule() -> None:

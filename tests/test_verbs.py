@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,12 @@ from PIL import Image
 
 import tsbench
 from tests.helpers import cell
-from tests.stores import ENVIRONMENT, body, image, timing
+from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, image, run, timing
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.score import score_cells
-from tsbench.store import Store
+from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
 PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).settings(4))
@@ -88,6 +90,7 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
     assert "flux1-dev: not in the local cache" in text and "hub token: none" in text
     assert "diffusers: none, fewer_steps, taylorseer, " in text
     assert "lpips_vgg: it needs the lpips package" in text
+    assert "clip_score: can be computed with a CLIP model: clip_score:CHECKPOINT" in text
 
 
 def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +154,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
     monkeypatch.setattr(Path, "write_text", full)
     assert main(["report", "run"]) == 1
     error = capsys.readouterr().err
-    assert "could not be written (No space left on device); finished cells are kept" in error
+    assert "could not be read or written (No space left on device); finished cells are kept" in error
     assert error.count("\n") == 1 and before.keys() == set(store.folder.iterdir())
 
 
@@ -191,6 +194,39 @@ def test_a_metric_that_fails_costs_no_table(
     assert np.isfinite(again["ssim"]) and pd.isna(again["metric_reason"])
 
 
+def test_a_score_that_is_no_number_is_a_failed_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left out of the mean, it would be taken for an identical image."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    monkeypatch.setattr("tsbench.score.scorer", lambda name: lambda image, other: math.nan)
+    assert score_cells(store, ["ssim"]) == ["SSIM failed: ValueError: it is not a number (NaN)"]
+    assert by_interval(store)[2].metric_reason == "SSIM failed: ValueError: it is not a number (NaN)"
+
+
+def test_without_full_compute_it_is_said_why_there_is_no_score(here: Path) -> None:
+    store, failure = run(here / "run", {2: GOOD}, {2: 0.5}), {"reason": "no memory", "traceback": ""}
+    store.write(cell(steps=4, prompts=PROMPTS), "failed", failure)
+    assert score_cells(store, ["ssim"]) == []
+    assert by_interval(store)[2].metric_reason == "there is no image of full compute to compare with"
+
+
+def test_scores_do_not_outlive_the_reference_that_they_are_against(here: Path) -> None:
+    """A damaged reference is deleted and drawn again: what was identical to it need not be any more."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    assert score_cells(store, ["psnr"]) == [] and by_interval(store)[2].n_identical == 6
+    full = store.document(by_interval(store)[0].key)
+    shutil.rmtree(here / "run" / "cells" / full["key"])
+    store.write(cell(steps=4, prompts=PROMPTS), "ok", body(["CCCC"] * 6, full["pairs"], "CCCC"), [image(32)] * 6)
+    assert score_cells(store, ["psnr"]) == []
+    row = by_interval(store)[2]
+    assert row.n_identical == 0 and row.psnr_db == pytest.approx(10 * math.log10(255**2 / 512), abs=1e-4)
+
+
+def test_a_run_is_found_beside_a_folder_of_its_name(here: Path) -> None:
+    run(here / "results" / "docs", {2: GOOD}, {2: 0.5})
+    (here / "docs").mkdir()
+    assert opened("docs").folder == Path("results/docs")
+
+
 @pytest.mark.parametrize("verb", [["report", "run"], ["score", "run", "metrics=[ssim]"]])
 def test_a_run_without_a_finished_cell_is_one_sentence(
     verb: list[str], here: Path, capsys: pytest.CaptureFixture[str]
@@ -200,9 +236,12 @@ def test_a_run_without_a_finished_cell_is_one_sentence(
     manifest = Path("run/manifest.json").read_text()
     assert main(verb) == 2
     error = capsys.readouterr().err
-    assert "There is no finished cell in 'run' yet; run the same sweep again." in error
+    assert "'run' holds no cell yet; what draws them is x." in error
     assert error.count("\n") == 1 and [path.name for path in Path("run").iterdir()] == ["manifest.json"]
     assert Path("run/manifest.json").read_text() == manifest
+    Path("run/cells.csv").touch()
+    assert main(verb) == 2
+    assert "'run' holds only the tables of cells that are elsewhere; what" in capsys.readouterr().err
 
 
 def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ VERBS = {
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }
-UNWRITABLE = {
+DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
 MODULES = {"try": "trial", "score": "rescore"}  # where the module does not have the verb's name
@@ -63,12 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno not in DISK_ERRORS:
             raise
         what = error.filename or "something"
         print(
-            f"tsbench: {what} could not be written ({error.strerror}); finished cells are kept, and the same command "
-            "goes on from them.",
+            f"tsbench: {what} could not be read or written ({error.strerror}); finished cells are kept, and the same "
+            "command goes on from them.",
             file=sys.stderr,
         )
         return 1

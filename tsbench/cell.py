@@ -34,6 +34,11 @@ class Workload:
     random_weights: bool = False
     text_encoders: bool = True
 
+    @classmethod
+    def of_document(cls, stored: dict[str, Any]) -> Workload:
+        """The workload of a stored cell."""
+        return cls(**stored | {name: tuple(stored[name]) for name in ("prompts", "seeds")})
+
     @property
     def samples(self) -> list[Sample]:
         """Every prompt with every seed, in the order in which they are drawn and numbered."""

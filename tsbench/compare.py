@@ -15,9 +15,9 @@ from tsbench.metrics import METRICS, metric_of
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
 from tsbench.score import ACROSS
-from tsbench.stats import difference_interval, mean_interval, prompt_differences
+from tsbench.stats import difference_interval, mean_interval, prompt_differences, speedups
 from tsbench.store import Store, opened
-from tsbench.tables import cells_table, speedups
+from tsbench.tables import cells_table
 
 USAGE = """\
 usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--across-hardware]
@@ -25,8 +25,8 @@ usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--acr
 For each common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the
 latency as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full
 compute itself the change in seconds is shown, and fails nothing. The intervals of a figure hold for all cells together
-with 95 %; a star marks those that exclude zero. Of two backends, cells of the same method and schedule are compared,
-each with its own full compute.
+with 95 %; a star marks those that exclude zero. Of two backends, the cells of a method that compute the same steps are
+compared, each with its own full compute, where there is just one of either.
 
 --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
 it may get, in the metric's unit; and where something that A has is failed, skipped or missing in B. Timings of
@@ -191,23 +191,24 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
 def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
     """Add to what was found the figures of a cell that both runs have drawn."""
     one, two = a.document(row.key), b.document(other.key)
-    found.changes.append(latency_change(row.name, one, two, coverage))
+    name = row.name if row.name == other.name else f"{row.name}, then {other.name}"
+    found.changes.append(latency_change(name, one, two, coverage))
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
         if scored == ACROSS:
             continue
         if scored in theirs:
             prompts = len(one["workload"]["prompts"])
-            found.changes.extend(metric_change(row.name, scored, scores[scored], theirs[scored], prompts, coverage))
+            found.changes.extend(metric_change(name, scored, scores[scored], theirs[scored], prompts, coverage))
         else:
-            found.lost.append((metric_of(scored).name, f"{row.name}: {scored} is not scored"))
+            found.lost.append((metric_of(scored).name, f"{name}: {scored} is not scored"))
     was, now = ([math.isinf(float(value)) for value in run.get("psnr", [])] for run in (scores, theirs))
     if was and now and was != now:
         told = f"{sum(was)}, then {sum(now)} images are the reference's; they count in no PSNR difference"
         if any(before and not after for before, after in zip(was, now)):  # worse by more than any threshold
-            found.lost.append(("psnr", f"{row.name}: {told}"))
+            found.lost.append(("psnr", f"{name}: {told}"))
         else:
-            found.told.append(f"{row.name}: {told}")
+            found.told.append(f"{name}: {told}")
 
 
 def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
@@ -241,26 +242,30 @@ def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]
     """The keys of the cells of A that B has too, and B's keys for them.
 
     Cells of different backends are the same where they draw the same workload in the same steps with the same method,
-    as far as both backends have its settings (`Method.equivalent_settings`).
+    as far as both backends have its settings (`Method.equivalent_settings`). Where several are the same as one, none is
+    taken.
     """
     keys = {document["key"] for document in theirs}
     found = {document["key"]: document["key"] for document in ours if document["key"] in keys}
-    for one in ours:
-        for other in theirs:
-            if one["key"] not in found and other["key"] not in found.values() and _same_across_backends(one, other):
-                found[one["key"]] = other["key"]
-    return found
+    across = [
+        (one["key"], other["key"])
+        for one in ours
+        for other in theirs
+        if not {one["key"], other["key"]} & found.keys() and _same_across_backends(one, other)
+    ]
+    ends = [[pair[side] for pair in across] for side in (0, 1)]
+    return found | {one: other for one, other in across if ends[0].count(one) == ends[1].count(other) == 1}
 
 
 def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
     def drawn(document: dict[str, Any]) -> tuple[Any, ...]:
         workload = {name: value for name, value in document["workload"].items() if name != "model_name"}
-        return workload, document["settings"], document["method"], document.get("schedules")
+        return workload, document["settings"], document["method"], document["schedules"]
 
     def has(document: dict[str, Any], settings: dict[str, Any]) -> bool:
         return all(document["params"].get(name, value) == value for name, value in settings.items())
 
-    if one["backend"] == other["backend"] or drawn(one) != drawn(other):
+    if one["backend"] == other["backend"] or not one["status"] == other["status"] == "ok" or drawn(one) != drawn(other):
         return False
     kinds = [method_class(document["backend"], document["method"]) for document in (one, other)]
     return has(one, kinds[1].equivalent_settings) and has(other, kinds[0].equivalent_settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tsbench.schedule import computed_steps
 
+UNCOUNTED = "what a forecast step costs is not known: the run that counts FLOPs computed every step"
 COST_COLUMNS = ["forecast_share", "tflop", "flops_speedup", "max_speedup", "cache_bytes"]
 
 
@@ -21,7 +22,7 @@ class StepCost:
     """
 
     full_flop: float
-    forecast_flop: float | None  # None for a method that forecasts nothing
+    forecast_flop: float | None  # None where no step of the run that counted was a forecast
     cache_bytes: int
 
     def columns(self, schedules: Sequence[str], steps: int, batch_size: int) -> dict[str, Any]:
@@ -36,12 +37,15 @@ class StepCost:
             `forecast_share`: a forecast step's share of the FLOPs of a full one; `tflop`: of the transformer, per
             image; `flops_speedup`: the reference's over these; `max_speedup`: the speed-up when time goes as FLOPs
             and everything outside the transformer takes none (of unknown schedules: with one computed step);
-            `cache_bytes`: per batch.
+            `cache_bytes`: per batch. Where the cell skips steps whose cost is not known, `cost_reason` says so instead.
         """
         share = None if self.forecast_flop is None else self.forecast_flop / self.full_flop
         row: dict[str, Any] = {"forecast_share": share, "cache_bytes": self.cache_bytes}
-        if not schedules:
-            return row | {"max_speedup": steps / (1 + (steps - 1) * (share or 0.0))}
+        if share is None:
+            if not schedules or any("." in schedule for schedule in schedules):
+                return row | {"cost_reason": UNCOUNTED}
+        elif not schedules:
+            return row | {"max_speedup": steps / (1 + (steps - 1) * share)}
         full_steps = fmean(self._in_full_steps(schedule) for schedule in schedules)
         speedup = steps / full_steps
         return row | {

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-from pathlib import Path
 
 from tsbench.errors import UserError
 from tsbench.progress import output
@@ -61,15 +59,13 @@ def hardware() -> list[str]:
 def libraries() -> list[str]:
     from tsbench.measure import LIBRARIES, installed_version
 
-    wanted = (*LIBRARIES, "torchmetrics", "moocore", "pandas", "matplotlib", "pyarrow", "openvino-tokenizers", "lpips")
+    wanted = (*LIBRARIES, "torchmetrics", "moocore", "pandas", "matplotlib", "pyarrow", "lpips")
     return [f"{name} {installed_version(name) or 'is not installed'}" for name in wanted]
 
 
 def models() -> list[str]:
-    token = os.environ.get("HF_TOKEN") or (
-        Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "token"
-    )
-    has_token = isinstance(token, str) or token.is_file()
+    from huggingface_hub import get_token
+
     lines = ["tiny: embedded", "flux1-dev-architecture: embedded, random weights; on a GPU of 40 GB or more"]
     for name, path in (
         ("flux1-dev", "black-forest-labs/FLUX.1-dev"),
@@ -78,7 +74,7 @@ def models() -> list[str]:
         lines.append(
             f"{name}: {'in the local cache' if _is_cached(path) else 'not in the local cache, has to be downloaded'}"
         )
-    return [*lines, f"hub token: {'present' if has_token else 'none; FLUX.1-dev needs one: hf auth login'}"]
+    return [*lines, f"hub token: {'present' if get_token() else 'none; FLUX.1-dev needs one: hf auth login'}"]
 
 
 def _is_cached(path: str) -> bool:
@@ -101,4 +97,8 @@ def methods() -> list[str]:
 def metrics() -> list[str]:
     from tsbench.metrics import METRICS
 
-    return [f"{name}: {metric.missing() or 'can be computed'}" for name, metric in METRICS.items()]
+    lines = []
+    for name, metric in METRICS.items():
+        able = f"can be computed with a CLIP model: {name}:CHECKPOINT" if metric.needs_checkpoint else "can be computed"
+        lines.append(f"{name}: {metric.missing() or able}")
+    return lines

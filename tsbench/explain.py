@@ -10,9 +10,10 @@ from tsbench.errors import UserError
 from tsbench.flags import read_flags
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
-from tsbench.schedule import computed_steps, is_inert
+from tsbench.schedule import computed_steps, schedule_note
+from tsbench.stats import speedups
 from tsbench.store import Store, opened
-from tsbench.tables import cells_table, speedups
+from tsbench.tables import cells_table
 
 USAGE = """\
 usage: python -m tsbench explain RESULTS [CELL]
@@ -78,7 +79,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
     factors' product is the table's speed-up.
     """
     pairs = document["pairs"]
-    schedules = [document["schedules"][pair["batch"] * document["workload"]["batch_size"]] for pair in pairs]
+    schedules = [pair["schedule"] for pair in pairs]
     full_s = statistics.fmean(pair["reference"]["latency_s"] for pair in pairs)
     step_s = statistics.fmean(statistics.fmean(pair["reference"]["step_s"]) for pair in pairs)
     steps = document["workload"]["steps"]
@@ -112,10 +113,9 @@ def chain(document: dict[str, Any]) -> list[Link]:
 
 def sentences(document: dict[str, Any]) -> list[str]:
     """What limits the speed-up, in words."""
-    said = []
     schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
-    if is_inert(document["promised_schedule"], schedules):
-        said.append("inert: every step was computed")
+    note = schedule_note(document["promised_schedule"], schedules)
+    said = [note] if note else []
     cost = document["cost"]
     if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:
         share = cost["forecast_flop"] / cost["full_flop"]

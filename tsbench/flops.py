@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
 from tsbench.methods import Method, method_class
-from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks, states_of
+from tsbench.probe import ScheduleProbe, cached_bytes, check_hooked, remove_hooks
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 
@@ -26,6 +25,9 @@ def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepC
         architecture: the transformer's configuration, as in its config.json.
         cell: gives size, text length, batch and dtype.
         method: the cell's method.
+
+    Raises:
+        DrawingFailed: where the method finds no module to hook.
     """
     short, steps = method.condensed()
     return _counted(
@@ -57,6 +59,7 @@ def _counted(
     most = 0
     try:
         method.enable_for_counting(pipeline, steps)
+        check_hooked(model, method.promised_schedule(steps))
         probe = ScheduleProbe(model)
         with probe.watching(), torch.no_grad():
             for step in range(steps):
@@ -65,7 +68,7 @@ def _counted(
                     model(**inputs)
                 probe.end_step()
                 flops.setdefault(probe.schedule[-1], counter.get_total_flops())
-                most = max(most, sum(tensor.nbytes for tensor in cached_tensors(model)))
+                most = max(most, cached_bytes(model))
     finally:
         method.disable(pipeline)
         remove_hooks(model)
@@ -96,23 +99,3 @@ def _inputs(model: Any, height: int, width: int, text_tokens: int, batch: int) -
         "img_ids": tensor(image_tokens, 3),
         "return_dict": False,
     }
-
-
-def cached_tensors(model: torch.nn.Module) -> list[torch.Tensor]:
-    """All tensors in the states of the caches on a model, each once."""
-    found: dict[int, torch.Tensor] = {}
-    for module in hooked_modules(model):
-        for state in states_of(module):
-            found |= {id(tensor): tensor for tensor in _tensors(state)}
-    return list(found.values())
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in nested containers and in the attributes of plain objects."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for member in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(member)
-    elif hasattr(value, "__dict__") and not callable(value):
-        yield from _tensors(vars(value))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsbench.metrics import METRICS
+from tsbench.metrics import METRICS, Metric
 from tsbench.stats import difference_interval, mean_interval, on_front, prompt_differences
 
 FRONTS = {"on_front": "speedup", "on_front_denoise": "denoise_speedup", "on_front_flops": "flops_speedup"}
@@ -57,8 +57,9 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
 def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.Series, pd.Series]:
     """For each cell off a front: the metrics for which it cannot be told apart from it, and who dominates it.
 
-    A front cell dominates that by the figures is at least as fast and as good, and is better in one of the two by the
-    whole interval of the difference. Where front cells are so by the figures only, the cell is near the front.
+    Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates that by the
+    figures is at least as fast and as good, and is better in one of the two by the whole interval of the
+    difference. Where front cells are so by the figures only, the cell is near the front.
 
     Args:
         table: with `on_front`.
@@ -69,21 +70,24 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
     """
     near: dict[Any, list[str]] = {index: [] for index in table.index}
     by: dict[Any, list[str]] = {index: [] for index in table.index}
-    drawn = table[(table["status"] == "ok") & (table["key"] != table["reference"])]
-    for _, group in drawn.groupby("reference"):
+    for _, group in table[table["status"] == "ok"].groupby("reference"):
         rows = list(group.itertuples())
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
             sign = 1.0 if metric.higher_is_better else -1.0
-            points = [(row, row.speedup, sign * _value(row, metric.column)) for row in rows]
-            front = [point for point in points if metric.name in point[0].on_front.split(";")]
+            points: list[tuple[Any, float, float]] = []
+            front: list[tuple[Any, float, float]] = []
+            for row in rows:
+                perfect = row.key == row.reference and metric.against == "reference"
+                point = (row, row.speedup, np.inf if perfect else sign * _value(row, metric.column))
+                (front if perfect or metric.name in row.on_front.split(";") else points).append(point)
             front.sort(key=lambda point: -point[1])
             for row, speedup, value in points:
                 above = [f for f, fast, good in front if fast >= speedup and good >= value]
-                if metric.name in row.on_front.split(";") or not above:
+                if not above or row.key == row.reference:
                     continue
-                best = next((f for f in above if _surely_better(f, row, metric.column, sign, draws)), None)
+                best = next((f for f in above if _surely_better(f, row, metric, draws)), None)
                 if best is None:
                     near[row.Index].append(metric.name)
                 else:
@@ -102,16 +106,25 @@ def _value(row: Any, column: str) -> float:
     return np.nan if pd.isna(value) else value
 
 
-def _surely_better(one: Any, other: Any, column: str, sign: float, draws: Mapping[str, Draws]) -> bool:
+def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Draws]) -> bool:
     """Whether a cell is faster, or better in a metric, by the whole interval, or by the figures where there is none.
 
     Speed-ups by their pairs, which are independent; the metric by prompts, which both have drawn.
     """
-    mine, theirs = draws[one.key], draws[other.key]
-    ours, others = mine.scores[column], theirs.scores[column]
+    mine, theirs, column = draws[one.key], draws[other.key], metric.column
+    is_full = one.key == one.reference
+    sign = 1.0 if metric.higher_is_better else -1.0
+    if is_full:
+        faster = mean_interval([-logarithm for logarithm in theirs.log_speedups])
+    else:
+        faster = difference_interval(theirs.log_speedups, mine.log_speedups)
+    others = theirs.scores[column]
+    if is_full and metric.against == "reference":
+        is_better = any(score != metric.best for score in others)
+        return is_better or (one.speedup > other.speedup if faster is None else faster[0] > 0)
+    ours = mine.scores[column]
     if any(sign * x < sign * y == np.inf for x, y in zip(ours, others)):
         return False  # an identical image is better than any other, by more than can be averaged
-    faster = difference_interval(theirs.log_speedups, mine.log_speedups)
     if one.speedup > other.speedup if faster is None else faster[0] > 0:
         return True
     better = mean_interval([sign * difference for difference in prompt_differences(others, ours, mine.prompts)])

@@ -47,6 +47,7 @@ class Drawn:
     schedule: str
     timing: Timing
     latents: tuple[np.ndarray, ...] = ()  # after every step, float32, where they were asked for
+    cache_bytes: int | None = None  # the most that the method kept between two steps, where that was asked for
     warm: bool = True  # False where something was compiled meanwhile
 
 
@@ -55,7 +56,8 @@ class CellResult:
     """All that a cell leaves: an image and a schedule a sample, and the raw figures; `method` is as calibrated.
 
     `step_errors`: of the warm-up's latents after every step, relative to full compute: |x - x_full| / |x_full|;
-    None where the steps are not the same.
+    None where the steps are not the same. `cache_bytes`: the most that the method kept between two steps of the
+    warm-up; None where it cannot be seen.
     """
 
     method: Method
@@ -63,6 +65,7 @@ class CellResult:
     schedules: list[str]
     warmup: list[dict[str, Any]]
     step_errors: list[float] | None
+    cache_bytes: int | None
     pairs: list[dict[str, Any]]
     peak_memory_bytes: int | None
     peak_memory_reason: str | None
@@ -83,7 +86,7 @@ class Session(ABC):
         batch: list[Sample],
         method: Method,
         reuse_text: bool = False,
-        keep_latents: bool = False,
+        inspect: bool = False,
     ) -> Drawn:
         """Draw one batch.
 
@@ -92,7 +95,7 @@ class Session(ABC):
             batch: the samples; each starts from its own CPU generator, so that the noise depends on nothing else.
             method: applied before and taken away after.
             reuse_text: the run is not timed, and text that was encoded before may be used again.
-            keep_latents: the run is not timed, and the latents after every step are kept.
+            inspect: the run is not timed; the latents after every step are kept, and what the method keeps is added up.
         """
 
     @abstractmethod
@@ -122,7 +125,7 @@ class Session(ABC):
         method = self.calibrated(method, workload)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = [method] if cell.is_reference else [Method(), method]
-        warmup, step_errors = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
+        warmup, step_errors, cache_bytes = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
         images: dict[int, Drawn] = {}
         timings: list[dict[str, Any]] = []
         peaks: list[int | None] = []
@@ -134,6 +137,7 @@ class Session(ABC):
                 if arm is method:
                     peaks.append(self.memory.read())
                     images.setdefault(index, drawn)
+                    pair["schedule"] = drawn.schedule
                 pair["method" if arm is method else "reference"] = asdict(drawn.timing)
             timings.append(pair)
         for index, batch in enumerate(workload.batches):
@@ -149,6 +153,7 @@ class Session(ABC):
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
             warmup=warmup,
             step_errors=step_errors,
+            cache_bytes=cache_bytes,
             pairs=timings,
             peak_memory_bytes=max(known) if known else None,
             peak_memory_reason=self.memory.missing,
@@ -168,19 +173,23 @@ class Session(ABC):
 
     def _warm_up(
         self, cell: Cell, arms: list[Method], batch: list[Sample], image_drawn: Callable[[int], None]
-    ) -> tuple[list[dict[str, Any]], list[float] | None]:
-        """One run of every arm at the full number of steps, the reference's once per workload; and its errors."""
-        runs = []
+    ) -> tuple[list[dict[str, Any]], list[float] | None, int | None]:
+        """One run of every arm at the full number of steps, the reference's once per workload.
+
+        Returns:
+            Their timings, and the cell's `step_errors` and `cache_bytes`.
+        """
+        runs, cache_bytes = [], None
         for arm, key in zip(arms, (cell.key,) if cell.is_reference else (cell.reference.key, cell.key)):
             if key not in self._warm:
-                drawn = self.draw(cell.workload, batch, arm, keep_latents=True)
+                drawn = self.draw(cell.workload, batch, arm, inspect=True)
                 runs.append({"method": arm.name, **asdict(drawn.timing)})
                 image_drawn(len(batch))
-                self._warm[key] = drawn.latents
+                self._warm[key], cache_bytes = drawn.latents, drawn.cache_bytes
         errors = _relative_errors(self._warm[cell.key], self._warm[cell.reference.key])
         if not cell.is_reference:
             self._warm[cell.key] = ()
-        return runs, None if cell.is_reference else errors
+        return runs, None if cell.is_reference else errors, cache_bytes
 
 
 def _relative_errors(latents: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> list[float] | None:

@@ -93,7 +93,7 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
         merged = {override.get_key_element(): override for override in grid}
         merged |= {override.get_key_element(): override for override in typed}
         for chosen in itertools.product(*(_values(override) for override in merged.values())):
-            kept = _for_its_method(chosen)
+            kept = for_its_method(chosen)
             known.update(text.split("=")[0] for text in kept)
             combinations[kept] = None
     for override in typed:
@@ -217,7 +217,7 @@ def _is_parameter(override: Override) -> bool:
     return override.get_key_element().removeprefix("method.") in names
 
 
-def _for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
+def for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """The overrides with the method as its backend calls it, without the parameters that this method does not have."""
     chosen = {key: value.strip("'\"") for key, value in (text.split("=", 1) for text in overrides)}
     backend, name = chosen.get("backend", "diffusers"), chosen.get("method", GROUPS["method"])

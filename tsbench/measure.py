@@ -19,10 +19,13 @@ from typing import Any
 import torch
 
 LIBRARIES = (
-    "tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy", "openvino", "openvino-genai",
+    "tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy", "bitsandbytes",
+    "optimum-quanto", "openvino", "openvino-genai", "openvino-tokenizers",
 )  # fmt: skip
 
-DRAWING = ("backends", "methods", "models", "forecast", "generate", "measure", "probe", "schedule")  # modules, packages
+DRAWING = (
+    "backends", "methods", "models", "cell", "cost", "flops", "forecast", "generate", "measure", "probe", "schedule",
+)  # fmt: skip
 
 
 class Clock:
@@ -143,6 +146,8 @@ class EnergyMeter:
 
 def environment(device: torch.device, openvino_device: str | None = None) -> dict[str, Any]:
     """The hardware, the versions and the threads that figures depend on: one environment a results folder."""
+    from diffusers.utils.constants import DIFFUSERS_ATTN_BACKEND
+
     found: dict[str, Any] = {
         "device": device.type,
         "processor": processor_name(),
@@ -152,6 +157,7 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
         "libraries": {name: installed for name in LIBRARIES if (installed := installed_version(name))},
         "drawing_code": drawing_code(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "attention_backend": DIFFUSERS_ATTN_BACKEND,
     }
     if openvino_device not in (None, "CPU"):
         found["openvino_device"] = openvino_device
@@ -167,7 +173,7 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
 
 
 def drawing_code() -> str:
-    """Eight hexadecimal digits over the source that figures depend on, methods of other packages included."""
+    """Eight hexadecimal digits over the source that a stored cell depends on, methods of other packages included."""
     from tsbench.methods import PLUGINS
 
     here = Path(__file__).resolve().parent

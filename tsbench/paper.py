@@ -35,11 +35,11 @@ class Quantity:
     title: str
     text: Callable[[Any], str]  # of a row
     published_text: Callable[[float], str]
-    better: int  # 1 where more is better, -1 where less is
+    better: int  # 1 where more is better, -1 where less is, 0 where rows are not to be compared
 
     @property
     def heading(self) -> str:
-        return self.title + {1: " ↑", -1: " ↓"}[self.better]
+        return self.title + {1: " ↑", -1: " ↓", 0: ""}[self.better]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class PaperTable:
 def quantities(cells: pd.DataFrame) -> list[Quantity]:
     """The columns that at least one of the cells has figures for."""
     found = [
-        Quantity("latency_s", "Latency (s)", lambda r: number(r.latency_s, 3, kind="g"), lambda v: f"{v:.4g}", -1),
+        Quantity("latency_s", "Latency (s)", lambda r: number(r.latency_s, 3, kind="g"), lambda v: f"{v:.4g}", 0),
         Quantity("speedup", "Speed-up", with_interval, TIMES, 1),
         Quantity("tflop", "TFLOP", lambda r: tflop_text(r.tflop), lambda v: f"{v:.2f}", -1),
         Quantity("flops_speedup", "FLOPs speed-up", lambda r: number(r.flops_speedup, 2, "x"), TIMES, 1),
@@ -125,7 +125,8 @@ def _ranks(rows: Sequence[Any], quantity: Quantity) -> list[int]:
     """The best and the second best of the cells that are not the reference, by what is shown of them."""
     values = [getattr(row, quantity.column) for row in rows]
     taking_part = [
-        not pd.isna(value) and math.isfinite(value) and row.key != row.reference for value, row in zip(values, rows)
+        bool(quantity.better) and not pd.isna(value) and math.isfinite(value) and row.key != row.reference
+        for value, row in zip(values, rows)
     ]
     texts = {quantity.text(row): value for row, value, takes in zip(rows, values, taking_part) if takes}
     order = sorted(texts, key=lambda text: -quantity.better * texts[text])
@@ -240,9 +241,10 @@ def latex_text(text: str) -> str:
 
 READING = """\
 Computed: steps in which everything is computed, of the reference's. Latency is the median of the timed runs of one
-image, text encoding and decoding included. Speed-up is the median of paired ratios to full compute, with its 95 %
-order-statistic interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were
-measured. Metrics are means over images against the same images computed in full; identical images are counted, not
-averaged. Best in bold, second best underlined. Front: the metrics for which no other setting is both faster and better.
-Published figures are shown as published; *same schedule* marks those of another method that computes the same steps.
+image, text encoding and decoding included; do not divide one row's by another's, since they were timed at different
+times. Speed-up is the median of paired ratios to full compute, timed side by side, with its 95 % order-statistic
+interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured. Metrics
+are means over images against the same images computed in full; identical images are counted, not averaged. Best in
+bold, second best underlined. Front: the metrics for which no other setting is both faster and better. Published figures
+are shown as published; *same schedule* marks those of another method that computes the same steps.
 """

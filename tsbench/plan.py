@@ -17,7 +17,7 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
-from tsbench.errors import UserError
+from tsbench.errors import DrawingFailed, UserError
 from tsbench.flags import read_flags
 from tsbench.grid import Point, cells_of, expand
 from tsbench.methods import METHODS, Method
@@ -25,20 +25,21 @@ from tsbench.present import print_plan, size_of
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
 from tsbench.store import Store
+from tsbench.tables import DRAWN_WITH, drawn_columns
 
 USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
 
 One row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
 costs, FLOPs, the ceiling on speed, the bytes of the cache, and the published FLOPs where there are some.
-  --step-s SECONDS     of a full step of the first cell, for device hours; default: measured in results/NAME
+  --step-s SECONDS     of a full step of the first cell, per image, for device hours; default: measured in results/NAME
   --format csv|json|md write the table to standard output, and nothing else"""
 
 FORMATS = ("csv", "json", "md")
 COLUMNS = [
-    "model", "backend", "method", "params", "dtype", "compile", "height", "width", "steps", "max_sequence_length",
-    "batch_size", "schedule", "computed_steps", *COST_COLUMNS, "published_tflop", "published_difference", "published",
-    "reason",
+    "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile", "height", "width", "steps",
+    "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "weights", "random_weights", "text_encoders", "prompts",
+    "schedule", "computed_steps", *COST_COLUMNS, "published_tflop", "published_difference", "published", "reason",
 ]  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     cells, methods = planned_cells(points)
     table = plan_table(points, cells, methods)
     if form is not None:
-        sys.stdout.write(written(table, form))
+        sys.stdout.write(written(table[COLUMNS], form))
         return 0
     console = output()
     print_plan(table, console)
@@ -83,7 +84,7 @@ def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method
 
 
 def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:
-    """A row a cell: `COLUMNS`."""
+    """A row a cell: `reference`, the key of the workload's full compute, and `COLUMNS`."""
     from tsbench.flops import step_cost
 
     models = {str(point.config.model.source): point.config.model for point in points}
@@ -93,27 +94,31 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
         method = methods.get(cell.key, Method())
         work = cell.workload
         row: dict[str, Any] = {
-            "model": work.model_name,
+            "reference": cell.reference.key,
             "backend": cell.backend,
             "method": cell.method,
             "params": cell.parameters,
-            "dtype": cell.settings.dtype,
-            "compile": cell.settings.compile,
-            **{name: getattr(work, name) for name in ("height", "width", "steps", "max_sequence_length", "batch_size")},
+            **drawn_columns(asdict(work), asdict(cell.settings)),
+            "weights": models[work.model].path,
         }
         if cell.method not in METHODS[cell.backend]:
             rows.append(row | {"reason": f"backend={cell.backend} does not have it"})
             continue
         schedule = method.promised_schedule(work.steps)
-        cost = step_cost(architectures[work.model], cell, method)
+        try:
+            cost = step_cost(architectures[work.model], cell, method)
+        except DrawingFailed as error:
+            rows.append(row | {"reason": str(error)})
+            continue
+        figures = cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size)
         row |= {
             "schedule": schedule,
             "computed_steps": None if schedule is None else computed_steps(schedule),
-            **cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size),
-            "reason": None if schedule is not None else f"depends on {method.decides_by}",
+            **figures,
+            "reason": figures.get("cost_reason") if schedule is not None else f"depends on {method.decides_by}",
         }
         rows.append(row | published.columns(row))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["reference", *COLUMNS])
 
 
 def measured_step_s(store: Store, cell: Cell) -> float | None:
@@ -176,14 +181,14 @@ def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float
     ]
     known = sum(tflop for tflop in drawn if tflop is not None)
     work = f"{known / 1000:.3g} PFLOP" if known >= 1000 else f"{known:.3g} TFLOP"
-    rest = "" if None not in drawn else "; cells that decide while they draw are not in it"
+    rest = "" if None not in drawn else "; cells whose FLOPs are not known beforehand are not in it"
     if step_s is None:
         lines.append(f"{work} in the transformer{rest}; --step-s SECONDS turns it into device hours")
     else:
         assert full[0] is not None
-        hours = known / (full[0] / rows[0]["steps"] / step_s)
+        seconds = known / (full[0] / rows[0]["steps"] / step_s)
         lines.append(
-            f"{work} in the transformer, {duration(hours)} at {step_s:g} s a full step of the first "
+            f"{work} in the transformer, {duration(seconds)} at {step_s:g} s a full step and image of the first "
             f"cell, others by their FLOPs; text encoders, decoding and compilation come on top{rest}"
         )
     return lines

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo.decorators import skip
 
+from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE, unwrap
 
 
@@ -23,6 +24,12 @@ def hook_registry(module: nn.Module) -> Any:
     return getattr(module, "_diffusers_hook", None)
 
 
+def check_hooked(model: nn.Module, promised: str | None) -> None:
+    """Raise `DrawingFailed` where a cache that skips steps, or decides while it draws (None), has hooked no module."""
+    if "." in (promised or ".") and not hooked_modules(model):
+        raise DrawingFailed("the cache found no module of this model to hook")
+
+
 def states_of(module: nn.Module) -> list[Any]:
     """What the caches on a module keep: the states of its hooks, and its forecaster's series."""
     found = [module.__dict__[STATE].series] if STATE in module.__dict__ else []
@@ -31,6 +38,26 @@ def states_of(module: nn.Module) -> list[Any]:
         found += [state for manager in managers for state in manager._state_cache.values()]
         found += [hook.state] if hasattr(hook, "state") else []
     return found
+
+
+def cached_bytes(model: nn.Module) -> int:
+    """What the caches on a model keep at present, in bytes: every tensor in their states once."""
+    found: dict[int, Tensor] = {}
+    for module in hooked_modules(model):
+        for state in states_of(module):
+            found |= {id(tensor): tensor for tensor in _tensors(state)}
+    return sum(tensor.nbytes for tensor in found.values())
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested containers and in the attributes of plain objects."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(member)
+    elif hasattr(value, "__dict__") and not callable(value):
+        yield from _tensors(vars(value))
 
 
 def remove_hooks(model: nn.Module) -> int:

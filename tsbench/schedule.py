@@ -71,5 +71,14 @@ def is_inert(promised: str | None, measured: Sequence[str]) -> bool:
     return "." in (promised or ".") and all("." not in schedule for schedule in measured)
 
 
+def schedule_note(promised: str | None, measured: Sequence[str]) -> str | None:
+    """What is to be said of a measured schedule; None where it is what the method's rule promises."""
+    if is_inert(promised, measured):
+        return "inert: every step was computed"
+    if promised is not None and any(schedule != promised for schedule in measured):
+        return f"computed other steps than its rule, {promised}"
+    return None
+
+
 def _written(steps: int, computes: Callable[[int], bool]) -> str:
     return "".join("C" if computes(step) else "." for step in range(steps))

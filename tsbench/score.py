@@ -31,19 +31,22 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
             _score_across_backends(store, document)
         if not drawn or not store.is_done(reference):
             continue
-        scores, workload = store.scores(key), document["workload"]
+        scores = store.scores(key)
         missing = [name for name in metrics if name not in scores and _applies(metric_of(name), document)]
         if missing:
             images = store.images(key)
-            beside = {
+            beside: dict[str, list[Any]] = {
                 "reference": store.images(reference),
-                "prompt": [prompt for prompt in workload["prompts"] for _ in workload["seeds"]],
+                "prompt": [sample.prompt for sample in Workload.of_document(document["workload"]).samples],
             }
             reasons = {name: reason for name, reason in store.unscored(key).items() if name not in missing}
             for name in missing:
                 pairs = zip(images, beside[metric_of(name).against], strict=True)
                 try:
-                    scores[name] = [_exact(scorer(name)(image, other)) for image, other in pairs]
+                    values = [scorer(name)(image, other) for image, other in pairs]
+                    if any(map(math.isnan, values)):
+                        raise ValueError("it is not a number (NaN)")
+                    scores[name] = [_exact(value) for value in values]
                 except Exception as error:
                     reasons[name] = f"{metric_of(name).label} failed: {first_line(error)}"
             store.write_scores(key, scores)
@@ -64,15 +67,10 @@ def _score_across_backends(store: Store, document: dict[str, Any]) -> None:
     key, scores = document["key"], store.scores(document["key"])
     if document["backend"] == "diffusers" or ACROSS in scores:
         return
-    workload = Workload(**{name: _frozen(value) for name, value in document["workload"].items()})
-    other = Cell(workload, Settings(**document["settings"]), "none", "{}").key
+    other = Cell(Workload.of_document(document["workload"]), Settings(**document["settings"]), "none", "{}").key
     if store.is_done(other):
         pairs = zip(store.images(key), store.images(other), strict=True)
         store.write_scores(key, scores | {ACROSS: [_exact(scorer("psnr")(image, wanted)) for image, wanted in pairs]})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _exact(value: float) -> float | str:

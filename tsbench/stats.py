@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -103,14 +104,17 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
         The shortest symmetric pair of order statistics that holds the true median with a probability of 95 % or more,
         or None with fewer than `LEAST_MEDIAN` values, where even the smallest and the largest do not.
     """
-    ordered, n = sorted(values), len(values)
-    best = None
-    for rank in range(1, n // 2 + 1):
-        outside = 2 * sum(math.comb(n, below) for below in range(rank)) / 2**n
-        if 1 - outside < 0.95:
-            break
-        best = ordered[rank - 1], ordered[n - rank]
-    return best
+    from scipy.stats import quantile_test
+
+    if len(values) < LEAST_MEDIAN:
+        return None
+    low, high = quantile_test(values, p=0.5).confidence_interval(0.95)
+    return float(low), float(high)
+
+
+def speedups(pairs: Sequence[dict[str, Any]], timing: str = "latency_s") -> list[float]:
+    """The ratio of every pair of runs, reference over method."""
+    return [pair["reference"][timing] / pair["method"][timing] for pair in pairs]
 
 
 def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:

@@ -67,8 +67,8 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / MANIFEST, manifest)
 
-    def close_run(self, pipeline_share: float) -> None:
-        """Note in the manifest how much of the run that ends here was spent inside the pipeline."""
+    def note_share(self, pipeline_share: float) -> None:
+        """Note in the manifest how much of the present run's time was spent inside the pipeline so far."""
         manifest = self.manifest()
         manifest["commands"][-1]["pipeline_share"] = pipeline_share
         write_json(self.folder / MANIFEST, manifest)
@@ -136,10 +136,20 @@ class Store:
                 "settings": asdict(cell.settings),
             }
             write_json(partial / DOCUMENT, document | body)
+            if cell.is_reference:
+                self._forget_scores(document)
             shutil.rmtree(place, ignore_errors=True)
             partial.rename(place)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def _forget_scores(self, reference: dict[str, Any]) -> None:
+        """Take away the scores of images that were compared with a reference whose place another one takes."""
+        workload = json.loads(json.dumps(reference["workload"]))
+        for document in self.documents():
+            across = document["backend"] != reference["backend"] and document["workload"] == workload
+            if document["reference"] == reference["key"] or across:
+                (self.cells / document["key"] / SCORES).unlink(missing_ok=True)
 
     def images(self, key: str) -> list[np.ndarray]:
         """A cell's images, one a sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
@@ -172,12 +182,16 @@ def opened(argument: str) -> Store:
     Raises:
         UserError: where there are no results.
     """
-    path = Path(argument)
-    store = Store(path if path.is_dir() else Path("results") / argument)
-    if not store.manifest():
-        raise UserError(f"There are no results in {str(store.folder)!r}; run python -m tsbench sweep name=NAME first.")
+    folders = [Path(argument), Path("results") / argument]
+    store = next((store for store in map(Store, folders) if store.manifest()), None)
+    if store is None:
+        folder = str(folders[0] if folders[0].is_dir() else folders[1])
+        raise UserError(f"There are no results in {folder!r}; run python -m tsbench sweep name=NAME first.")
     if store.is_empty():
-        raise UserError(f"There is no finished cell in {str(store.folder)!r} yet; run the same sweep again.")
+        has_tables = (store.folder / "cells.csv").is_file()
+        what = "only the tables of cells that are elsewhere" if has_tables else "no cell yet"
+        command = store.manifest()["commands"][-1]["command"]
+        raise UserError(f"{str(store.folder)!r} holds {what}; what draws them is {command}.")
     return store
 
 

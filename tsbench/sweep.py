@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError, first_line
-from tsbench.grid import Point, cells_of, expand
+from tsbench.grid import Point, cells_of, expand, for_its_method
 from tsbench.methods import METHODS, Method
 from tsbench.paths import carried
 from tsbench.store import Store
@@ -85,6 +85,7 @@ class Sweep:
         if "diffusers" in backends:
             for offload in {point.config.runtime.offload for point in points}:
                 self.device = choose_device(first.runtime.device, offload)
+        self.costs: dict[str, dict[str, Any]] = {}  # by key, of the cells to draw
         self.paths: dict[str, str] = {}  # as the user gave them, by identity
         self.folders: dict[str, Path] = {}
         identities: dict[tuple[str, str | None], str] = {}
@@ -149,14 +150,15 @@ class Sweep:
             + (f"; {done} cells are there already" if done else ""),
             soft_wrap=True,
         )
-        started, in_pipeline = time.perf_counter(), 0.0
+        self.costs = {cell.key: self._cost(cell, self.methods.get(cell.key, Method())) for cell in missing}
+        started, in_pipeline, share = time.perf_counter(), 0.0, 0.0
         with SweepProgress(console, len(missing), images) as progress:
             for cell, loaded in self.with_sessions(missing, session):
                 before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
                 self._run_cell(cell, loaded, store, progress, planned[cell.key])
                 in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
-        share = in_pipeline / (time.perf_counter() - started)
-        store.close_run(share)
+                share = in_pipeline / (time.perf_counter() - started)
+                store.note_share(share)
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
 
     def hardware(self, cell: Cell) -> str:
@@ -267,6 +269,7 @@ class Sweep:
             "schedules": result.schedules,
             "warmup": result.warmup,
             "step_errors": result.step_errors,
+            "cache_bytes": result.cache_bytes,
             "pairs": result.pairs,
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,
@@ -274,7 +277,7 @@ class Sweep:
             "hardware": self.hardware(cell),
             "device": self.openvino_device if cell.backend == "openvino" else str(self.device),
             "threads": self.threads,
-            **self._cost(cell, method),
+            **self.costs[cell.key],
         }
 
     def _cost(self, cell: Cell, method: Method) -> dict[str, Any]:
@@ -327,7 +330,9 @@ def show_configuration(arguments: list[str]) -> int:
         raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["tsbench sweep", *arguments, *search_path()]
+    overrides = [text for text in arguments if "=" in text and not text.startswith("-")]
+    flags = [text for text in arguments if text not in overrides]
+    sys.argv = ["tsbench sweep", *flags, *for_its_method(tuple(overrides)), *search_path()]
     try:
         hydra.main(version_base="1.3", config_path=str(carried("conf")), config_name="sweep")(lambda config: None)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -345,11 +350,11 @@ def _outcome(result: CellResult, cell: Cell) -> str:
     from statistics import fmean, median
 
     from tsbench.schedule import computed_steps
+    from tsbench.stats import speedups
 
     latency = median(pair["method"]["latency_s"] for pair in result.pairs)
     computed = fmean(computed_steps(schedule) for schedule in result.schedules)
     text = f"{latency:.3g} s, {computed:g} of {cell.workload.steps} steps computed"
     if cell.is_reference:
         return text
-    speedup = median(pair["reference"]["latency_s"] / pair["method"]["latency_s"] for pair in result.pairs)
-    return f"{speedup:.2f}x, {text}"
+    return f"{median(speedups(result.pairs)):.2f}x, {text}"

@@ -10,13 +10,21 @@ from typing import Any
 import pandas as pd
 
 from tsbench import published
-from tsbench.cell import canonical_json, digest
+from tsbench.cell import Workload, canonical_json, digest
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.fronts import FRONTS, Draws, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
-from tsbench.schedule import computed_steps, is_inert
+from tsbench.schedule import computed_steps, schedule_note
 from tsbench.score import ACROSS
-from tsbench.stats import LEAST_MEAN, LEAST_MEDIAN, finite_mean, mean_interval, median_interval, prompt_means
+from tsbench.stats import (
+    LEAST_MEAN,
+    LEAST_MEDIAN,
+    finite_mean,
+    mean_interval,
+    median_interval,
+    prompt_means,
+    speedups,
+)
 from tsbench.store import Store, image_name, replaced
 
 DRAWN_WITH = ("guidance_scale", "max_sequence_length", "batch_size")
@@ -60,10 +68,7 @@ def cells_table(store: Store) -> pd.DataFrame:
     metrics = manifest.get("metrics", [])
     scores = {key: _read(store.scores(key)) for key in by_key}
     here = {"hardware": manifest.get("hardware")}  # of cells that do not say it themselves
-    rows = [
-        here | _cell_row(d, scores[d["key"]], [*_too_small(d["workload"], metrics), *store.unscored(d["key"]).values()])
-        for d in documents
-    ]
+    rows = [here | _cell_row(d, scores[d["key"]], _unscored(store, d, metrics)) for d in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
@@ -79,16 +84,14 @@ def samples_table(store: Store) -> pd.DataFrame:
     rows = []
     for document in store.documents():
         scores = store.scores(document["key"])
-        workload = document["workload"]
-        samples = [(prompt, seed) for prompt in workload["prompts"] for seed in workload["seeds"]]
-        for number, schedule in enumerate(document.get("schedules", [])):
-            prompt, seed = samples[number]
+        workload = Workload.of_document(document["workload"])
+        for number, (sample, schedule) in enumerate(zip(workload.samples, document.get("schedules", []))):
             row = {
                 "key": document["key"],
                 "sample": number,
-                "prompt": prompt,
-                "seed": seed,
-                "image": None if workload["random_weights"] else f"cells/{document['key']}/{image_name(number)}",
+                "prompt": sample.prompt,
+                "seed": sample.seed,
+                "image": None if workload.random_weights else f"cells/{document['key']}/{image_name(number)}",
                 "schedule": schedule,
                 "computed_steps": computed_steps(schedule),
             }
@@ -116,25 +119,16 @@ def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
 
 
 def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored: Iterable[str]) -> dict[str, Any]:
-    workload, settings = document["workload"], document["settings"]
+    workload = document["workload"]
     row: dict[str, Any] = {
         "key": document["key"],
         "status": document["status"],
         "reason": document.get("reason"),
-        "model": workload["model_name"],
         "backend": document["backend"],
         "method": document["method"],
         "params": canonical_json(document["params"]),
-        **settings,
-        **{name: workload[name] for name in ("height", "width", "steps", *DRAWN_WITH)},
-        "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
-        "seeds": canonical_json(workload["seeds"]),
-        "first_prompt": workload["prompts"][0],
         "reference": document["reference"],
-        "weights": workload["model"][:8],
-        "random_weights": workload["random_weights"],
-        "text_encoders": workload["text_encoders"],
-        "prompts": digest(workload["prompts"])[:8],
+        **drawn_columns(workload, document["settings"]),
     }
     if document["status"] != "ok":
         return row
@@ -148,6 +142,8 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
     if document["cost"] is not None:
         row |= StepCost(**document["cost"]).columns(schedules, workload["steps"], workload["batch_size"])
         row |= published.columns(row)
+    if document["cache_bytes"] is not None:
+        row["cache_bytes"] = document["cache_bytes"]
     return {
         **row,
         "note": "; ".join(_notes(document)) or None,
@@ -160,21 +156,30 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
     }
 
 
+def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The columns that say what is drawn and with which settings, whatever the method."""
+    return {
+        "model": workload["model_name"],
+        **settings,
+        **{name: workload[name] for name in ("height", "width", "steps", *DRAWN_WITH)},
+        "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
+        "seeds": canonical_json(workload["seeds"]),
+        "first_prompt": workload["prompts"][0],
+        "weights": workload["model"][:8],
+        "random_weights": workload["random_weights"],
+        "text_encoders": workload["text_encoders"],
+        "prompts": digest(workload["prompts"])[:8],
+    }
+
+
 def _notes(document: dict[str, Any]) -> list[str]:
     note = schedule_note(document["promised_schedule"], document["schedules"])
-    workload = document["workload"]
+    workload, schedules = document["workload"], document["schedules"]
     notes = [note] if note else []
+    if any(pair["schedule"] != schedules[pair["batch"] * workload["batch_size"]] for pair in document["pairs"]):
+        notes.append("computed other steps of the same image in other runs")
     notes += ["random weights"] if workload["random_weights"] else []
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
-
-
-def schedule_note(promised: str | None, measured: list[str]) -> str | None:
-    """What is to be said of a measured schedule; None where it is what the method's rule promises."""
-    if is_inert(promised, measured):
-        return "inert: every step was computed"
-    if promised is not None and any(schedule != promised for schedule in measured):
-        return f"computed other steps than its rule, {promised}"
-    return None
 
 
 def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
@@ -233,11 +238,6 @@ def _read(scores: dict[str, list[float | str]]) -> dict[str, list[float]]:
     return {name: [float(value) for value in values] for name, values in scores.items()}
 
 
-def speedups(pairs: list[dict[str, Any]], timing: str = "latency_s") -> list[float]:
-    """The ratio of every pair, reference over method."""
-    return [pair["reference"][timing] / pair["method"][timing] for pair in pairs]
-
-
 def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
     return Draws(
         len(document["workload"]["prompts"]),
@@ -246,10 +246,14 @@ def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
     )
 
 
-def _too_small(workload: dict[str, Any], metrics: Iterable[str]) -> list[str]:
-    """Why a metric that was asked for is empty: the images are too small for it."""
+def _unscored(store: Store, document: dict[str, Any], metrics: Iterable[str]) -> list[str]:
+    """Why metrics that were asked for are empty."""
+    workload = document["workload"]
     small = [m for m in map(metric_of, metrics) if not m.applies(workload["height"], workload["width"])]
-    return [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
+    reasons = [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
+    if not store.is_done(document["reference"]) and not workload["random_weights"]:
+        reasons.append("there is no image of full compute to compare with")
+    return [*reasons, *store.unscored(document["key"]).values()]
 
 
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -268,8 +272,8 @@ def _readable_order(documents: dict[str, dict[str, Any]]) -> list[str]:
         numbers = [(name, value) for name, value in sorted(params.items()) if isinstance(value, int | float)]
         numbers.sort(key=lambda pair: pair[0] == "cache_interval")  # the interval changes fastest
         return (
-            workload["model_name"], pixels, workload["steps"], document["reference"], key != document["reference"],
-            document["method"], [value for _, value in numbers], key,
+            workload["model_name"], pixels, workload["steps"], workload["guidance_scale"], document["reference"],
+            key != document["reference"], document["method"], [value for _, value in numbers], key,
         )  # fmt: skip
 
     return sorted(documents, key=place)

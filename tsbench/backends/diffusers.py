@@ -19,7 +19,7 @@ from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
-from tsbench.probe import ScheduleProbe, hooked_modules, remove_hooks
+from tsbench.probe import ScheduleProbe, cached_bytes, check_hooked, remove_hooks
 
 
 def choose_device(wanted: str, offload: str) -> torch.device:
@@ -79,7 +79,7 @@ class DiffusersSession(Session):
         batch: list[Sample],
         method: Method,
         reuse_text: bool = False,
-        keep_latents: bool = False,
+        inspect: bool = False,
     ) -> Drawn:
         encoded = self._encode(workload, batch) if reuse_text or not self.text_encoders else None
         self._forget_other_code(workload, len(batch), method)
@@ -89,6 +89,7 @@ class DiffusersSession(Session):
                 text = {"prompt_embeds": encoded[0].to(self.device), "pooled_prompt_embeds": encoded[1].to(self.device)}
             marks: list[Any] = []
             latents: list[np.ndarray] = []
+            kept: list[int] = []
 
             def first_step(*_: Any) -> None:
                 if len(marks) == 1:
@@ -97,8 +98,9 @@ class DiffusersSession(Session):
             def step_ended(_pipeline: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
                 marks.append(self.clock.mark())
                 probe.end_step()
-                if keep_latents:
+                if inspect:
                     latents.append(tensors["latents"].float().cpu().numpy())
+                    kept.append(cached_bytes(self.pipeline.transformer))
                 return tensors
 
             started = self.pipeline.transformer.register_forward_pre_hook(first_step)
@@ -118,7 +120,7 @@ class DiffusersSession(Session):
                     generator=[torch.Generator("cpu").manual_seed(sample.seed) for sample in batch],
                     output_type="np",
                     callback_on_step_end=step_ended,
-                    callback_on_step_end_tensor_inputs=["latents"] if keep_latents else [],
+                    callback_on_step_end_tensor_inputs=["latents"] if inspect else [],
                 ).images
                 marks.append(self.clock.mark())
             finally:
@@ -133,6 +135,7 @@ class DiffusersSession(Session):
             schedule=probe.schedule,
             timing=Timing.per_image(durations_s, len(batch), energy_j),
             latents=tuple(latents),
+            cache_bytes=max(kept, default=None),
             warm=compiled_frames() == frames_before,
         )
 
@@ -153,9 +156,7 @@ class DiffusersSession(Session):
         transformer = self.pipeline.transformer
         try:
             method.enable(self.pipeline, steps)
-            skips = "." in (method.promised_schedule(steps) or ".")
-            if skips and not hooked_modules(transformer):
-                raise DrawingFailed("the cache found no module of this model to hook")
+            check_hooked(transformer, method.promised_schedule(steps))
             transformer._reset_stateful_cache()
             probe = ScheduleProbe(transformer)
             with probe.watching():

@@ -68,7 +68,7 @@ class OpenVinoSession(Session):
         batch: list[Sample],
         method: Method,
         reuse_text: bool = False,
-        keep_latents: bool = False,
+        inspect: bool = False,
     ) -> Drawn:
         import openvino_genai
 
@@ -82,7 +82,7 @@ class OpenVinoSession(Session):
 
         def after_step(step: int, _count: int, current: Any) -> bool:
             nonlocal finite
-            if keep_latents:
+            if inspect:
                 latents.append(np.array(current.data))
             if step == steps - 1:
                 finite = bool(np.isfinite(current.data).all())
@@ -110,7 +110,7 @@ class OpenVinoSession(Session):
         step_s = [float(duration) / 1e6 for duration in metrics.raw_metrics.iteration_durations]
         if not (len(transformer_us) == len(step_s) == steps):
             raise DrawingFailed(f"OpenVINO GenAI reports {len(transformer_us)} durations for {steps} steps")
-        schedule = self._schedule(transformer_us, workload, method, timed=not keep_latents)
+        schedule = self._schedule(transformer_us, workload, method, timed=not inspect)
         decode_s = float(metrics.get_vae_decoder_infer_duration()) / 1e3
         encode_s = latency_s - decode_s - sum(step_s)
         timing = Timing(latency_s, encode_s, sum(step_s), decode_s, step_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tsbench.cell import Settings
+from tsbench.cell import Settings, digest
 from tsbench.errors import UserError
 from tsbench.measure import installed_version
 from tsbench.models.source import identity
@@ -50,7 +49,8 @@ def exported(folder: Path) -> Path:
     check_installed()
     versions = [installed_version(library) for library in (*LIBRARIES, "torch", "transformers", "diffusers")]
     linked_to = str(folder.resolve()) if is_exported(folder) else None  # elsewhere, links are to other files
-    key = hashlib.sha256(json.dumps([identity(folder), linked_to, versions]).encode()).hexdigest()[:16]
+    code = Path(__file__).read_text(encoding="utf-8")
+    key = digest([identity(folder), linked_to, versions, code])[:16]
     place = cache_folder() / "openvino" / key
     if place.is_dir():
         return place

@@ -46,7 +46,7 @@ class TaylorSeer(Method):
                 except re.error as error:
                     raise UserError(
                         f"method.{name} has {pattern!r}, which is no regular expression ({error}); "
-                        f"try 'method.{name}=[\"attn$\"]'."
+                        f"try 'method.{name}=[\".*attn\"]'."
                     ) from error
 
     def settings(self, steps: int) -> dict[str, Any]:

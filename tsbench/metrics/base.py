@@ -48,6 +48,11 @@ class Metric:
         """The label with its unit."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
+    @property
+    def best(self) -> float:
+        """The value of identical images, of metrics against the reference."""
+        return self.range[1] if self.higher_is_better else self.range[0]
+
     def applies(self, height: int, width: int) -> bool:
         """Whether images of so many pixels are large enough."""
         return min(height, width) >= self.least_side

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tsbench.cell import COMPONENTS
 from tsbench.errors import UserError
 from tsbench.paths import ASSETS
 
@@ -71,11 +72,26 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        cached = FluxPipeline.download(name, local_files_only=True)
+        cached = Path(FluxPipeline.download(name, local_files_only=True))
+        if _has_weights(cached):
+            return cached
     except (LocalEntryNotFoundError, OSError, ValueError):
-        _ask_hub(name)
-        cached = FluxPipeline.download(name)
-    return Path(cached)
+        pass
+    _ask_hub(name)
+    return Path(FluxPipeline.download(name))
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether the weights of all parts are there; an interrupted download leaves some of them out."""
+    for part in (folder / name for name in COMPONENTS):
+        indices = [part / f"{name}.safetensors.index.json" for name in ("model", "diffusion_pytorch_model")]
+        shards = [json.loads(index.read_text())["weight_map"].values() for index in indices if index.is_file()]
+        wanted = {part / shard for of_index in shards for shard in of_index}
+        if not any(part.glob("*.safetensors")) and not any(part.glob("*.bin")):
+            return False
+        if not all(path.is_file() for path in wanted):
+            return False
+    return True
 
 
 def _ask_hub(name: str) -> None:
