@@ -19,7 +19,7 @@ def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def main(run: str, other: str, out: str) -> int:
-    """Write the least PSNR of every common cell; 1 where a schedule differs or a picture is below 30 dB."""
+    """Write the least PSNR of every common cell; 1 where a schedule differs or a picture is below 40 dB."""
     one, two = Store(Path(run)), Store(Path(other))
     rows = []
     for document in one.documents():
@@ -37,7 +37,7 @@ def main(run: str, other: str, out: str) -> int:
             }
         )
     Path(out).write_text(json.dumps(rows, indent=1).replace("Infinity", '"inf"'))
-    agree = [row["same_schedules"] and row["least_psnr_db"] >= 30 for row in rows]
+    agree = [row["same_schedules"] and row["least_psnr_db"] >= 40 for row in rows]
     print(f"{sum(agree)} of {len(rows)} cells agree")
     return int(not rows or not all(agree))
 

@@ -3,41 +3,84 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks import agreement, gpu, gpu_wheels
+from benchmarks import agreement, findings, gpu, gpu_wheels
 from tests.helpers import ROOT, cell
-from tests.stores import ENVIRONMENT, body, image, timing
+from tests.stores import ENVIRONMENT, body, image, timed, timing
 from tsbench.flops import step_cost
 from tsbench.grid import expand
 from tsbench.methods import Method
+from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plan import architecture, planned_cells
 from tsbench.store import Store
 
 
 def test_pieces_are_packed_and_resumed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A piece that is done is not run again, from the pack alone; one that fails or has no time is."""
-    append = "import sys, json, pathlib; p = pathlib.Path(sys.argv[1]); p.write_text(json.dumps([sys.argv[1]]))"
-    pieces = {"one": [["-c", append, "results/one.json"]], "two": [["-c", "raise SystemExit(3)"]]}
-    monkeypatch.setattr(gpu, "PIECES", pieces)
+    """A piece that is done is not run again, from the pack alone; one that fails or has no time is, and comes last."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    write = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.parent.mkdir(exist_ok=True); p.write_text('[]')"
+    later = "import pathlib; pathlib.Path('results/later.json').write_text('[]')"
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--pack", "p.tar.gz"])
+    pieces = {
+        "bad": [["-c", "raise SystemExit(3)"]],
+        "one": [["-c", write, "results/one.json"], ["-c", write, "results/.one.json"]],
+    }
+    monkeypatch.setattr(gpu, "PIECES", pieces)
     assert gpu.main() == 1
     with tarfile.open("p.tar.gz") as pack:
         assert set(pack.getnames()) == {"results/one.json", "results/gpu-pieces.json"}
-    for file in Path("results").iterdir():
-        file.unlink()
-    monkeypatch.setattr(gpu, "PIECES", {"one": [["-c", "raise SystemExit(4)"]], "two": [["-c", "pass"]]})
+    shutil.rmtree("results")
+    mended = "import pathlib, sys; sys.exit(not pathlib.Path('results/later.json').exists())"
+    monkeypatch.setattr(
+        gpu, "PIECES", {"bad": [["-c", mended]], "one": [["-c", "raise SystemExit(4)"]], "later": [["-c", later]]}
+    )
     assert gpu.main() == 0
-    assert set(json.loads(Path("results/gpu-pieces.json").read_text())) == {"one", "two"}
+    assert set(json.loads(Path("results/gpu-pieces.json").read_text())) == {"bad", "one", "later"}
     monkeypatch.setattr(gpu, "PIECES", {"three": [["-c", "pass"]]})
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--pack", "p.tar.gz", "--seconds", "1"])
     assert gpu.main() == 0 and "three" not in json.loads(Path("results/gpu-pieces.json").read_text())
+
+
+def test_a_piece_that_is_stopped_has_been_packed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a run may be a machine that is taken away: the pack is written while a piece runs."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "PACK_EVERY_S", 0.1)
+    monkeypatch.setattr(gpu, "LEAST_S", 0)
+    wait = "import pathlib, time; pathlib.Path('results/first.json').write_text('[]'); time.sleep(60)"
+    monkeypatch.setattr(gpu, "PIECES", {"long": [["-c", wait]]})
+    packs: list[list[str]] = []
+    write_pack = gpu.write_pack
+
+    def noted(path: Path) -> None:
+        write_pack(path)
+        with tarfile.open(path) as pack:
+            packs.append(pack.getnames())
+
+    monkeypatch.setattr(gpu, "write_pack", noted)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--seconds", "2"])
+    assert gpu.main() == 0
+    assert ["results/first.json"] in packs and json.loads(Path("results/gpu-pieces.json").read_text()) == {}
+
+
+def test_without_a_gpu_nothing_is_said_to_be_done(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    assert gpu.main() == 2 and "There is no GPU here" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
 
 
 def test_agreement_finds_a_picture_that_differs(tmp_path: Path) -> None:
@@ -70,15 +113,85 @@ def test_rates_cover_a_full_step() -> None:
 def test_the_rates_run(tmp_path: Path) -> None:
     """On a CPU, at the smallest size: the figures are no one's, the report is whole."""
     small = "import benchmarks.rates as r, sys; r.DOUBLE = r.SINGLE = 1; r.WIDTH = 48; r.TEXT_TOKENS = 4; "
+    small += "r.LEAST_S = r.HEAT_S = 0; "
     arguments = [str(tmp_path / "r.json"), "--device", "cpu", "--image-tokens", "1"]
     command = [sys.executable, "-c", small + "sys.exit(r.main())", *arguments]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     report = json.loads((tmp_path / "r.json").read_text())["1"]
     total = sum(part["count"] * part["seconds"] for part in report["parts"])
     assert report["predicted_step_s"] == pytest.approx(total)
+    assert report["beside_s"] == pytest.approx(sum(part["count"] * part["seconds"] for part in report["beside"]))
+
+
+class Written(TorchDispatchMode):
+    """Adds up the bytes that are written but for matrix products and what only looks at a tensor."""
+
+    PRODUCTS = ("mm", "addmm", "bmm")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if not func.is_view and not name.startswith(self.PRODUCTS) and "view" not in name:
+            self.bytes += sum(x.nbytes for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, Tensor))
+        return out
+
+
+def test_what_is_measured_beside_the_products_is_what_the_model_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the bytes that FLUX.1-dev's transformer writes in a step at 1024 x 1024, on tensors without data."""
+    from benchmarks.rates import beside
+    from tsbench.flops import _inputs, _transformer
+
+    overrides = ["model=flux1-dev-architecture", "method=none"]
+    (point,) = expand(overrides)
+    model = _transformer(json.dumps(architecture(point.config.model), sort_keys=True), "bfloat16")
+    inputs = _inputs(model, 1024, 1024, 512, 1)
+    attention = "torch.nn.functional.scaled_dot_product_attention"  # without data it is written out
+    monkeypatch.setattr(attention, lambda query, key, value, **_: query)
+    with torch.no_grad(), Written() as written:
+        model(**inputs)
+    covered = 0
+    for _, count, work in beside(4096, device=torch.device("meta"), dtype=torch.bfloat16):
+        with torch.no_grad(), Written() as part:
+            work()
+        covered += count * part.bytes
+    assert 0.99 < covered / written.bytes <= 1
 
 
 def test_what_the_wheels_hold() -> None:
     packages = gpu_wheels.closure(gpu_wheels.PACKAGES)
     assert {"diffusers", "hydra-core", "omegaconf", "antlr4-python3-runtime", "rich", "pytest"} <= set(packages)
     assert not {"torch", "pandas", "scipy", "pyarrow", "moocore", "matplotlib"} & set(packages)
+
+
+def test_findings_tell_what_holds(here: Path) -> None:
+    """1024 x 1024 in 4 steps of 0.2 s: lite computes 3 of them, in 0.6 s and in 0.7 s."""
+    store = Store(here / "results" / "r")
+    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.note_share(0.98)
+    work = {"height": 1024, "width": 1024, "steps": 4, "random_weights": True}
+    full = timed(1.0, [0.2] * 4)
+    store.write(cell(**work), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": full}], "CCCC"))
+    for order, step_s, kept in ((1, 0.15, 7), (2, 0.175, 8)):
+        lite = TaylorSeer(cache_interval=2, use_lite_mode=True, max_order=order).settings(4)
+        pair = {"batch": 0, "reference": full, "method": timed(0.8, [step_s] * 4)}
+        drawn = body(["CC.C"] * 2, [pair]) | {"cache_bytes": kept}
+        store.write(cell("taylorseer", json.dumps(lite), **work), "ok", drawn)
+    rates = {"4096": {"predicted_step_s": 0.15, "beside_s": 0.03}}
+    found = dict(findings.findings("r", rates))
+    held = {text.split(", random weights, ")[-1]: holds for text, holds in found.items() if holds is not None}
+    assert [text for text, holds in held.items() if holds] == [
+        next(text for text in held if "N=2: denoising 1.333x, T/C is 1.333x" in text),
+        next(text for text in held if "the cache keeps 7 bytes, planned 7" in text),
+        next(text for text in held if text.startswith("98.0 % of the time inside the pipeline")),
+    ]
+    assert [text for text, holds in held.items() if not holds] == [
+        next(text for text in held if "a step takes 0.2000 s, 0.1500 s in products" in text and "0.0200 s in" in text),
+        next(text for text in held if "order 2, N=2: denoising 1.143x" in text),
+        next(text for text in held if "the cache keeps 8 bytes, planned 7" in text),
+    ]
+    Path("rates.json").write_text(json.dumps(rates))
+    assert findings.main("r", "rates.json") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,9 +129,20 @@ def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: DiffusersSe
     expected = image(on_gpu, LITE)
 
     class Greedy(TaylorSeer):
-        def enable(self, pipeline: object, steps: int) -> None:
+        def enable(self, pipeline: Any, steps: int) -> None:
             super().enable(pipeline, steps)
-            torch.empty(2**50, dtype=torch.uint8, device=gpu)
+            done: list[None] = []
+
+            def in_the_fourth_step(*_: object) -> None:
+                done.append(None)
+                if len(done) == 4:
+                    torch.empty(2**50, dtype=torch.uint8, device=gpu)
+
+            self.hook = pipeline.transformer.register_forward_pre_hook(in_the_fourth_step)
+
+        def disable(self, pipeline: Any) -> None:
+            self.hook.remove()
+            super().disable(pipeline)
 
     with pytest.raises(torch.OutOfMemoryError):
         image(on_gpu, Greedy(cache_interval=3, use_lite_mode=True))

@@ -18,9 +18,9 @@ from tsbench.tables import cells_table
 USAGE = """\
 usage: python -m tsbench explain RESULTS [CELL]
 
-For each cell (or one, by the beginning of its key) the chain from full compute to the measured latency. Each factor
-is the ratio of neighbouring latencies: means over the timed pairs, and last what the median of the pairs' ratios, which
-is the table's speed-up, makes of them. The factors' product is that speed-up."""
+For each cell (or one, by the beginning of its key) the chain from full compute to the measured latency. Latencies are
+means over the timed pairs, and each factor is the ratio of two neighbours; a last one leads to the median of the pairs'
+ratios, which is the table's speed-up and the product of all factors."""
 
 
 @dataclass(frozen=True)

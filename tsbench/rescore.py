@@ -10,10 +10,10 @@ from tsbench.report import build_report
 from tsbench.store import opened
 
 USAGE = f"""\
-usage: python -m tsbench score RESULTS metrics=[NAME,NAME]
+usage: python -m tsbench score RESULTS 'metrics=[NAME,NAME]'
 
 Scores the stored images of a run in more metrics and rebuilds its tables, plots and report. There are:
-{", ".join(METRICS)}."""
+{", ".join(f"{name}:CHECKPOINT" if metric.needs_checkpoint else name for name, metric in METRICS.items())}."""
 
 
 def main(arguments: list[str]) -> int:

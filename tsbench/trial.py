@@ -20,7 +20,7 @@ usage: python -m tsbench try "PROMPT" [overrides]
 
 Draws one prompt in full and with a method (diffusers' TaylorSeer unless told otherwise), prints timings, schedule and
 metrics, and writes try.png: in full, with the method, and their difference four times as bright. Overrides are those of
-sweep; timing.pairs is 1 unless told otherwise."""
+sweep but for prompts, seeds, batch_size and experiment, with one size; timing.pairs is 1 unless told otherwise."""
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,81 @@
+"""What the timing of FLUX.1-dev's architecture shows.
+
+`python benchmarks/findings.py results/h200_timing results/rates.json`, of what `benchmarks/gpu.py` has left. Each
+line is a figure, what it is held against, and whether that holds. What is published stands beside what was measured
+and is held against nothing: it was measured on another machine.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tsbench.flops import TOKEN_SIDE
+from tsbench.paper import published_beside, quantities
+from tsbench.present import full_name, number, workload_titles
+from tsbench.store import opened
+from tsbench.tables import cells_table
+
+NEAR_PREDICTION, NEAR_IDEAL, LEAST_SHARE = 0.25, 0.03, 0.97
+
+
+def main(run: str, rates: str) -> int:
+    """Print the findings; 1 where something does not hold."""
+    found = list(findings(run, json.loads(Path(rates).read_text())))
+    for text, holds in found:
+        print({True: "holds ", False: "FAILS ", None: "      "}[holds] + text)
+    return int(any(holds is False for _, holds in found))
+
+
+def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None]]:
+    """Sentences, and whether what they say is as it should be; None where nothing is asked of it."""
+    store = opened(run)
+    cells = cells_table(store)
+    titles, shown = workload_titles(cells), quantities(cells)
+    for row in cells[cells["status"] == "ok"].itertuples():
+        document = store.document(row.key)
+        name = f"{titles[row.reference]}, {full_name(row)}"
+        if row.key == row.reference:
+            yield from step_time(name, row, document, rates)
+            continue
+        outside = 1 - row.denoise_s / row.latency_s
+        energy = number(row.energy_j, 0, " J an image", prefix=", ")
+        yield f"{name}: {row.speedup:.2f}x, {100 * outside:.1f} % outside denoising{energy}", None
+        ideal = row.steps / row.computed_steps
+        if json.loads(row.params).get("use_lite_mode"):
+            holds = abs(row.denoise_speedup / ideal - 1) <= NEAR_IDEAL
+            yield f"{name}: denoising {row.denoise_speedup:.3f}x, T/C is {ideal:.3f}x", holds
+        elif row.max_speedup == row.max_speedup:
+            holds = row.denoise_speedup <= row.max_speedup * (1 + NEAR_IDEAL)
+            yield f"{name}: denoising {row.denoise_speedup:.3f}x, by FLOPs {row.max_speedup:.3f}x", holds
+        if document["cost"] is not None:
+            planned = document["cost"]["cache_bytes"]
+            yield f"{name}: the cache keeps {row.cache_bytes:.0f} bytes, planned {planned}", row.cache_bytes == planned
+        for said in published_beside(row, shown):
+            text = f"{name}: {said['figure']} {said['measured']}, published {said['published']} ({said['of']})"
+            yield text, None
+    for command in store.manifest()["commands"]:
+        share = command.get("pipeline_share", 0.0)
+        yield f"{100 * share:.1f} % of the time inside the pipeline, {command['started']}", share >= LEAST_SHARE
+
+
+def step_time(name: str, row: Any, document: dict[str, Any], rates: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """A full step beside the one that rates of products and attention predict."""
+    tokens = str(row.height // TOKEN_SIDE * (row.width // TOKEN_SIDE))
+    if tokens not in rates or row.compile:
+        return
+    step_s = median(second for pair in document["pairs"] for second in pair["method"]["step_s"])
+    predicted_s, beside_s = rates[tokens]["predicted_step_s"], rates[tokens]["beside_s"]
+    text = (
+        f"{name}: a step takes {step_s:.4f} s, {predicted_s:.4f} s in products and attention, {beside_s:.4f} s in what "
+        f"goes through memory beside them, {step_s - predicted_s - beside_s:.4f} s in neither"
+    )
+    yield text, abs(step_s / predicted_s - 1) <= NEAR_PREDICTION
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
