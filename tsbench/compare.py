@@ -29,9 +29,9 @@ with 95 %; a star marks those that exclude zero. Of two backends, the cells of a
 compared, each with its own full compute, where there is just one of either.
 
 --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
-it may get, in the metric's unit; where a cell that A has is failed, skipped or missing in B, or a score of such a metric
-is; and, with psnr, where an image that equalled full compute's no longer does. Timings of different hardware are shown,
-but fail nothing unless --across-hardware is given."""
+it may get, in the metric's unit; where a cell that A has, or its score in such a metric, is missing in B, or the cell
+failed or was skipped; and, with psnr, where an image that equalled full compute's no longer does. Timings of different
+hardware are shown, but fail nothing unless --across-hardware is given."""
 SLOWER, FULL = "slower", "latency"
 
 

@@ -22,6 +22,7 @@ class Timing:
     """Seconds per image; `step_s` sums to `denoise_s`, and the three parts to `latency_s`.
 
     Text encoding lasts from the call to the first denoising step, decoding from the last step to the finished image.
+    Of OpenVINO, which reports steps and decoding, encoding is the rest.
     """
 
     latency_s: float

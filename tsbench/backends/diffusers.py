@@ -49,6 +49,49 @@ def choose_device(wanted: str, offload: str) -> torch.device:
     return device
 
 
+class Recorder:
+    """What is noted while a pipeline draws one batch.
+
+    Attributes:
+        marks: in time: of the call, the first denoising step, the end of every step and the finished image.
+        latents: after every step, float32; of an inspected run only.
+        kept_bytes: what the cache keeps after every step; of an inspected run only.
+    """
+
+    def __init__(self, transformer: torch.nn.Module, clock: Clock, probe: ScheduleProbe, inspect: bool) -> None:
+        self.transformer, self.clock, self.probe, self.inspect = transformer, clock, probe, inspect
+        self.marks: list[Any] = []
+        self.latents: list[np.ndarray] = []
+        self.kept_bytes: list[int] = []
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """From the call of the pipeline to the finished image."""
+        started = self.transformer.register_forward_pre_hook(self._first_step)
+        try:
+            self._mark()
+            yield
+            self._mark()
+        finally:
+            started.remove()
+
+    def step_ended(self, _pipeline: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        """The pipeline's `callback_on_step_end`."""
+        self._mark()
+        self.probe.end_step()
+        if self.inspect:
+            self.latents.append(tensors["latents"].float().cpu().numpy())
+            self.kept_bytes.append(cached_bytes(self.transformer))
+        return tensors
+
+    def _first_step(self, *_: Any) -> None:
+        if len(self.marks) == 1:
+            self._mark()
+
+    def _mark(self) -> None:
+        self.marks.append(self.clock.mark())
+
+
 class DiffusersSession(Session):
     """A `FluxPipeline` in memory, with a probe on what its transformer computes."""
 
@@ -81,35 +124,18 @@ class DiffusersSession(Session):
         reuse_text: bool = False,
         inspect: bool = False,
     ) -> Drawn:
-        encoded = self._encode(workload, batch) if reuse_text or not self.text_encoders else None
+        text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
+        if reuse_text or not self.text_encoders:
+            embeddings, pooled = self._encode(workload, batch)
+            text = {"prompt_embeds": embeddings.to(self.device), "pooled_prompt_embeds": pooled.to(self.device)}
         self._forget_other_code(workload, len(batch), method)
         with self._applied(method, workload.steps) as probe:
-            text: dict[str, Any] = {"prompt": [sample.prompt for sample in batch]}
-            if encoded is not None:
-                text = {"prompt_embeds": encoded[0].to(self.device), "pooled_prompt_embeds": encoded[1].to(self.device)}
-            marks: list[Any] = []
-            latents: list[np.ndarray] = []
-            kept: list[int] = []
-
-            def first_step(*_: Any) -> None:
-                if len(marks) == 1:
-                    marks.append(self.clock.mark())
-
-            def step_ended(_pipeline: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-                marks.append(self.clock.mark())
-                probe.end_step()
-                if inspect:
-                    latents.append(tensors["latents"].float().cpu().numpy())
-                    kept.append(cached_bytes(self.pipeline.transformer))
-                return tensors
-
-            started = self.pipeline.transformer.register_forward_pre_hook(first_step)
-            try:
-                self.clock.wait()
-                frames_before = compiled_frames()
-                self.energy.start()
-                started_s = time.perf_counter()
-                marks.append(self.clock.mark())
+            recorder = Recorder(self.pipeline.transformer, self.clock, probe, inspect)
+            self.clock.wait()
+            frames_before = compiled_frames()
+            self.energy.start()
+            started_s = time.perf_counter()
+            with recorder.recording():
                 pictures = self.pipeline(
                     **text,
                     height=workload.height,
@@ -119,13 +145,10 @@ class DiffusersSession(Session):
                     max_sequence_length=workload.max_sequence_length,
                     generator=[torch.Generator("cpu").manual_seed(sample.seed) for sample in batch],
                     output_type="np",
-                    callback_on_step_end=step_ended,
+                    callback_on_step_end=recorder.step_ended,
                     callback_on_step_end_tensor_inputs=["latents"] if inspect else [],
                 ).images
-                marks.append(self.clock.mark())
-            finally:
-                started.remove()
-            durations_s = self.clock.durations_s(marks)
+            durations_s = self.clock.durations_s(recorder.marks)
             self.pipeline_s += time.perf_counter() - started_s
             energy_j = self.energy.used_j()
         if not np.isfinite(pictures).all():
@@ -134,8 +157,8 @@ class DiffusersSession(Session):
             images=(pictures * 255).round().astype(np.uint8),
             schedule=probe.schedule,
             timing=Timing.per_image(durations_s, len(batch), energy_j),
-            latents=tuple(latents),
-            cache_bytes=max(kept, default=None),
+            latents=tuple(recorder.latents),
+            cache_bytes=max(recorder.kept_bytes, default=None),
             warm=compiled_frames() == frames_before,
         )
 

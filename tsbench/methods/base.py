@@ -12,7 +12,7 @@ class Method:
     """How steps are saved. A subclass is a Hydra config: its fields are the overrides `method.FIELD`.
 
     A method changes a pipeline in `enable` and leaves it as it was in `disable`; nothing else of it runs while
-    images are drawn. This base class is the method that saves nothing.
+    images are timed. This base class is the method that saves nothing.
     """
 
     name: str = "none"

@@ -14,7 +14,16 @@ from itertools import product
 
 import numpy as np
 
-from tsbench.models.tiny.pictures import COLOURS, PLACES, SHAPES, SIZES, Background, Scene, second_tone
+from tsbench.models.tiny.pictures import (
+    COLOURS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    Background,
+    Scene,
+    checker_tone,
+    second_tone,
+)
 
 GRID = 64  # pictures are read at this size
 SAME = 0.17  # largest difference of a channel at which two colours are taken for the same
@@ -74,7 +83,7 @@ def _background_tones(background: Background, y: np.ndarray) -> np.ndarray:
     if background.kind == "gradient":
         return (colours[0] * (1 - y[..., None]) + colours[1] * y[..., None])[None]
     (rgb,) = colours
-    other = rgb * 0.8 if rgb.max() > 0.45 else rgb * 0.8 + 0.14
+    other = checker_tone(rgb)
     tones = [rgb, (rgb + other) / 2, other] if background.kind == "checkered" else [rgb]
     return np.array(tones)[:, None, None, :]
 
