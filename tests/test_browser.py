@@ -150,7 +150,7 @@ def test_every_kind_of_cell_opens_whole(browser: Browser, tmp_path: Path) -> Non
         )
     assert browser.errors() == []
     why, spread, images = "Why it is as fast as it is", "Spread over the images", "Images, the worst first"
-    errors = "Error of the latents after every step, relative to full compute"
+    errors = "Error of the latents after every step, relative to full compute (first batch)"
     nothing = ([], [], 0)
     taylorseer = "TaylorSeer (diffusers), default, warm-up 3"
     assert opened == {

@@ -50,7 +50,7 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
                 height=0.7, color=[colour if letter == "C" else "0.88" for letter in schedule],
             )  # fmt: skip
         errors.set_yscale("log")
-        errors.set_ylabel("relative error of the latents, first batch")
+        errors.set_ylabel("relative error of the latents\n(first batch)")
         strips.grid(visible=False)
         strips.set_yticks(range(len(drawn)), [_name(row) for row, _ in drawn], fontsize=7)
         strips.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -316,7 +316,7 @@ function stepsOf(cell) {
     return element("p", {}, strip(schedule), ` ${computed} of ${schedule.length} computed`);
   });
   const errors = cell.errors.some((error) => error > 0)
-    ? [element("h3", {}, "Error of the latents after every step, relative to full compute"), errorPlot(cell)]
+    ? [element("h3", {}, "Error of the latents after every step, relative to full compute (first batch)"), errorPlot(cell)]
     : [];
   return [element("h3", {}, "Steps"), ...strips, ...errors];
 }
