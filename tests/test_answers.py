@@ -408,10 +408,13 @@ def test_a_cell_that_only_noise_keeps_off_the_front_is_said_to_be_near_it(tmp_pa
 def test_full_compute_dominates_what_is_slower_and_no_better(tmp_path: Path) -> None:
     """N=3 is as fast as full compute within noise, but worse. N=2 and 4 draw its images, one surely slower."""
     store = run(tmp_path / "r", {2: [0.0] * 6, 3: GOOD, 4: [0.0] * 6}, {2: 1.2, 3: 1.005, 4: 1.005})
+    for interval in (2, 4):
+        store.write_scores(keys(store)[interval], {"lpips": [0.0] * 6, "ssim": [1 - 6e-8] * 6})
     rows = by_interval(store)
     assert {rows[i].on_front for i in (2, 3, 4)} == {""}
-    assert [rows[i].dominated_by for i in (2, 3)] == [f"lpips:{rows[0].key}"] * 2
-    assert (rows[4].near_front, rows[4].dominated_by) == ("lpips", "")
+    full = rows[0].key
+    assert [rows[i].dominated_by for i in (2, 3)] == [f"ssim:{full};lpips:{full}", f"lpips:{full}"]
+    assert (rows[4].near_front, rows[4].dominated_by) == ("ssim;lpips", "")
 
 
 def test_an_identical_image_is_not_dominated_by_another(tmp_path: Path) -> None:

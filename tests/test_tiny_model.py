@@ -110,6 +110,7 @@ def test_training_goes_on_in_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(train, "TRANSFORMER_BATCH", {128: 2})
     monkeypatch.setattr(train, "SHARES", {0: {128: 1.0}})
     monkeypatch.setattr(train, "SHARD", 8)
+    monkeypatch.setattr(train, "TOKENIZED", 200)
     monkeypatch.setattr(train, "PLAIN_STEPS", 2)
 
     def weights(folder: Path, stops: tuple[int | None, ...]) -> list[torch.Tensor]:

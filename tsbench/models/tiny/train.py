@@ -41,6 +41,7 @@ SHARES = {  # from a step on, how often a step is of a size
 HARD_STEPS = 14000  # from here on every other picture shows what is learnt last: a star or a line
 CACHED_PICTURES = {128: 16384, 160: 6144, 192: 6144}
 SHARD = 1024  # pictures a file
+TOKENIZED = 20_000  # captions whose words the tokenizers know
 CODE_NOISE = 0.1
 CODE_PENALTY = 1e-3
 EARLY = 0.2  # some samples are this close to noise, where it is decided what stands where: at first every other one
@@ -314,7 +315,7 @@ def transformer_trainer(path: Path, learning_rate: float) -> Trainer:
 
 
 def train_transformer(work: Path, total: int, stop: int | None = None, compiled: bool = False) -> None:
-    build.make_tokenizers(work, (str(scene_of(TRAIN, index)[0]) for index in range(20000)))
+    build.make_tokenizers(work, (str(scene_of(TRAIN, index)[0]) for index in range(TOKENIZED)))
     trainer = transformer_trainer(work / "transformer.pt", 1e-3)
     data = Latents(work)
     model = dict(trainer.modules.items())
