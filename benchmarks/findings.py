@@ -36,9 +36,12 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
     store = opened(run)
     cells = cells_table(store)
     titles, shown = workload_titles(cells), quantities(cells)
-    for row in cells[cells["status"] == "ok"].itertuples():
+    for row in cells.itertuples():
         document = store.document(row.key)
         name = f"{titles[row.reference]}, {full_name(row)}"
+        if row.status != "ok":
+            yield f"{name}: {row.status}: {row.reason}", False if row.status == "failed" else None
+            continue
         if row.key == row.reference:
             yield from step_time(name, row, document, rates)
             continue
@@ -59,8 +62,8 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
             text = f"{name}: {said['figure']} {said['measured']}, published {said['published']} ({said['of']})"
             yield text, None
     for command in store.manifest()["commands"]:
-        share = command.get("pipeline_share", 0.0)
-        yield f"{100 * share:.1f} % of the time inside the pipeline, {command['started']}", share >= LEAST_SHARE
+        if (share := command.get("pipeline_share")) is not None:  # none where no cell was finished
+            yield f"{100 * share:.1f} % of the time inside the pipeline, {command['started']}", share >= LEAST_SHARE
 
 
 def step_time(name: str, row: Any, document: dict[str, Any], rates: dict[str, Any]) -> Iterator[tuple[str, bool]]:

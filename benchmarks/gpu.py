@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -79,20 +80,24 @@ def run(command: list[str], ends: float, pack: Path) -> int | None:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what else is installed there is not ours to run
     }
     process = subprocess.Popen([sys.executable, *command], env=environment)
-    while (left := ends - time.monotonic()) > 0:
-        try:
-            return process.wait(min(PACK_EVERY_S, left))
-        except subprocess.TimeoutExpired:
-            write_pack(pack)
-    process.kill()
-    process.wait()
-    return None
+    try:
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                return process.wait(min(PACK_EVERY_S, left))
+            except subprocess.TimeoutExpired:
+                with suppress(FileNotFoundError):  # a cell was being put in its place: the next pack has it
+                    write_pack(pack)
+        return None
+    finally:
+        process.kill()
+        process.wait()
 
 
 def write_pack(path: Path) -> None:
     """Pack what the pieces have left so far; pictures only as long as they are still to be compared."""
     names = ["*.json", "*.xml", "h200_timing/**/*.json", "tiny-*/**/*.json"]
-    names += [] if (RESULTS / "agreement.json").exists() else ["tiny-*/**/*.png"]
+    done = json.loads(DONE.read_text()) if DONE.exists() else {}
+    names += [] if done.get("tiny") is not None else ["tiny-*/**/*.png"]
     partial = path.with_suffix(".partial")
     with tarfile.open(partial, "w:gz") as pack:
         for file in sorted(file for name in names for file in RESULTS.glob(name)):

@@ -195,3 +195,19 @@ def test_findings_tell_what_holds(here: Path) -> None:
     ]
     Path("rates.json").write_text(json.dumps(rates))
     assert findings.main("r", "rates.json") == 1
+    other = json.dumps(TaylorSeer(cache_interval=3).settings(4))
+    store.write(cell("taylorseer", other, **work), "failed", {"reason": "CUDA out of memory", "traceback": ""})
+    assert [holds for text, holds in findings.findings("r", rates) if "failed: CUDA out of memory" in text] == [False]
+
+
+def test_the_pictures_of_runs_that_disagree_stay_in_the_pack(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs are compared again when the piece is."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    draw = "import pathlib; p = pathlib.Path('results/tiny-a/cells/k'); p.mkdir(parents=True); (p / '0000.png').touch()"
+    compare = "import pathlib, sys; pathlib.Path('results/agreement.json').write_text('[]'); sys.exit({})"
+    for code, packed in ((1, True), (0, False)):
+        monkeypatch.setattr(gpu, "PIECES", {"tiny": [["-c", draw if code else "pass"], ["-c", compare.format(code)]]})
+        monkeypatch.setattr(sys, "argv", ["gpu.py"])
+        assert gpu.main() == code
+        with tarfile.open("gpu.tar.gz") as pack:
+            assert ("results/tiny-a/cells/k/0000.png" in pack.getnames()) == packed

@@ -114,6 +114,12 @@ def test_workloads_of_a_plan_are_told_apart(here: Path, capsys: pytest.CaptureFi
     assert not table.duplicated().any() and len(table) == 4
 
 
+def test_architectures_of_a_plan_are_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = "model.architecture=flux1-dev,flux1-schnell"
+    assert main(["plan", "model=flux1-dev-architecture", both, "method=none"]) == 0
+    assert len({line for line in capsys.readouterr().out.splitlines() if "1024 x 1024" in line}) == 2
+
+
 def test_a_method_that_a_backend_lacks_is_a_row_that_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = planned(capsys, "backend=openvino", "method=taylorseer_official,taylorseer")
     assert list(table["reason"].dropna()) == ["backend=openvino does not have it"]

@@ -58,19 +58,21 @@ def test_converted_weights_are_told_apart(folder: Path) -> None:
     assert identity(folder) != first
 
 
-@pytest.mark.parametrize("lacking", [None, "text_encoder_2/model.safetensors", "transformer/shard-2.safetensors"])
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+@pytest.mark.parametrize("lacking", [None, "text_encoder_2/model.safetensors", "shard", "index"])
 def test_a_download_that_was_interrupted_is_gone_on_with(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, lacking: str | None
+    folder: Path, monkeypatch: pytest.MonkeyPatch, lacking: str | None, kind: str
 ) -> None:
     """The hub's cache hands out the folder of a model as soon as some of its files are there."""
-    whole = Path(shutil.copytree(folder, folder.parent / "whole"))
-    weights = {"shard-1.safetensors", "shard-2.safetensors"}
-    index = folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": dict(zip("ab", sorted(weights)))}))
+    whole, part = Path(shutil.copytree(folder, folder.parent / "whole")), folder / "transformer"
+    (part / "diffusion_pytorch_model.safetensors").unlink()
+    weights = [f"diffusion_pytorch_model-0000{number}-of-00002.{kind}" for number in (1, 2)]
+    index = part / f"diffusion_pytorch_model.{kind}.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", weights))}))
     for name in weights:
-        (folder / "transformer" / name).touch()
+        (part / name).touch()
     if lacking is not None:
-        (folder / lacking).unlink()
+        {"shard": part / weights[1], "index": index}.get(lacking, folder / lacking).unlink()
     asked: list[str] = []
     monkeypatch.setattr(source, "_ask_hub", asked.append)
     monkeypatch.setattr(

@@ -299,6 +299,9 @@ def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
         )
         assert expected in shown.stdout
     assert list(here.iterdir()) == []
+    wrong = [sys.executable, "-m", "tsbench", "sweep", "--cfg", "job", "method=auto", "method.bogus=3"]
+    said = subprocess.run(wrong, capture_output=True, text=True).stderr
+    assert "no parameter 'method.bogus'; there are: tolerance" in said
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import tsbench
-from tests.helpers import cell
+from tests.helpers import FLOAT32, cell
 from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, image, run, timing
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
@@ -83,7 +83,7 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(here / "hub"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert "tiny: embedded" in text and "psnr: can be computed" in text and "torch 2." in text
@@ -206,7 +206,10 @@ def test_without_full_compute_it_is_said_why_there_is_no_score(here: Path) -> No
     store, failure = run(here / "run", {2: GOOD}, {2: 0.5}), {"reason": "no memory", "traceback": ""}
     store.write(cell(steps=4, prompts=PROMPTS), "failed", failure)
     assert score_cells(store, ["ssim"]) == []
-    assert by_interval(store)[2].metric_reason == "there is no image of full compute to compare with"
+    reason = "there is no image of full compute to compare with"
+    assert by_interval(store)[2].metric_reason == reason
+    store.write_scores(by_interval(store)[2].key, {"lpips": GOOD})  # made before
+    assert pd.isna(by_interval(store)[2].metric_reason)
 
 
 def test_scores_do_not_outlive_the_reference_that_they_are_against(here: Path) -> None:
@@ -219,6 +222,64 @@ def test_scores_do_not_outlive_the_reference_that_they_are_against(here: Path) -
     assert score_cells(store, ["psnr"]) == []
     row = by_interval(store)[2]
     assert row.n_identical == 0 and row.psnr_db == pytest.approx(10 * math.log10(255**2 / 512), abs=1e-4)
+
+
+def test_scores_outlive_a_reference_that_they_are_not_against(here: Path) -> None:
+    """A run extended by another backend or precision keeps what was scored, perhaps elsewhere; beside damage too."""
+    store, work = run(here / "run", {2: GOOD}, {2: 0.5}), {"steps": 4, "prompts": PROMPTS}
+    (here / "run" / "cells" / "damaged").mkdir()
+    (here / "run" / "cells" / "damaged" / "cell.json").write_text("{")
+    scored = by_scores(store)
+    assert len(scored) == 1
+    pairs = [{"batch": 0, "method": timing(1, 1)}]
+    for changed in ({"backend": "openvino"}, {"settings": replace(FLOAT32, dtype="bfloat16")}):
+        store.write(replace(cell(**work), **changed), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(0)] * 6)
+    assert by_scores(store) == scored
+
+
+def by_scores(store: Store) -> dict[str, str]:
+    return {path.parent.name: path.read_text() for path in store.cells.glob("*/scores.json")}
+
+
+def test_across_backends_scores_go_with_the_diffusers_reference(here: Path) -> None:
+    store, work = Store(here / "run"), {"steps": 4, "prompts": PROMPTS}
+    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    pairs = [{"batch": 0, "method": timing(1, 1)}]
+    other = replace(cell(**work), backend="openvino")
+    for level, drawn in ((0, cell(**work)), (0, other)):
+        store.write(drawn, "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(level)] * 6)
+    score_cells(store, [])
+    assert store.scores(other.key) == {"psnr_db_across_backends": ["inf"] * 6}
+    store.write(cell(**work), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(32)] * 6)
+    assert store.scores(other.key) == {}
+    score_cells(store, [])
+    assert store.scores(other.key)["psnr_db_across_backends"][0] == pytest.approx(10 * math.log10(255**2 / 512))
+
+
+def test_cells_of_earlier_code_are_still_reported(here: Path) -> None:
+    """They neither say what each timed run computed nor what the cache kept."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    for path in store.cells.glob("*/cell.json"):
+        document = json.loads(path.read_text())
+        del document["cache_bytes"]
+        for pair in document["pairs"]:
+            del pair["schedule"]
+        path.write_text(json.dumps(document))
+    assert main(["report", "run"]) == main(["explain", "run"]) == main(["compare", "run", "run"]) == 0
+    assert by_interval(store)[2].note is None or pd.isna(by_interval(store)[2].note)
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_the_console_shows_every_metric_of_the_front(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """The name of a method is wrapped where there is no room."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    score_cells(store, ["psnr", "ssim"])
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["report", "run"]) == 0
+    shown = capsys.readouterr().out
+    assert "LPIPS ↓" in shown and "0.0500" in shown and "SSIM ↑" in shown and "1.0000" in shown
 
 
 def test_a_run_is_found_beside_a_folder_of_its_name(here: Path) -> None:

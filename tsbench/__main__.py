@@ -15,7 +15,7 @@ VERBS = {
     "explain": "why a speed-up is what it is: tsbench explain RESULTS [CELL]",
     "compare": "two runs of the same cells: tsbench compare A B [--fail-if slower=5%]",
     "try": 'one prompt with and without a method: tsbench try "PROMPT" [overrides]',
-    "score": "add metrics to a finished run: tsbench score RESULTS metrics=[flip,ms_ssim]",
+    "score": "add metrics to a finished run: tsbench score RESULTS 'metrics=[flip,ms_ssim]'",
     "doctor": "what can run here, and what each missing thing needs",
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",

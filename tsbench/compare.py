@@ -14,9 +14,8 @@ from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
-from tsbench.score import ACROSS
 from tsbench.stats import difference_interval, mean_interval, prompt_differences, speedups
-from tsbench.store import Store, opened
+from tsbench.store import ACROSS, Store, opened
 from tsbench.tables import cells_table
 
 USAGE = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from pathlib import Path
 
 from tsbench.errors import UserError
 from tsbench.progress import output
@@ -80,7 +81,10 @@ def models() -> list[str]:
 def _is_cached(path: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(path, "model_index.json"), str)
+    from tsbench.models.source import has_weights
+
+    index = try_to_load_from_cache(path, "model_index.json")
+    return isinstance(index, str) and has_weights(Path(index).parent)
 
 
 def methods() -> list[str]:

@@ -13,7 +13,7 @@ from tsbench.progress import output
 from tsbench.schedule import computed_steps, schedule_note
 from tsbench.stats import speedups
 from tsbench.store import Store, opened
-from tsbench.tables import cells_table
+from tsbench.tables import cells_table, pair_schedules
 
 USAGE = """\
 usage: python -m tsbench explain RESULTS [CELL]
@@ -79,7 +79,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
     factors' product is the table's speed-up.
     """
     pairs = document["pairs"]
-    schedules = [pair["schedule"] for pair in pairs]
+    schedules = pair_schedules(document)
     full_s = statistics.fmean(pair["reference"]["latency_s"] for pair in pairs)
     step_s = statistics.fmean(statistics.fmean(pair["reference"]["step_s"]) for pair in pairs)
     steps = document["workload"]["steps"]

@@ -17,13 +17,14 @@ from markupsafe import Markup
 from PIL import Image
 
 from tsbench.cell import Workload
+from tsbench.difference import amplified_difference
 from tsbench.explain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
-from tsbench.present import amplified_difference, full_name, notes_of, provenance, series_and_point, workload_titles
+from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
 from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
 from tsbench.store import Store, write_text
 

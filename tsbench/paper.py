@@ -12,7 +12,7 @@ import pandas as pd
 from tsbench import published
 from tsbench.metrics import METRICS
 from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_titles
-from tsbench.score import ACROSS
+from tsbench.store import ACROSS
 
 BEST, SECOND = 1, 2
 TIMES = "{:.2f}x".format

@@ -99,7 +99,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "method": cell.method,
             "params": cell.parameters,
             **drawn_columns(asdict(work), asdict(cell.settings)),
-            "weights": models[work.model].path,
+            "weights": " ".join(filter(None, models[work.model].source)),
         }
         if cell.method not in METHODS[cell.backend]:
             rows.append(row | {"reason": f"backend={cell.backend} does not have it"})

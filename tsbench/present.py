@@ -6,7 +6,6 @@ import json
 from string import ascii_lowercase
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -178,11 +177,6 @@ def notes_of(row: Any) -> list[str]:
     if pd.notna(row.n_identical) and row.n_identical:
         notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
     return notes
-
-
-def amplified_difference(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The absolute difference of two images, uint8 [height, width, 3], four times as bright."""
-    return np.minimum(4 * np.abs(image.astype(int) - reference), 255).astype(np.uint8)
 
 
 def number(value: Any, digits: int, suffix: str = "", kind: str = "f", prefix: str = "") -> str:

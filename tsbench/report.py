@@ -62,10 +62,9 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
     if not best:
         return
     console.print("\nOn a Pareto front (no other setting is both faster and better by some metric)", style="italic")
-    widest = max(len(method) for rows in best.values() for method in rows["Method"])
     for title, rows in best.items():
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("Method", min_width=widest)
+        table.add_column("Method")
         for name in rows.columns[1:]:
             table.add_column(str(name), justify="right", no_wrap=True)
         for row in rows.itertuples(index=False):

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     wanted = [argument for argument in arguments if argument.startswith("metrics=")]
     rest = [argument for argument in arguments if argument not in wanted]
     if len(rest) != 1 or len(wanted) != 1:
-        raise UserError("score takes a run and metrics: python -m tsbench score RESULTS metrics=[psnr,lpips].")
+        raise UserError("score takes a run and metrics: python -m tsbench score RESULTS 'metrics=[psnr,lpips]'.")
     (point, *_) = expand(wanted)
     names = point.config.metrics
     check_metrics(names)

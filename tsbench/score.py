@@ -9,9 +9,7 @@ from typing import Any
 from tsbench.cell import Cell, Settings, Workload
 from tsbench.errors import first_line
 from tsbench.metrics import Metric, metric_of, scorer
-from tsbench.store import Store
-
-ACROSS = "psnr_db_across_backends"
+from tsbench.store import ACROSS, Store
 
 
 def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:

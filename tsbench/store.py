@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from tsbench.cell import Cell
 from tsbench.errors import UserError
 
 MANIFEST, DOCUMENT, SCORES, UNSCORED = "manifest.json", "cell.json", "scores.json", "unscored.json"
+ACROSS = "psnr_db_across_backends"  # a score beside the metrics: of another backend, against diffusers' full compute
 
 
 class Store:
@@ -145,11 +146,16 @@ class Store:
 
     def _forget_scores(self, reference: dict[str, Any]) -> None:
         """Take away the scores of images that were compared with a reference whose place another one takes."""
-        workload = json.loads(json.dumps(reference["workload"]))
-        for document in self.documents():
-            across = document["backend"] != reference["backend"] and document["workload"] == workload
-            if document["reference"] == reference["key"] or across:
-                (self.cells / document["key"] / SCORES).unlink(missing_ok=True)
+        same = json.loads(json.dumps([reference["workload"], reference["settings"]]))
+        for path in self._places():
+            with suppress(UserError):  # of a damaged cell, which is drawn again: whoever reads its figures is told
+                document = _read(path)
+                if document["reference"] == reference["key"]:
+                    (path.parent / SCORES).unlink(missing_ok=True)
+                elif reference["backend"] == "diffusers" and [document["workload"], document["settings"]] == same:
+                    scores = self.scores(document["key"])
+                    if scores.pop(ACROSS, None) is not None:
+                        self.write_scores(document["key"], scores)
 
     def images(self, key: str) -> list[np.ndarray]:
         """A cell's images, one a sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.

@@ -330,9 +330,9 @@ def show_configuration(arguments: list[str]) -> int:
         raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    overrides = [text for text in arguments if "=" in text and not text.startswith("-")]
-    flags = [text for text in arguments if text not in overrides]
-    sys.argv = ["tsbench sweep", *flags, *for_its_method(tuple(overrides)), *search_path()]
+    choosing = [text for text in arguments if text.split("=")[0] in ("backend", "method", "runtime.dtype")]
+    chosen = choosing if any("," in text for text in choosing) else for_its_method(tuple(choosing))
+    sys.argv = ["tsbench sweep", *(text for text in arguments if text not in choosing), *chosen, *search_path()]
     try:
         hydra.main(version_base="1.3", config_path=str(carried("conf")), config_name="sweep")(lambda config: None)()
     except (HydraException, OmegaConfBaseException) as error:

@@ -15,7 +15,6 @@ from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.fronts import FRONTS, Draws, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
-from tsbench.score import ACROSS
 from tsbench.stats import (
     LEAST_MEAN,
     LEAST_MEDIAN,
@@ -25,7 +24,7 @@ from tsbench.stats import (
     prompt_means,
     speedups,
 )
-from tsbench.store import Store, image_name, replaced
+from tsbench.store import ACROSS, Store, image_name, replaced
 
 DRAWN_WITH = ("guidance_scale", "max_sequence_length", "batch_size")
 COLUMNS = [
@@ -68,7 +67,7 @@ def cells_table(store: Store) -> pd.DataFrame:
     metrics = manifest.get("metrics", [])
     scores = {key: _read(store.scores(key)) for key in by_key}
     here = {"hardware": manifest.get("hardware")}  # of cells that do not say it themselves
-    rows = [here | _cell_row(d, scores[d["key"]], _unscored(store, d, metrics)) for d in documents]
+    rows = [here | _cell_row(d, scores[d["key"]], _unscored(store, d, metrics, scores[d["key"]])) for d in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
@@ -142,7 +141,7 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
     if document["cost"] is not None:
         row |= StepCost(**document["cost"]).columns(schedules, workload["steps"], workload["batch_size"])
         row |= published.columns(row)
-    if document["cache_bytes"] is not None:
+    if document.get("cache_bytes") is not None:
         row["cache_bytes"] = document["cache_bytes"]
     return {
         **row,
@@ -174,12 +173,19 @@ def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[st
 
 def _notes(document: dict[str, Any]) -> list[str]:
     note = schedule_note(document["promised_schedule"], document["schedules"])
-    workload, schedules = document["workload"], document["schedules"]
+    workload, batches = document["workload"], [pair["batch"] for pair in document["pairs"]]
     notes = [note] if note else []
-    if any(pair["schedule"] != schedules[pair["batch"] * workload["batch_size"]] for pair in document["pairs"]):
+    shown = [document["schedules"][batch * workload["batch_size"]] for batch in batches]
+    if pair_schedules(document) != shown:
         notes.append("computed other steps of the same image in other runs")
     notes += ["random weights"] if workload["random_weights"] else []
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
+
+
+def pair_schedules(document: dict[str, Any]) -> list[str]:
+    """What every timed run of the method computed; of cells that do not say, what their images' runs did."""
+    size = document["workload"]["batch_size"]
+    return [pair.get("schedule", document["schedules"][pair["batch"] * size]) for pair in document["pairs"]]
 
 
 def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
@@ -246,12 +252,15 @@ def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
     )
 
 
-def _unscored(store: Store, document: dict[str, Any], metrics: Iterable[str]) -> list[str]:
+def _unscored(
+    store: Store, document: dict[str, Any], metrics: Iterable[str], scores: dict[str, list[float]]
+) -> list[str]:
     """Why metrics that were asked for are empty."""
     workload = document["workload"]
-    small = [m for m in map(metric_of, metrics) if not m.applies(workload["height"], workload["width"])]
+    empty = [metric_of(name) for name in metrics if name not in scores]
+    small = [metric for metric in empty if not metric.applies(workload["height"], workload["width"])]
     reasons = [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
-    if not store.is_done(document["reference"]) and not workload["random_weights"]:
+    if len(empty) > len(small) and not store.is_done(document["reference"]) and not workload["random_weights"]:
         reasons.append("there is no image of full compute to compare with")
     return [*reasons, *store.unscored(document["key"]).values()]
 

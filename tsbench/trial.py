@@ -94,7 +94,7 @@ def _write(rows: list[tuple[Any, Any]]) -> None:
     import numpy as np
     from PIL import Image
 
-    from tsbench.present import amplified_difference
+    from tsbench.difference import amplified_difference
 
     strips = []
     for full, picture in rows:

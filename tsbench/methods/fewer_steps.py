@@ -1,4 +1,4 @@
-"""The control that needs no cache: the same images in fewer steps."""
+"""The control that needs no cache: the same prompts and noise in fewer steps."""
 
 from __future__ import annotations
 

@@ -15,6 +15,12 @@ from tsbench.paths import ASSETS
 
 HUB_PATIENCE_S = 12.0
 WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
+INDICES = [
+    f"{name}.index.json"  # of weights in several files
+    for name in (
+        "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
+    )
+]  # fmt: skip
 
 
 def find_model(path: str, architecture: str | None = None) -> Path:
@@ -73,7 +79,7 @@ def _from_hub(name: str) -> Path:
 
     try:
         cached = Path(FluxPipeline.download(name, local_files_only=True))
-        if _has_weights(cached):
+        if has_weights(cached):
             return cached
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
@@ -81,15 +87,14 @@ def _from_hub(name: str) -> Path:
     return Path(FluxPipeline.download(name))
 
 
-def _has_weights(folder: Path) -> bool:
+def has_weights(folder: Path) -> bool:
     """Whether the weights of all parts are there; an interrupted download leaves some of them out."""
     for part in (folder / name for name in COMPONENTS):
-        indices = [part / f"{name}.safetensors.index.json" for name in ("model", "diffusion_pytorch_model")]
-        shards = [json.loads(index.read_text())["weight_map"].values() for index in indices if index.is_file()]
-        wanted = {part / shard for of_index in shards for shard in of_index}
-        if not any(part.glob("*.safetensors")) and not any(part.glob("*.bin")):
-            return False
-        if not all(path.is_file() for path in wanted):
+        found = {path.name for path in part.glob("*") if path.suffix in (".safetensors", ".bin")}
+        indices = [path for name in INDICES if (path := part / name).is_file()]
+        shards = [set(json.loads(path.read_text())["weight_map"].values()) for path in indices]
+        in_shards = all("-of-" in name for name in found)
+        if not found or (in_shards and not any(wanted <= found for wanted in shards)):
             return False
     return True
 
