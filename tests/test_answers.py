@@ -74,7 +74,9 @@ def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, caps
     store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 1.0, 3: 0.5})
     document = store.document(keys(store)[3])
     assert document is not None
-    store.write(cell("taylorseer", parameters(3), steps=4, prompts=PROMPTS), "ok", document | {"schedules": ["CCCC"]})
+    store.write(
+        cell("taylorseer", parameters(3), steps=4, prompts=PROMPTS), "ok", document | {"schedules": ["CCCC"] * 6}
+    )
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
     text = capsys.readouterr().out
     assert "wanted: LPIPS <= 0.1, speed-up >= 1x" in text
