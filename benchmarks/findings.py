@@ -11,12 +11,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+import pandas as pd
 
 from tsbench.flops import TOKEN_SIDE
 from tsbench.paper import published_beside, quantities
 from tsbench.present import full_name, number, workload_titles
+from tsbench.stats import full_step_s
 from tsbench.store import opened
 from tsbench.tables import cells_table
 
@@ -52,7 +54,7 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
         if json.loads(row.params).get("use_lite_mode"):
             holds = abs(row.denoise_speedup / ideal - 1) <= NEAR_IDEAL
             yield f"{name}: denoising {row.denoise_speedup:.3f}x, T/C is {ideal:.3f}x", holds
-        elif row.max_speedup == row.max_speedup:
+        elif pd.notna(row.max_speedup):
             holds = row.denoise_speedup <= row.max_speedup * (1 + NEAR_IDEAL)
             yield f"{name}: denoising {row.denoise_speedup:.3f}x, by FLOPs {row.max_speedup:.3f}x", holds
         if document["cost"] is not None:
@@ -71,7 +73,7 @@ def step_time(name: str, row: Any, document: dict[str, Any], rates: dict[str, An
     tokens = str(row.height // TOKEN_SIDE * (row.width // TOKEN_SIDE))
     if tokens not in rates or row.compile:
         return
-    step_s = median(second for pair in document["pairs"] for second in pair["method"]["step_s"])
+    step_s = full_step_s(document["pairs"])
     predicted_s, beside_s = rates[tokens]["predicted_step_s"], rates[tokens]["beside_s"]
     text = (
         f"{name}: a step takes {step_s:.4f} s, {predicted_s:.4f} s in products and attention, {beside_s:.4f} s in what "

@@ -52,7 +52,7 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     done: dict[str, float | None] = json.loads(DONE.read_text()) if DONE.exists() else {}
     ends = time.monotonic() + arguments.seconds
-    for name in sorted(PIECES, key=lambda name: name in done and done[name] is None):
+    for name in sorted(PIECES, key=lambda name: done.get(name, 0) is None):
         if done.get(name) is not None:
             print(f"{name}: done before", flush=True)
             continue

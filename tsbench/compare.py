@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -253,8 +254,8 @@ def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]
         for other in theirs
         if not {one["key"], other["key"]} & found.keys() and _same_across_backends(one, other)
     ]
-    ends = [[pair[side] for pair in across] for side in (0, 1)]
-    return found | {one: other for one, other in across if ends[0].count(one) == ends[1].count(other) == 1}
+    of_ours, of_theirs = Counter(one for one, _ in across), Counter(other for _, other in across)
+    return found | {one: other for one, other in across if of_ours[one] == of_theirs[other] == 1}
 
 
 def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:

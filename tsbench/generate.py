@@ -180,17 +180,17 @@ class Session(ABC):
         Returns:
             Their timings, and the cell's `step_errors` and `cache_bytes`.
         """
-        runs, cache_bytes = [], None
+        runs, kept_bytes = [], {}
         for arm, key in zip(arms, (cell.key,) if cell.is_reference else (cell.reference.key, cell.key)):
             if key not in self._warm:
                 drawn = self.draw(cell.workload, batch, arm, inspect=True)
                 runs.append({"method": arm.name, **asdict(drawn.timing)})
                 image_drawn(len(batch))
-                self._warm[key], cache_bytes = drawn.latents, drawn.cache_bytes
+                self._warm[key], kept_bytes[key] = drawn.latents, drawn.cache_bytes
         errors = _relative_errors(self._warm[cell.key], self._warm[cell.reference.key])
         if not cell.is_reference:
             self._warm[cell.key] = ()
-        return runs, None if cell.is_reference else errors, cache_bytes
+        return runs, None if cell.is_reference else errors, kept_bytes.get(cell.key)
 
 
 def _relative_errors(latents: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> list[float] | None:

@@ -181,10 +181,13 @@ def _pictures(store: Store, drawn: pd.DataFrame) -> dict[str, dict[str, list[str
     while True:
         found: dict[str, dict[str, list[str]]] = {}
         size = 0
+        references: dict[str, list[np.ndarray]] = {}
         for row in drawn.itertuples():
             images, full = store.images(row.key), []
-            if row.key != row.reference and store.is_done(row.reference):
-                full = store.images(row.reference)
+            if row.key != row.reference:
+                if row.reference not in references:
+                    references[row.reference] = store.images(row.reference) if store.is_done(row.reference) else []
+                full = references[row.reference]
             found[row.key] = {
                 "images": [_picture(image, side) for image in images],
                 "differences": [_picture(amplified_difference(*both), side) for both in zip(images, full)],

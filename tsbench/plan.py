@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -24,6 +23,7 @@ from tsbench.methods import METHODS, Method
 from tsbench.present import print_plan, size_of
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
+from tsbench.stats import full_step_s
 from tsbench.store import Store
 from tsbench.tables import DRAWN_WITH, drawn_columns
 
@@ -131,7 +131,7 @@ def measured_step_s(store: Store, cell: Cell) -> float | None:
     for document in store.documents():
         same = document["workload"] | ignored == work and (document["backend"], document["settings"]) == drawn_by
         if same and document["method"] == "none" and document["status"] == "ok":
-            return median(second for pair in document["pairs"] for second in pair["method"]["step_s"])
+            return full_step_s(document["pairs"])
     return None
 
 

@@ -71,7 +71,7 @@ def full_name(row: Any) -> str:
     return method_class(row.backend, row.method).full_name(json.loads(row.params))
 
 
-def best_rows(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
     """For the console: by the title of every workload the cells on a front, the nearest to full compute first."""
     titles, tables = workload_titles(cells), {}
     front = cells[(cells["on_front"] != "") & (cells["status"] == "ok")]
@@ -88,7 +88,7 @@ def best_rows(cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
                     arrow = "↑" if metric.higher_is_better else "↓"
                     shown[f"{metric.title} {arrow}"] = number(getattr(row, metric.column), metric.digits)
             rows.append(shown)
-        tables[titles[reference]] = pd.DataFrame(rows)
+        tables[titles[reference]] = rows
     return tables
 
 

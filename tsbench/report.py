@@ -65,10 +65,10 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
     for title, rows in best.items():
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("Method")
-        for name in rows.columns[1:]:
-            table.add_column(str(name), justify="right", no_wrap=True)
-        for row in rows.itertuples(index=False):
-            table.add_row(*map(str, row))
+        for name in list(rows[0])[1:]:
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row.values())
         console.print(f"\n{title}", style="bold")
         console.print(table)
 

@@ -117,6 +117,11 @@ def speedups(pairs: Sequence[dict[str, Any]], timing: str = "latency_s") -> list
     return [pair["reference"][timing] / pair["method"][timing] for pair in pairs]
 
 
+def full_step_s(pairs: Sequence[dict[str, Any]]) -> float:
+    """The median of full compute's steps, in seconds per image, of the pairs of a reference."""
+    return statistics.median(second for pair in pairs for second in pair["method"]["step_s"])
+
+
 def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
     """Which points no other point dominates, both coordinates to be maximised; equal points stay together."""
     from moocore import is_nondominated

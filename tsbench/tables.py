@@ -173,10 +173,9 @@ def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[st
 
 def _notes(document: dict[str, Any]) -> list[str]:
     note = schedule_note(document["promised_schedule"], document["schedules"])
-    workload, batches = document["workload"], [pair["batch"] for pair in document["pairs"]]
+    workload = document["workload"]
     notes = [note] if note else []
-    shown = [document["schedules"][batch * workload["batch_size"]] for batch in batches]
-    if pair_schedules(document) != shown:
+    if pair_schedules(document) != _image_schedules(document):
         notes.append("computed other steps of the same image in other runs")
     notes += ["random weights"] if workload["random_weights"] else []
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
@@ -184,8 +183,13 @@ def _notes(document: dict[str, Any]) -> list[str]:
 
 def pair_schedules(document: dict[str, Any]) -> list[str]:
     """What every timed run of the method computed; of cells that do not say, what their images' runs did."""
+    return [pair.get("schedule", image) for pair, image in zip(document["pairs"], _image_schedules(document))]
+
+
+def _image_schedules(document: dict[str, Any]) -> list[str]:
+    """Of every pair what was computed of the stored images of its batch."""
     size = document["workload"]["batch_size"]
-    return [pair.get("schedule", document["schedules"][pair["batch"] * size]) for pair in document["pairs"]]
+    return [document["schedules"][pair["batch"] * size] for pair in document["pairs"]]
 
 
 def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:

@@ -315,9 +315,8 @@ function stepsOf(cell) {
     const computed = [...schedule].filter((letter) => letter === "C").length;
     return element("p", {}, strip(schedule), ` ${computed} of ${schedule.length} computed`);
   });
-  const errors = cell.errors.some((error) => error > 0)
-    ? [element("h3", {}, "Error of the latents after every step, relative to full compute (first batch)"), errorPlot(cell)]
-    : [];
+  const title = "Error of the latents after every step, relative to full compute (first batch)";
+  const errors = cell.errors.some((error) => error > 0) ? [element("h3", {}, title), errorPlot(cell)] : [];
   return [element("h3", {}, "Steps"), ...strips, ...errors];
 }
 
