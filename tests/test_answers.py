@@ -122,7 +122,7 @@ def test_identical_images_meet_a_psnr_bar_and_are_never_averaged(
     assert f"not judged, {reason}: TaylorSeer (diffusers), default, warm-up 3, N=3" in text
 
 
-@pytest.mark.parametrize("method", ["taylorseer", "first_block_cache", "taylor_seer"])
+@pytest.mark.parametrize("method", ["taylorseer", "first_block_cache", "cache_dit", "taylor_seer"])
 def test_the_snippet_runs_as_printed(method: str, here: Path) -> None:
     """And draws the first stored picture, bit for bit: the same prompt and noise in the same setting."""
     small = ["size=64", "steps=6", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]

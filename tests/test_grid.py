@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import cache_dit
 import diffusers
 import pytest
 from hydra import compose
@@ -116,7 +117,7 @@ def test_every_experiment_expands_and_opens_with_its_command(path: Path) -> None
 
 
 MISTAKES = {
-    "method=foo": "There is no method 'foo'; there are: auto, faster_cache, fewer_steps, ",
+    "method=foo": "There is no method 'foo'; there are: auto, cache_dit, faster_cache, fewer_steps, ",
     "model=foo": "There is no model 'foo'; there are: flux1-dev, flux1-dev-architecture, flux1-schnell, tiny (",
     "experiment=foo": "There is no experiment 'foo'; there are: diffusers_taylorseer, ",
     "experiment=a,b": "experiment cannot be swept; run one experiment after another",
@@ -237,6 +238,23 @@ def test_random_weights_are_not_quantized() -> None:
         expand(["model=flux1-dev-architecture", "method=taylorseer", quantized])
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["Fn_compute_blocks=0", "residual_diff_threshold=-0.1", "max_warmup_steps=-1", "max_cached_steps=-2"],
+)
+def test_a_mistake_in_cache_dits_parameters(override: str) -> None:
+    name, _, value = override.partition("=")
+    with pytest.raises(UserError, match=rf"method\.{name} is {value}, but must be .* or more.*; try method\.{name}="):
+        expand(["method=cache_dit", f"method.{override}"])
+
+
+def test_a_method_whose_package_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsbench.checks.find_spec", lambda name: None)
+    sentence = r"method=cache_dit cannot be drawn here: it needs the cache-dit package: pip install .*\[cache-dit\]'\."
+    with pytest.raises(UserError, match=sentence):
+        expand(["method=cache_dit"])
+
+
 def test_a_parameter_that_no_method_of_the_sweep_has() -> None:
     with pytest.raises(UserError, match=r"No cell of this sweep has the parameter 'method\.cache_interval'"):
         expand(["method=none", "method.cache_interval=2"])
@@ -281,11 +299,13 @@ def test_defaults_are_the_same_in_conf_and_in_the_class(backend: str, name: str)
         ("first_block_cache", diffusers.FirstBlockCacheConfig),
         ("mag_cache", diffusers.MagCacheConfig),
         ("sea_cache", diffusers.SeaCacheConfig),
+        ("cache_dit", cache_dit.DBCacheConfig),
     ],
 )
-def test_names_and_defaults_are_diffusers_where_conf_says_so(name: str, theirs: Any) -> None:
-    assert "names and defaults are those of diffusers'" in (carried("conf") / "method" / f"{name}.yaml").read_text()
+def test_names_and_defaults_are_the_librarys_where_conf_says_so(name: str, theirs: Any) -> None:
+    assert "names and defaults are those of " in (carried("conf") / "method" / f"{name}.yaml").read_text()
     own = METHODS["diffusers"][name]().parameters()
+    own.pop("taylorseer_order", None)  # of another of cache-dit's; there the series is what has to be asked for
     known = {field.name: field.default for field in fields(theirs)}
     assert own == {key: str(known[key]).removeprefix("torch.") if "dtype" in key else known[key] for key in own}
 

@@ -8,16 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from diffusers import CacheMixin
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.helpers import FLOAT32, cell, workload
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell
+from tsbench.errors import DrawingFailed
 from tsbench.flops import step_cost
 from tsbench.forecast import STATE
 from tsbench.methods import METHODS, Method
 from tsbench.methods.auto import Auto
+from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.faster_cache import FasterCache
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.first_block_cache import FirstBlockCache
@@ -101,6 +104,9 @@ EVERY = {  # settings under which each method skips something in a short run; Se
     "taylorseer": TaylorSeer(cache_interval=3),
     "taylorseer_official": TaylorSeerOfficial(cache_interval=3),
     "first_block_cache": FirstBlockCache(threshold=0.5),
+    "cache_dit": CacheDit(
+        Fn_compute_blocks=2, Bn_compute_blocks=1, residual_diff_threshold=0.5, max_warmup_steps=5, taylorseer_order=1
+    ),
     "mag_cache": MagCache(threshold=0.5),
     "pyramid_attention_broadcast": PyramidAttentionBroadcast(),
     "faster_cache": FasterCache(),
@@ -111,13 +117,22 @@ EVERY = {  # settings under which each method skips something in a short run; Se
 
 
 def counted_flop(session: DiffusersSession, method: Method) -> float:
-    """Of one run, counted while it really draws; torch has no count for attention on a CPU by itself."""
+    """Of one run, counted while it really draws: all but text encoders and decoder, whose modules no cache touches.
+
+    torch has no count for attention on a CPU by itself.
+    """
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mapping = {attention: lambda q, k, v, *_, out_shape=None, **__: sdpa_flop_count(q, k, v)}
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         session.draw(workload(steps=STEPS), workload().batches[0], method)
     counts = counter.get_flop_counts()
-    return sum(counts["FluxTransformer2DModel"].values())
+    others = sum(sum(counts[name].values()) for name in ("CLIPTextModel", "T5EncoderModel", "Decoder"))
+    return counter.get_total_flops() - others
+
+
+def parts_of(session: DiffusersSession) -> list[tuple[str, object]]:
+    """Every module in its place, and the code of its forward."""
+    return [(name, part.forward.__func__) for name, part in session.pipeline.transformer.named_modules()]
 
 
 def calibrated(session: DiffusersSession, method: Method) -> Method:
@@ -133,13 +148,13 @@ def test_every_method_is_here() -> None:
 def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: DiffusersSession, name: str) -> None:
     """Bit-identities, and the FLOPs and kept bytes of a real run against the plan's, for its measured schedule."""
     work = workload(steps=STEPS)
-    before = session.draw(work, work.batches[0], Method()).images
+    before, parts = session.draw(work, work.batches[0], Method()).images, parts_of(session)
     method = calibrated(session, EVERY[name])
     drawn = session.draw(work, work.batches[0], method, inspect=True)
     again = session.draw(work, work.batches[0], method)
     assert np.array_equal(drawn.images, again.images) and drawn.schedule == again.schedule
     assert np.array_equal(session.draw(work, work.batches[0], Method()).images, before)
-    assert not hooked_modules(session.pipeline.transformer)
+    assert not hooked_modules(session.pipeline.transformer) and parts_of(session) == parts
     promised = method.promised_schedule(STEPS)
     assert promised is None or drawn.schedule == promised
     inert = name == "sea_cache"
@@ -181,6 +196,42 @@ def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSessio
     norms = [residual.norm(dim=-1) for residual in residuals]
     ratios = [float((now / before).mean()) for before, now in itertools.pairwise(norms)]
     assert method.mag_ratios[1:] == pytest.approx(ratios, rel=1e-5)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.4])
+def test_two_libraries_draw_the_same_image(session: DiffusersSession, threshold: float) -> None:
+    """DBCache of one block without a warm-up is First Block Cache: cache-dit's and diffusers' agree in every bit."""
+    work = workload(steps=28)
+    drawn = session.draw(work, work.batches[0], FirstBlockCache(threshold=threshold))
+    method = CacheDit(Fn_compute_blocks=1, residual_diff_threshold=threshold, max_warmup_steps=0)
+    other = session.draw(work, work.batches[0], method)
+    assert drawn.schedule == other.schedule and 4 < drawn.schedule.count("C") < 24
+    assert np.array_equal(drawn.images, other.images)
+
+
+def test_an_offloaded_model_is_still_offloaded_after_cache_dit(session: DiffusersSession) -> None:
+    """accelerate replaces `forward` of the same module, which cache-dit does not put back."""
+    calls = []
+
+    class Noting(ModelHook):
+        def pre_forward(self, module: torch.nn.Module, *args: object, **kwargs: object) -> tuple[object, object]:
+            calls.append(module)
+            return args, kwargs
+
+    work, transformer = workload(steps=4), session.pipeline.transformer
+    add_hook_to_module(transformer, Noting())
+    try:
+        for method in (Method(), CacheDit(max_warmup_steps=2), Method()):
+            calls.clear()
+            session.draw(work, work.batches[0], method)
+            assert len(calls) == 4
+    finally:
+        remove_hook_from_module(transformer)
+
+
+def test_more_blocks_than_there_are_is_a_sentence(session: DiffusersSession) -> None:
+    with pytest.raises(DrawingFailed, match="are 8 and 5, but this model has 12 blocks in all"):
+        session.draw(workload(), workload().batches[0], CacheDit(Bn_compute_blocks=5))
 
 
 def test_the_forecaster_agrees_with_diffusers_lite(session: DiffusersSession) -> None:

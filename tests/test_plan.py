@@ -198,6 +198,6 @@ def test_every_experiment_can_be_drawn(experiment: str, here: Path) -> None:
     assert set(cells["status"]) <= {"ok", "skipped"}
     noted = cells[cells["note"].notna()]
     assert set(noted["note"]) <= {"inert: every step was computed"}
-    with_thresholds = {"auto", "first_block_cache", "mag_cache"}  # which a tight one never reaches
+    with_thresholds = {"auto", "cache_dit", "first_block_cache", "mag_cache"}  # which a tight one never reaches
     assert set(noted["method"]) - with_thresholds == ({"sea_cache"} if experiment == "methods" else set())
     assert cells.loc[cells["status"] == "skipped", "reason"].notna().all()

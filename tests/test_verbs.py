@@ -19,6 +19,7 @@ import tsbench
 from tests.helpers import FLOAT32, cell
 from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, image, run, timing
 from tsbench.__main__ import main
+from tsbench.doctor import methods
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.score import score_cells
@@ -89,8 +90,14 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
     assert "tiny: embedded" in text and "psnr: can be computed" in text and "torch 2." in text
     assert "flux1-dev: not in the local cache" in text and "hub token: none" in text
     assert "diffusers: none, fewer_steps, taylorseer, " in text
-    assert "lpips_vgg: it needs the lpips package" in text
+    assert "lpips_vgg: it needs the lpips package" in text and "cache_dit: it needs" not in text
     assert "clip_score: can be computed with a CLIP model: clip_score:CHECKPOINT" in text
+
+
+def test_the_doctor_says_which_methods_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsbench.checks.find_spec", lambda name: None)
+    wanted = "cache_dit: it needs the cache-dit package: pip install -c constraints.txt -e '.[cache-dit]'"
+    assert wanted in methods()
 
 
 def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 from tsbench.errors import UserError
 
 DTYPES = ("float32", "bfloat16", "float16")
 EVERY_STEP = "1 computes every step"
+
+
+def needs_package(package: str, extra: str) -> str | None:
+    """How a package of an extra is installed; None where it is there."""
+    command = f"pip install -c constraints.txt -e '.[{extra}]'"
+    return None if find_spec(package) else f"it needs the {package.replace('_', '-')} package: {command}"
 
 
 def at_least(key: str, value: float, least: float, example: float, meaning: str = "") -> None:

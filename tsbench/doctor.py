@@ -95,6 +95,7 @@ def methods() -> list[str]:
         missing = backend == "openvino" and importlib.util.find_spec("openvino_genai") is None
         note = "; not installed: pip install -c constraints.txt -e '.[openvino]'" if missing else ""
         lines.append(f"{backend}: {', '.join(known)}{note}")
+        lines += [f"{name}: {reason}" for name, method in known.items() if (reason := method.missing())]
     return lines + ([f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else [])
 
 

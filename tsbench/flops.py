@@ -59,7 +59,7 @@ def _counted(
     most = 0
     try:
         method.enable_for_counting(pipeline, steps)
-        check_hooked(model, method.promised_schedule(steps))
+        check_hooked(model, method, steps)
         probe = ScheduleProbe(model)
         with probe.watching(), torch.no_grad():
             for step in range(steps):
@@ -68,7 +68,7 @@ def _counted(
                     model(**inputs)
                 probe.end_step()
                 flops.setdefault(probe.schedule[-1], counter.get_total_flops())
-                most = max(most, cached_bytes(model))
+                most = max(most, cached_bytes(model, method))
     finally:
         method.disable(pipeline)
         remove_hooks(model)

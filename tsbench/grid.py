@@ -268,6 +268,8 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
             )
     if config.backend == "openvino":
         _check_openvino(config)
+    if missing := config.method.missing():
+        raise UserError(f"method={config.method.name} cannot be drawn here: {missing}.")
     config.method.check(config.steps)
     return Point(config, prompts, seeds, height, width)
 

@@ -20,7 +20,7 @@ import torch
 
 LIBRARIES = (
     "tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy", "bitsandbytes",
-    "optimum-quanto", "openvino", "openvino-genai", "openvino-tokenizers",
+    "optimum-quanto", "cache-dit", "openvino", "openvino-genai", "openvino-tokenizers",
 )  # fmt: skip
 
 DRAWING = (

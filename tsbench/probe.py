@@ -12,6 +12,7 @@ from torch._dynamo.decorators import skip
 
 from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE, unwrap
+from tsbench.methods.base import Method
 
 
 def hooked_modules(model: nn.Module) -> list[nn.Module]:
@@ -24,9 +25,9 @@ def hook_registry(module: nn.Module) -> Any:
     return getattr(module, "_diffusers_hook", None)
 
 
-def check_hooked(model: nn.Module, promised: str | None) -> None:
-    """Raise `DrawingFailed` where a cache that skips steps, or decides while it draws (None), has hooked no module."""
-    if "." in (promised or ".") and not hooked_modules(model):
+def check_hooked(model: nn.Module, method: Method, steps: int) -> None:
+    """Raise `DrawingFailed` where a cache that skips steps, or decides while it draws, has hooked no module."""
+    if "." in (method.promised_schedule(steps) or ".") and not hooked_modules(model) and not method.states(model):
         raise DrawingFailed("the cache found no module of this model to hook")
 
 
@@ -40,12 +41,10 @@ def states_of(module: nn.Module) -> list[Any]:
     return found
 
 
-def cached_bytes(model: nn.Module) -> int:
-    """What the caches on a model keep at present, in bytes: every tensor in their states once."""
-    found: dict[int, Tensor] = {}
-    for module in hooked_modules(model):
-        for state in states_of(module):
-            found |= {id(tensor): tensor for tensor in _tensors(state)}
+def cached_bytes(model: nn.Module, method: Method) -> int:
+    """What a method keeps on a model at present, in bytes: every tensor in its states once."""
+    states = [state for module in hooked_modules(model) for state in states_of(module)] + method.states(model)
+    found = {id(tensor): tensor for state in states for tensor in _tensors(state)}
     return sum(tensor.nbytes for tensor in found.values())
 
 

@@ -58,8 +58,11 @@ class Recorder:
         kept_bytes: what the cache keeps after every step; of an inspected run only.
     """
 
-    def __init__(self, transformer: torch.nn.Module, clock: Clock, probe: ScheduleProbe, inspect: bool) -> None:
-        self.transformer, self.clock, self.probe, self.inspect = transformer, clock, probe, inspect
+    def __init__(
+        self, transformer: torch.nn.Module, method: Method, clock: Clock, probe: ScheduleProbe, inspect: bool
+    ) -> None:
+        self.transformer, self.method, self.clock = transformer, method, clock
+        self.probe, self.inspect = probe, inspect
         self.marks: list[Any] = []
         self.latents: list[np.ndarray] = []
         self.kept_bytes: list[int] = []
@@ -81,7 +84,7 @@ class Recorder:
         self.probe.end_step()
         if self.inspect:
             self.latents.append(tensors["latents"].float().cpu().numpy())
-            self.kept_bytes.append(cached_bytes(self.transformer))
+            self.kept_bytes.append(cached_bytes(self.transformer, self.method))
         return tensors
 
     def _first_step(self, *_: Any) -> None:
@@ -130,7 +133,7 @@ class DiffusersSession(Session):
             text = {"prompt_embeds": embeddings.to(self.device), "pooled_prompt_embeds": pooled.to(self.device)}
         self._forget_other_code(workload, len(batch), method)
         with self._applied(method, workload.steps) as probe:
-            recorder = Recorder(self.pipeline.transformer, self.clock, probe, inspect)
+            recorder = Recorder(self.pipeline.transformer, method, self.clock, probe, inspect)
             self.clock.wait()
             frames_before = compiled_frames()
             self.energy.start()
@@ -179,7 +182,7 @@ class DiffusersSession(Session):
         transformer = self.pipeline.transformer
         try:
             method.enable(self.pipeline, steps)
-            check_hooked(transformer, method.promised_schedule(steps))
+            check_hooked(transformer, method, steps)
             transformer._reset_stateful_cache()
             probe = ScheduleProbe(transformer)
             with probe.watching():

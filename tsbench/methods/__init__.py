@@ -10,6 +10,7 @@ from pathlib import Path
 from tsbench.errors import UserError
 from tsbench.methods.auto import Auto
 from tsbench.methods.base import Method
+from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.faster_cache import FasterCache
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.first_block_cache import FirstBlockCache
@@ -31,6 +32,7 @@ DIFFUSERS: tuple[type[Method], ...] = (
     PyramidAttentionBroadcast,
     FasterCache,
     SeaCache,
+    CacheDit,
     TaylorSeerDecorator,
     Auto,
 )

@@ -23,6 +23,11 @@ class Method:
         dict[str, Any]
     ] = {}  # settings of its namesake on another backend that make it this one
 
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why nothing can be drawn with it here, and what to type; None where all is there."""
+        return None
+
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""
 
@@ -76,6 +81,10 @@ class Method:
             pipeline.transformer.disable_cache()
         for module in pipeline.transformer.modules():
             unwrap(module)
+
+    def states(self, transformer: Any) -> list[Any]:
+        """What it keeps on a transformer between steps, beside states of diffusers' hooks and of `taylor_seer`."""
+        return []
 
     def snippet(self, steps: int) -> tuple[list[str], list[str]]:
         """Python that applies the method to a pipeline `pipe`: import lines, and lines after the pipeline is there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -60,9 +59,3 @@ class Metric:
     @property
     def needs_checkpoint(self) -> bool:
         return self.against == "prompt"
-
-
-def package_missing(package: str, extra: str) -> Callable[[], str | None]:
-    """Says how a package is installed where it is not there."""
-    sentence = f"it needs the {package.replace('_', '-')} package: pip install -c constraints.txt -e '.[{extra}]'"
-    return lambda: None if find_spec(package) else sentence

@@ -5,9 +5,12 @@ The mean error of NVIDIA's flip-evaluator package, at its default of 67 pixels a
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from tsbench.metrics.base import Metric, Score, package_missing
+from tsbench.checks import needs_package
+from tsbench.metrics.base import Metric, Score
 
 
 def load() -> Score:
@@ -22,5 +25,5 @@ def load() -> Score:
 
 METRIC = Metric(
     "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, load=load,
-    missing=package_missing("flip_evaluator", "metrics"),
+    missing=partial(needs_package, "flip_evaluator", "metrics"),
 )  # fmt: skip

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from tsbench.metrics.base import Metric, Score, package_missing
+from tsbench.checks import needs_package
+from tsbench.metrics.base import Metric, Score
 from tsbench.paths import ASSETS
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -81,7 +82,7 @@ VGG, SQUEEZE = (
         range=(0, math.inf),
         digits=4,
         load=partial(load_from_package, net),
-        missing=package_missing("lpips", "lpips"),
+        missing=partial(needs_package, "lpips", "lpips"),
     )
     for net in ("vgg", "squeeze")
 )

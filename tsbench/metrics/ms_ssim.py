@@ -6,10 +6,13 @@ The coarsest of the scales is a sixteenth of the image, and SSIM's window of 11 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
-from tsbench.metrics.base import Metric, Score, package_missing
+from tsbench.checks import needs_package
+from tsbench.metrics.base import Metric, Score
 
 
 def load() -> Score:
@@ -26,5 +29,5 @@ def load() -> Score:
 
 METRIC = Metric(
     "ms_ssim", "ms_ssim", "MS-SSIM", "", higher_is_better=True, range=(0, 1), digits=4, load=load,
-    missing=package_missing("pytorch_msssim", "metrics"), least_side=161,
+    missing=partial(needs_package, "pytorch_msssim", "metrics"), least_side=161,
 )  # fmt: skip
