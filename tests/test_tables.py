@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tests.helpers import cell
 from tests.stores import ENVIRONMENT, body, by_interval, image, timed, timing
 from tsbench import paper, published
 from tsbench.cell import Settings
+from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.plots import quality, speed, steps, style
@@ -137,6 +139,18 @@ def test_tables_for_people(store: Store) -> None:
     latex = paper.latex(cells, manifest)
     assert r"\toprule" in latex and r"PSNR (dB) $\uparrow$" in latex and r"\textbf{2.56x [2.25, 3.50]}" in latex
     assert latex.count(r"\midrule") == 2  # below the head, and between the baseline and the method
+
+
+def test_the_rows_of_a_series_are_together(store: Store) -> None:
+    """By its parameters' names the threshold would come before the order, and every row begin a series."""
+    for order, threshold in itertools.product((0, 1), (0.1, 0.2)):
+        method = CacheDit(residual_diff_threshold=threshold, taylorseer_order=order)
+        failed = {"reason": "no memory", "traceback": "…"}
+        store.write(cell("cache_dit", json.dumps(method.settings(4)), steps=4), "failed", failed)
+    table = paper.paper_table(cells_table(store), "")
+    drawn_by = "DBCache (cache-dit), F8B0W8"
+    shown = [[entry.text for entry in row[:2]] for row in table.rows[:5]]
+    assert shown[1:] == [[drawn_by, "thr 0.1"], ["", "thr 0.2"], [f"{drawn_by}, order 1", "thr 0.1"], ["", "thr 0.2"]]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a TeX")

@@ -72,8 +72,10 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
 
 
 def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
-    """The table of one workload's cells, the reference first."""
+    """The table of one workload's cells, the reference first, the rows of a series together."""
     rows = list(group.itertuples())
+    series_of = [series_and_point(row)[0] for row in rows]
+    rows = [row for series in dict.fromkeys(series_of) for row, own in zip(rows, series_of) if own == series]
     table = PaperTable(title, ["Method", "Setting", "Computed"], [], set())
     shown = quantities(group)
     matches = [published.matches(row._asdict()) for row in rows]
