@@ -173,6 +173,31 @@ def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Dif
     assert inert or planned < STEPS * cost.full_flop
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        FirstBlockCache(threshold=1e9),
+        CacheDit(residual_diff_threshold=1.0, max_warmup_steps=0),
+        CacheDit(residual_diff_threshold=1.0, max_warmup_steps=3, max_continuous_cached_steps=2, max_cached_steps=3),
+        CacheDit(residual_diff_threshold=1.0, max_cached_steps=0),
+        MagCache(threshold=1e9),
+        MagCache(threshold=1e9, max_skip_steps=5, retention_ratio=0.0),
+        Auto(tolerance=1e9, max_gap=3),
+        Auto(tolerance=1e9, max_order=2),
+        PyramidAttentionBroadcast(
+            spatial_attention_block_skip_range=3, spatial_attention_timestep_skip_range=[-1, 1001]
+        ),
+        FasterCache(spatial_attention_block_skip_range=3, spatial_attention_timestep_skip_range=[-1, 1000]),
+    ],
+    ids=lambda method: method.full_name(method.parameters()),
+)
+def test_no_setting_computes_fewer_steps_than_its_limits_allow(session: DiffusersSession, method: Method) -> None:
+    """And one that never finds a reason to compute comes down to them: the ceiling of a plan can be reached."""
+    work = workload(steps=STEPS)
+    drawn = session.draw(work, work.batches[0], calibrated(session, method))
+    assert drawn.schedule == method.fewest_computed(STEPS)
+
+
 def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSession) -> None:
     """The ratios are means of the growth of the residual's magnitude, 1 at the first step; then the rule is known."""
     method = calibrated(session, MagCache(threshold=0.5))

@@ -290,7 +290,7 @@ def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "sweep" in capfd.readouterr().out
     for arguments, expected in (
-        (["--help"], "method: auto, faster_cache, "),
+        (["--help"], "method: auto, cache_dit, faster_cache, "),
         (["--cfg", "job"], "cache_interval: 5"),
         (["--cfg", "job", "backend=openvino"], "disable_cache_after_step: -2"),
     ):

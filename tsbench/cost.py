@@ -25,18 +25,19 @@ class StepCost:
     forecast_flop: float | None  # None where no step of the run that counted was a forecast
     cache_bytes: int
 
-    def columns(self, schedules: Sequence[str], steps: int, batch_size: int) -> dict[str, Any]:
+    def columns(self, schedules: Sequence[str], steps: int, batch_size: int, fewest: str = "") -> dict[str, Any]:
         """`COST_COLUMNS` of a cell.
 
         Args:
             schedules: one of every image; empty where they are not known before an image is drawn.
             steps: of the reference.
             batch_size: images a batch.
+            fewest: of schedules that are not known, one that computes no more than they will.
 
         Returns:
             `forecast_share`: a forecast step's share of the FLOPs of a full one; `tflop`: of the transformer, per
             image; `flops_speedup`: the reference's over these; `max_speedup`: the speed-up when time goes as FLOPs
-            and everything outside the transformer takes none (of unknown schedules: with one computed step);
+            and everything outside the transformer takes none (of unknown schedules: of `fewest`);
             `cache_bytes`: per batch. Where the cell skips steps whose cost is not known, `cost_reason` says so instead.
         """
         share = None if self.forecast_flop is None else self.forecast_flop / self.full_flop
@@ -45,7 +46,7 @@ class StepCost:
             if not schedules or any("." in schedule for schedule in schedules):
                 return row | {"cost_reason": UNCOUNTED}
         elif not schedules:
-            return row | {"max_speedup": steps / (1 + (steps - 1) * share)}
+            return row | {"max_speedup": steps / self._in_full_steps(fewest)}
         full_steps = fmean(self._in_full_steps(schedule) for schedule in schedules)
         speedup = steps / full_steps
         return row | {

@@ -110,7 +110,9 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
         except DrawingFailed as error:
             rows.append(row | {"reason": str(error)})
             continue
-        figures = cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size)
+        figures = cost.columns(
+            [] if schedule is None else [schedule], work.steps, work.batch_size, method.fewest_computed(work.steps)
+        )
         row |= {
             "schedule": schedule,
             "computed_steps": None if schedule is None else computed_steps(schedule),

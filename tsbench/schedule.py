@@ -61,6 +61,11 @@ def openvino_taylorseer(steps: int, interval: int, before: int, after: int) -> s
     return _written(steps, lambda s: s < warm or s >= end or (s - warm) % interval == interval - 1)
 
 
+def always_skipping(steps: int, first: int, in_a_row: int) -> str:
+    """The first steps computed, and of the others one after every so many that are skipped in a row."""
+    return ("C" * first + ("." * in_a_row + "C") * steps)[:steps]
+
+
 def computed_steps(schedule: str) -> int:
     """Number of computed steps of a schedule."""
     return schedule.count("C")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from tsbench.checks import at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
+from tsbench.schedule import always_skipping
 
 
 @dataclass
@@ -41,6 +42,9 @@ class Auto(Method):
 
     def promised_schedule(self, steps: int) -> None:
         return None
+
+    def fewest_computed(self, steps: int) -> str:
+        return always_skipping(steps - 1, self.max_order + 2, self.max_gap - 1) + "C"
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from tsbench.forecast import step_size_control

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from tsbench.schedule import always_skipping
+
 
 @dataclass
 class Method:
@@ -42,6 +44,10 @@ class Method:
     def promised_schedule(self, steps: int) -> str | None:
         """The steps that the method's own rule computes; None where it decides while drawing."""
         return "C" * self.drawn_steps(steps)
+
+    def fewest_computed(self, steps: int) -> str:
+        """The schedule of a method without a rule that never finds a reason to compute, as far as its limits allow."""
+        return always_skipping(steps, 1, steps)
 
     def drawn_steps(self, steps: int) -> int:
         """How many denoising steps the method draws where the reference draws `steps`."""

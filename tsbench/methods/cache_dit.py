@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from tsbench.checks import at_least, needs_package
 from tsbench.errors import DrawingFailed
 from tsbench.methods.base import Method
+from tsbench.schedule import always_skipping
 
 BEFORE = "_before_cache_dit"  # of a transformer with the cache on it: its own `forward`, and the order of its parts
 
@@ -47,6 +48,15 @@ class CacheDit(Method):
 
     def promised_schedule(self, steps: int) -> None:
         return None
+
+    def fewest_computed(self, steps: int) -> str:
+        first = max(1, self.max_warmup_steps)
+        in_a_row = steps if self.max_continuous_cached_steps < 0 else self.max_continuous_cached_steps
+        schedule = always_skipping(steps, first, in_a_row)
+        if self.max_cached_steps < 0:
+            return schedule
+        *skipping, rest = schedule.split(".", self.max_cached_steps)
+        return ".".join([*skipping, rest.replace(".", "C")])
 
     def condensed(self) -> tuple[Method, int]:
         """With a threshold of 1 cache-dit takes any two residuals for the same, without looking at them."""

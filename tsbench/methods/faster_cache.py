@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.methods.pyramid_attention_broadcast import check_attention_ranges
+from tsbench.schedule import always_skipping
 
 
 @dataclass
@@ -35,6 +36,9 @@ class FasterCache(Method):
 
     def promised_schedule(self, steps: int) -> None:
         return None
+
+    def fewest_computed(self, steps: int) -> str:
+        return always_skipping(steps, 1, self.spatial_attention_block_skip_range - 1)
 
     def condensed(self) -> tuple[Method, int]:
         return replace(self, spatial_attention_block_skip_range=2, spatial_attention_timestep_skip_range=[-1, 1000]), 2

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from tsbench.checks import at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
+from tsbench.schedule import always_skipping
 
 FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
 
@@ -50,10 +51,9 @@ class MagCache(Method):
         from diffusers import MagCacheConfig
 
         config = MagCacheConfig(num_inference_steps=steps, **self.parameters())
-        retained = int(self.retention_ratio * steps + 0.5)
         letters, ratio, error, skipped = "", 1.0, 0.0, 0
         for step in range(steps):
-            if step >= retained:
+            if step >= self._retained(steps):
                 ratio = ratio * config.mag_ratios[step]
                 error, skipped = error + abs(1.0 - ratio), skipped + 1
                 if step > 0 and error <= self.threshold and skipped <= self.max_skip_steps:
@@ -62,6 +62,12 @@ class MagCache(Method):
                 ratio, error, skipped = 1.0, 0.0, 0
             letters += "C"
         return letters
+
+    def fewest_computed(self, steps: int) -> str:
+        return always_skipping(steps, max(1, self._retained(steps)), self.max_skip_steps)
+
+    def _retained(self, steps: int) -> int:
+        return int(self.retention_ratio * steps + 0.5)
 
     def condensed(self) -> tuple[Method, int]:
         return MagCache(threshold=1.0, retention_ratio=0.0, mag_ratios=[1.0, 1.0]), 2
