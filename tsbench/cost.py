@@ -25,7 +25,9 @@ class StepCost:
     forecast_flop: float | None  # None where no step of the run that counted was a forecast
     cache_bytes: int
 
-    def columns(self, schedules: Sequence[str], steps: int, batch_size: int, fewest: str = "") -> dict[str, Any]:
+    def columns(
+        self, schedules: Sequence[str], steps: int, batch_size: int, fewest: str | None = None
+    ) -> dict[str, Any]:
         """`COST_COLUMNS` of a cell.
 
         Args:
@@ -46,7 +48,7 @@ class StepCost:
             if not schedules or any("." in schedule for schedule in schedules):
                 return row | {"cost_reason": UNCOUNTED}
         elif not schedules:
-            return row | {"max_speedup": steps / self._in_full_steps(fewest)}
+            return row if fewest is None else row | {"max_speedup": steps / self._in_full_steps(fewest)}
         full_steps = fmean(self._in_full_steps(schedule) for schedule in schedules)
         speedup = steps / full_steps
         return row | {
