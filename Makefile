@@ -16,8 +16,9 @@ $(READY): pyproject.toml constraints.txt
 sweep: setup
 	$(BIN)/python -m tsbench sweep experiment=quick
 
+# Two processes of one thread each: most of a test is Python, which threads do not speed up.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
