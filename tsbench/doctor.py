@@ -60,7 +60,7 @@ def hardware() -> list[str]:
 def libraries() -> list[str]:
     from tsbench.measure import LIBRARIES, installed_version
 
-    wanted = (*LIBRARIES, "torchmetrics", "moocore", "pandas", "matplotlib", "pyarrow", "lpips")
+    wanted = (*LIBRARIES, "torchmetrics", "scikit-image", "moocore", "pandas", "matplotlib", "pyarrow", "lpips")
     return [f"{name} {installed_version(name) or 'is not installed'}" for name in wanted]
 
 
