@@ -73,9 +73,11 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
 
 def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     """The table of one workload's cells, the reference first, the rows of a series together."""
-    rows = list(group.itertuples())
-    series_of = [series_and_point(row)[0] for row in rows]
-    rows = [row for series in dict.fromkeys(series_of) for row, own in zip(rows, series_of) if own == series]
+    by_series: dict[str, list[tuple[str, Any]]] = {}
+    for row in group.itertuples():
+        series, point = series_and_point(row)
+        by_series.setdefault(series, []).append((point, row))
+    rows = [row for members in by_series.values() for _, row in members]
     table = PaperTable(title, ["Method", "Setting", "Computed"], [], set())
     shown = quantities(group)
     matches = [published.matches(row._asdict()) for row in rows]
@@ -108,15 +110,12 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
         if any(texts):
             columns.append([Entry(text) for text in texts])
             table.headings.append(heading)
-    before = None
-    for number_of_row, row in enumerate(rows):
-        series, point = series_and_point(row)
-        if series != before:
-            table.group_starts.add(number_of_row)
-        computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
-        first = [Entry("" if series == before else series), Entry(point), Entry(computed)]
-        table.rows.append(first + [column[number_of_row] for column in columns])
-        before = series
+    for series, members in by_series.items():
+        table.group_starts.add(len(table.rows))
+        for number_in_series, (point, row) in enumerate(members):
+            computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
+            first = [Entry("" if number_in_series else series), Entry(point), Entry(computed)]
+            table.rows.append(first + [column[len(table.rows)] for column in columns])
     return table
 
 

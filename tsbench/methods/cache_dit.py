@@ -95,11 +95,11 @@ class CacheDit(Method):
 
         Caches of diffusers take the blocks that come first for the first ones.
         """
-        import cache_dit
-
         transformer = pipeline.transformer
         if BEFORE not in vars(transformer):
             return
+        import cache_dit
+
         cache_dit.disable_cache(transformer)
         vars(transformer).pop("_is_patched", None)
         vars(transformer).pop("forward", None)
