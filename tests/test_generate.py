@@ -193,6 +193,16 @@ def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: Diffuse
     assert [pair["batch"] for pair in result.pairs] == [0, 0]
 
 
+def test_pairs_are_spread_over_prompts_before_seeds(session: DiffusersSession) -> None:
+    """Pairs of one prompt's seeds alone would time one schedule of a method that decides from the image."""
+    wanted = cell(seeds=(0, 1, 2))
+    result = session.draw_cell(wanted, FULL, pairs=2, image_drawn=lambda _: None)
+    timed = [wanted.workload.batches[pair["batch"]][0] for pair in result.pairs]
+    assert [(sample.prompt, sample.seed) for sample in timed] == [(prompt, 0) for prompt in wanted.workload.prompts[:2]]
+    first = session.draw(wanted.workload, [timed[1]], FULL)
+    assert (result.images[1] == first.images[0]).all()
+
+
 def test_a_missing_device_is_a_users_mistake() -> None:
     with pytest.raises(UserError, match=r"runtime.device is 'cuda:99', which this machine does not have"):
         choose_device("cuda:99", "none")

@@ -83,8 +83,8 @@ def test_the_interval_of_a_difference_is_welchs() -> None:
 def test_prompts_are_averaged_over_their_seeds_without_infinities() -> None:
     """Three prompts with two seeds: identical images differ by nothing, one identical image by no finite amount."""
     inf = math.inf
-    assert prompt_means([1, 3, inf, 5, inf, inf], 3) == [2, 5]
-    assert prompt_differences([1, 2, inf, 5, inf, inf], [2, 4, inf, 6, 1, inf], 3) == [1.5, 0.5, 0]
+    assert prompt_means([1, inf, inf, 3, 5, inf], 3) == [2, 5]
+    assert prompt_differences([1, inf, inf, 2, 5, inf], [2, inf, 1, 4, 6, inf], 3) == [1.5, 0.5, 0]
     assert prompt_differences([inf, inf], [1, 2], 1) == []
 
 

@@ -41,8 +41,8 @@ class Workload:
 
     @property
     def samples(self) -> list[Sample]:
-        """Every prompt with every seed, in the order in which they are drawn and numbered."""
-        return [Sample(prompt, seed) for prompt in self.prompts for seed in self.seeds]
+        """Every prompt with every seed, all prompts with one before the next: so drawn, timed and numbered."""
+        return [Sample(prompt, seed) for seed in self.seeds for prompt in self.prompts]
 
     @property
     def batches(self) -> list[list[Sample]]:

@@ -81,11 +81,10 @@ def prompt_means(values: Sequence[float], prompts: int) -> list[float]:
     """Of every prompt with a finite value the mean of its finite ones.
 
     Args:
-        values: a sample each, the seeds of a prompt beside each other.
+        values: a sample each, all prompts with one seed before the next seed.
         prompts: number of prompts.
     """
-    seeds = len(values) // prompts
-    means = [finite_mean(values[i * seeds : (i + 1) * seeds]) for i in range(prompts)]
+    means = [finite_mean(values[prompt::prompts]) for prompt in range(prompts)]
     return [mean for mean in means if mean is not None]
 
 
