@@ -66,6 +66,17 @@ def test_the_answer_is_at_the_top(store: Store) -> None:
     assert "none: see the nearest in the table" in page.texts  # at LPIPS 0.05
 
 
+def test_a_setting_that_cannot_be_judged_is_not_none(store: Store) -> None:
+    """It may well be the answer: of three pairs nothing says how sure its speed-up is."""
+    pair = {"batch": 0, "reference": TIMING, "method": timed(0.3, [0.06] * 4)}
+    method = cell("taylorseer", parameters(4), steps=4, prompts=PROMPTS)
+    store.write(method, "ok", body(["CC.C"] * 6, [pair] * 3) | {"model_path": "embedded"}, [image(0)] * 6)
+    store.write_scores(method.key, {"lpips": [0.01] * 6})
+    _, page = written(store)
+    assert "not known: 3 pairs: an interval of the speed-up needs 6" in page.texts  # the others miss LPIPS 0.05
+    assert not any(text.startswith("none") for text in page.texts)
+
+
 def test_it_holds_every_cell_and_needs_no_network(store: Store) -> None:
     text, page = written(store)
     data = json.loads(page.data)

@@ -25,7 +25,7 @@ from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
-from tsbench.recommend import BARS, FASTER, candidates, qualified, unjudged
+from tsbench.recommend import BARS, FASTER, qualified, unjudged
 from tsbench.store import Store, write_text
 
 IMAGES_SIZE = 30_000_000  # characters: all images of a report together
@@ -77,7 +77,7 @@ def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
             bars = [replace(BARS["--max-lpips"], limit=limit), FASTER]
             good, unknown = qualified(group, bars), unjudged(group, bars)
             text = f"{full_name(good[0])}: {good[0].speedup:.2f}x" if good else "none: see the nearest in the table"
-            if unknown and sum(map(len, unknown.values())) == len(candidates(group)):
+            if unknown and not good:
                 text = f"not known: {'; '.join(unknown)}"
             key = good[0].key if good else None
             wanted = f"{level} (LPIPS up to {limit:g})"
