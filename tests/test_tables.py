@@ -82,6 +82,7 @@ def test_psnr_is_a_mean_over_images_without_the_identical_ones(store: Store) -> 
 def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
     """40 dB and 10.46 dB are 25.23 dB on average; their pooled error would be 13.46 dB."""
     store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     parameters = json.dumps(TaylorSeer().settings(4))
     black = np.zeros((32, 32, 3), np.uint8)
     near, far = black.copy(), black.copy()
@@ -108,6 +109,7 @@ def test_the_front_and_the_schedule(store: Store) -> None:
 def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) -> None:
     """A cache that is on in the first run alone is as slow as full compute, whatever its first schedule says."""
     store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
     store.write(cell("taylorseer", json.dumps(TaylorSeer().settings(4)), steps=4), "ok", drawn, [image(0)] * 2)
@@ -151,6 +153,18 @@ def test_the_rows_of_a_series_are_together(store: Store) -> None:
     drawn_by = "DBCache (cache-dit), F8B0W8"
     shown = [[entry.text for entry in row[:2]] for row in table.rows[:5]]
     assert shown[1:] == [[drawn_by, "thr 0.1"], ["", "thr 0.2"], [f"{drawn_by}, order 1", "thr 0.1"], ["", "thr 0.2"]]
+
+
+def test_a_pattern_stays_in_its_column(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    pattern = json.dumps(TaylorSeer(cache_identifiers=[r"blocks\.\d+\.(attn|ff)"]).settings(4))
+    pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
+    store.write(cell("taylorseer", pattern, steps=4), "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
+    text = paper.markdown(cells_table(store), store.manifest())
+    lines = [line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")]
+    assert r"(attn\|ff)" in text and len({line.count("|") for line in lines}) == 1
+    assert r"(attn\textbar{}ff)" in paper.latex(cells_table(store), store.manifest())
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a TeX")
@@ -268,6 +282,7 @@ def test_backends_share_a_panel_of_one_workload(store: Store) -> None:
 def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
     """What differs is named, and nothing else; where only later prompts differ, what they hash to has to do."""
     store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     same = {"prompts": ("a", "b"), "seeds": (0,), "guidance_scale": 3.5, "batch_size": 1, "max_sequence_length": 32}
     changes = [
         {}, {"guidance_scale": 1.0}, {"batch_size": 2}, {"max_sequence_length": 64}, {"prompts": ("c", "b")},

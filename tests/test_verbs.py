@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,15 +122,17 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("file", "text", "sentence"),
     [
-        ("manifest.json", "{", "put back a copy of it, or draw into another folder by name=NAME"),
-        ("cells/KEY/cell.json", '{"key"', "type the same sweep again, which draws the cell again"),
-        ("cells/KEY/scores.json", "", "type python -m tsbench report, which scores the cell again"),
+        ("manifest.json", b"{", "put back a copy of it, or draw into another folder by name=NAME"),
+        ("manifest.json", None, "run has cells but no manifest.json, which says what made them; put back a copy of it"),
+        ("cells/KEY/cell.json", b'{"key"', "type the same sweep again, which draws the cell again"),
+        ("cells/KEY/scores.json", b"", "type python -m tsbench report, which scores the cell again"),
         ("cells/KEY/0000.png", None, "0000.png is missing or damaged; delete the folder run/cells/KEY and type"),
-        ("cells/KEY/0001.png", "no picture", "0001.png is missing or damaged"),
+        ("cells/KEY/0001.png", b"no picture", "0001.png is missing or damaged"),
+        ("cells/KEY/0001.png", b"\x89PNG\r\n\x1a\n\0\0\0\5IHDR" + bytes(9), "0001.png is missing or damaged"),
     ],
 )
 def test_a_damaged_file_is_named(
-    here: Path, capsys: pytest.CaptureFixture[str], file: str, text: str | None, sentence: str
+    here: Path, capsys: pytest.CaptureFixture[str], file: str, text: bytes | None, sentence: str
 ) -> None:
     """And no other image takes the place of one that is missing."""
     store, key = Store(Path("run")), cell(steps=4).key
@@ -138,7 +141,7 @@ def test_a_damaged_file_is_named(
     damaged = store.folder / file.replace("KEY", key)
     damaged.unlink(missing_ok=True)
     if text is not None:
-        damaged.write_text(text)
+        damaged.write_bytes(text)
     assert main(["report", "run"]) == 2
     error = capsys.readouterr().err
     assert sentence.replace("KEY", key) in error and error.count("\n") == 1
@@ -207,6 +210,20 @@ def test_a_score_that_is_no_number_is_a_failed_one(here: Path, monkeypatch: pyte
     monkeypatch.setattr("tsbench.score.scorer", lambda name: lambda image, other: math.nan)
     assert score_cells(store, ["ssim"]) == ["SSIM failed: ValueError: it is not a number (NaN)"]
     assert by_interval(store)[2].metric_reason == "SSIM failed: ValueError: it is not a number (NaN)"
+
+
+def test_scores_of_two_processes_are_kept_side_by_side(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one finishes a cell while this one is at it."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+
+    def interrupted(name: str) -> Callable[..., float]:
+        if name == "psnr":
+            score_cells(store, ["ssim"])
+        return scorer(name)
+
+    monkeypatch.setattr("tsbench.score.scorer", interrupted)
+    assert score_cells(store, ["psnr"]) == []
+    assert sorted(store.scores(by_interval(store)[2].key)) == ["lpips", "psnr", "ssim"]
 
 
 def test_without_full_compute_it_is_said_why_there_is_no_score(here: Path) -> None:

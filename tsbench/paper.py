@@ -197,8 +197,14 @@ def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
 
 
 def _in_markdown(entry: Entry) -> str:
-    text = {BEST: f"**{entry.text}**", SECOND: f"<u>{entry.text}</u>"}.get(entry.rank, entry.text)
+    text = markdown_text(entry.text)
+    text = {BEST: f"**{text}**", SECOND: f"<u>{text}</u>"}.get(entry.rank, text)
     return text + "".join(f"<sup>{number}</sup>" for number in entry.footnotes)
+
+
+def markdown_text(text: str) -> str:
+    """Plain text, for a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
@@ -231,7 +237,8 @@ def _in_latex(entry: Entry) -> str:
 
 LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "Δ": r"$\Delta$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "Δ": r"$\Delta$",
 }  # fmt: skip
 
 

@@ -37,18 +37,22 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
                 "reference": store.images(reference),
                 "prompt": [sample.prompt for sample in Workload.of_document(document["workload"]).samples],
             }
-            reasons = {name: reason for name, reason in store.unscored(key).items() if name not in missing}
+            new: dict[str, list[float | str]] = {}
+            reasons: dict[str, str] = {}
             for name in missing:
                 pairs = zip(images, beside[metric_of(name).against], strict=True)
                 try:
                     values = [scorer(name)(image, other) for image, other in pairs]
                     if any(map(math.isnan, values)):
                         raise ValueError("it is not a number (NaN)")
-                    scores[name] = [_exact(value) for value in values]
+                    new[name] = [_exact(value) for value in values]
                 except Exception as error:
                     reasons[name] = f"{metric_of(name).label} failed: {first_line(error)}"
+            scores = store.scores(key) | new  # read again: another process may have scored other metrics meanwhile
             store.write_scores(key, scores)
-            if reasons or store.unscored(key):
+            before = store.unscored(key)
+            reasons = {name: reason for name, reason in (before | reasons).items() if name not in scores}
+            if reasons != before:
                 store.write_unscored(key, reasons)
             failures |= dict.fromkeys(reasons.values())
     return list(failures)

@@ -24,6 +24,7 @@ from tsbench.cell import Cell
 from tsbench.errors import UserError
 
 MANIFEST, DOCUMENT, SCORES, UNSCORED = "manifest.json", "cell.json", "scores.json", "unscored.json"
+OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
 ACROSS = "psnr_db_across_backends"  # a score beside the metrics: of another backend, against diffusers' full compute
 
 
@@ -34,8 +35,15 @@ class Store:
         self.folder, self.cells = folder, folder / "cells"
 
     def manifest(self) -> dict[str, Any]:
-        """What made this folder; empty where nothing has yet."""
-        return _read(self.folder / MANIFEST)
+        """What made this folder; empty where nothing has yet.
+
+        Raises:
+            UserError: where it is damaged, or missing beside cells.
+        """
+        manifest = _read(self.folder / MANIFEST)
+        if not manifest and not self.is_empty():
+            raise UserError(f"{self.folder} has cells but no {MANIFEST}, which says what made them; {OTHER_MANIFEST}.")
+        return manifest
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -87,8 +95,9 @@ class Store:
     def add_metrics(self, metrics: Iterable[str]) -> None:
         """Note metrics that are asked for without drawing anything."""
         manifest = self.manifest()
-        manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
-        write_json(self.folder / MANIFEST, manifest)
+        if new := [name for name in dict.fromkeys(metrics) if name not in manifest["metrics"]]:
+            manifest["metrics"] += new
+            write_json(self.folder / MANIFEST, manifest)
 
     def document(self, key: str) -> dict[str, Any]:
         """A cell's document; empty where there is none."""
@@ -210,7 +219,7 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text()) if path.is_file() else {}
     except ValueError as error:
         instead = {
-            MANIFEST: "put back a copy of it, or draw into another folder by name=NAME",
+            MANIFEST: OTHER_MANIFEST,
             DOCUMENT: _drawn_again(path.parent),
         }.get(path.name, "delete it and type python -m tsbench report, which scores the cell again")
         raise UserError(f"{path} is damaged ({error}); {instead}.") from error
@@ -219,7 +228,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _image(path: Path) -> np.ndarray:
     try:
         return np.asarray(Image.open(path))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} is missing or damaged; {_drawn_again(path.parent)}.") from error
 
 
