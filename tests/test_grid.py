@@ -121,6 +121,7 @@ MISTAKES = {
     "model=foo": "There is no model 'foo'; there are: flux1-dev, flux1-dev-architecture, flux1-schnell, tiny (",
     "experiment=foo": "There is no experiment 'foo'; there are: diffusers_taylorseer, ",
     "experiment=a,b": "experiment cannot be swept; run one experiment after another",
+    "method.name=sea_cache": "'method.name=sea_cache' would only rename a method; choose one by method=NAME.",
     "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",
     "foo=2": "There is no parameter 'foo'; there are: model, backend, method, ",
     "method.cache_interval=x": "method.cache_interval is 'x', but must be a whole number, such as",
@@ -190,6 +191,8 @@ EXPERIMENTS = {
     "grids: [{steps: 20}]": "must have a list 'grids'",
     "grids: [experiment=quick]": "has a grid with experiment=, but only a command can choose one",
     "grids: ['name=\"a']": "has a grid with an open quotation",
+    "grids: [method=taylorseer method.cache_intervall=2]": "with a mistake: There is no parameter 'method.cache_int",
+    "grids: [method=taylorseer method.tolerance=0.1]": "leave it out, or sweep a method that has it: method=auto.",
 }
 
 

@@ -92,10 +92,9 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
     for grid in grids:
         merged = {override.get_key_element(): override for override in grid}
         merged |= {override.get_key_element(): override for override in typed}
-        for chosen in itertools.product(*(_values(override) for override in merged.values())):
-            kept = for_its_method(chosen)
-            known.update(text.split("=")[0] for text in kept)
-            combinations[kept] = None
+        kept = _combinations(merged.values())
+        known |= _keys(kept)
+        combinations |= dict.fromkeys(kept)
     for override in typed:
         if override.get_key_element() not in known:
             raise _unknown(override, typed)
@@ -126,7 +125,21 @@ def experiment_file(name: str) -> list[list[Override]]:
         raise UserError(f"{path} has a grid with an open quotation ({error}).") from error
     if any(override.get_key_element() == "experiment" for grid in parsed for override in grid):
         raise UserError(f"{path} has a grid with experiment=, but only a command can choose one; leave it out.")
+    for grid in parsed:
+        known = _keys(_combinations(grid))
+        for override in grid:
+            if override.get_key_element() not in known:
+                raise UserError(f"{path} has a grid with a mistake: {_unknown(override, grid)}")
     return parsed
+
+
+def _combinations(overrides: Iterable[Override]) -> list[tuple[str, ...]]:
+    """Every combination of their values, each without the parameters that its method does not have."""
+    return [for_its_method(chosen) for chosen in itertools.product(*map(_values, overrides))]
+
+
+def _keys(combinations: Iterable[tuple[str, ...]]) -> set[str]:
+    return {text.split("=")[0] for kept in combinations for text in kept}
 
 
 def cells_of(
@@ -161,6 +174,15 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
     return [cell for group in order for cell in groups[group].values()]
 
 
+def impossible(cell: Cell, method: Method) -> str | None:
+    """Why a cell cannot be drawn by design; None where it can."""
+    if cell.method not in METHODS[cell.backend]:
+        return f"backend={cell.backend} does not have it; it has: {', '.join(METHODS[cell.backend])}"
+    if cell.workload.random_weights and method.data_driven:
+        return f"with random weights its schedule is fiction: it depends on {method.decides_by}"
+    return None
+
+
 def _parsed(arguments: list[str]) -> list[Override]:
     for argument in arguments:
         if "=" not in argument:
@@ -175,6 +197,8 @@ def _parsed(arguments: list[str]) -> list[Override]:
         key = override.get_key_element()
         if override.is_hydra_override():
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
+        if key == "method.name":
+            raise UserError(f"{override.input_line!r} would only rename a method; choose one by method=NAME.")
         if override.is_add() or override.is_delete() or "@" in key:
             raise UserError(f"{override.input_line!r} adds or deletes a key; only existing ones can be set: key=value.")
         if override.is_sweep_override() and not override.is_discrete_sweep():

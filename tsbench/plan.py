@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.flags import read_flags
-from tsbench.grid import Point, cells_of, expand
-from tsbench.methods import METHODS, Method
+from tsbench.grid import Point, cells_of, expand, impossible
+from tsbench.methods import Method
+from tsbench.paper import markdown_text
 from tsbench.present import print_plan, size_of
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
@@ -84,7 +85,7 @@ def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method
 
 
 def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:
-    """A row a cell: `reference`, the key of the workload's full compute, and `COLUMNS`."""
+    """A row a cell: `reference`, the key of the workload's full compute, `skipped` by design, and `COLUMNS`."""
     from tsbench.flops import step_cost
 
     models = {str(point.config.model.source): point.config.model for point in points}
@@ -101,8 +102,8 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             **drawn_columns(asdict(work), asdict(cell.settings)),
             "weights": " ".join(filter(None, models[work.model].source)),
         }
-        if cell.method not in METHODS[cell.backend]:
-            rows.append(row | {"reason": f"backend={cell.backend} does not have it"})
+        if reason := impossible(cell, method):
+            rows.append(row | {"skipped": True, "reason": reason})
             continue
         schedule = method.promised_schedule(work.steps)
         try:
@@ -120,7 +121,9 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "reason": figures.get("cost_reason") if schedule is not None else f"depends on {method.decides_by}",
         }
         rows.append(row | published.columns(row))
-    return pd.DataFrame(rows, columns=["reference", *COLUMNS])
+    table = pd.DataFrame(rows, columns=["reference", "skipped", *COLUMNS])
+    table["skipped"] = table["skipped"].notna()
+    return table
 
 
 def measured_step_s(store: Store, cell: Cell) -> float | None:
@@ -141,18 +144,20 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     """The configuration of a model's transformer: its own where it lies in a folder, else the one that is carried.
 
     Raises:
-        UserError: where there is neither.
+        UserError: where there is neither, or it is no Flux.
     """
-    from tsbench.models.source import find_architecture, find_model
+    from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
 
     if model.path == "embedded" or Path(model.path).expanduser().is_dir():
-        return json.loads((find_model(model.path) / "transformer" / "config.json").read_text())
+        folder = find_model(model.path)
+        check_is_flux(folder)
+        return configuration(folder, "transformer/config.json")
     if model.architecture is None:
         raise UserError(
             f"model.path is {model.path!r}, whose architecture is not known here; "
             "try model=flux1-dev, or model.architecture=flux1-dev for a model of that architecture."
         )
-    return json.loads((find_architecture(model.architecture) / "transformer" / "config.json").read_text())
+    return configuration(find_architecture(model.architecture), "transformer/config.json")
 
 
 def written(table: pd.DataFrame, form: str) -> str:
@@ -161,17 +166,22 @@ def written(table: pd.DataFrame, form: str) -> str:
         return table.to_csv(index=False)
     if form == "json":
         return table.to_json(orient="records", indent=1) + "\n"
-    return table.to_markdown(index=False) + "\n"
+    texts = table.map(lambda value: markdown_text(value) if isinstance(value, str) else value)
+    return texts.to_markdown(index=False) + "\n"
 
 
 def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float | None) -> list[str]:
     """What the sweep would draw, how long it would take and what it would leave, a sentence each."""
+    skipped = int(table["skipped"].sum())
+    cells, table = list(compress(cells, ~table["skipped"])), table[~table["skipped"]]
     planned = planned_images(cells, pairs)
     images = sum(count.total for count in planned.values())
     stored = sum(len(cell.workload.samples) for cell in cells)
     pixels = sum(len(cell.workload.samples) * cell.workload.height * cell.workload.width for cell in cells)
     lines = [
-        f"{len(cells)} cells, {sum(cell.is_reference for cell in cells)} of them references; {images} images to draw "
+        f"{len(cells)} cells, {sum(cell.is_reference for cell in cells)} of them references"
+        + (f", and {skipped} that will be skipped" if skipped else "")
+        + f"; {images} images to draw "
         f"({stored} samples, the others warm-ups and {pairs} timed pairs a cell); "
         f"at most {size_of(3 * pixels)} of images to store"
     ]

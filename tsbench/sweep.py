@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError, first_line
-from tsbench.grid import Point, cells_of, expand, for_its_method
-from tsbench.methods import METHODS, Method
+from tsbench.grid import Point, cells_of, expand, for_its_method, impossible
+from tsbench.methods import Method
 from tsbench.paths import carried
 from tsbench.store import Store
 
@@ -142,7 +142,8 @@ class Sweep:
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
         devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
         store.open_run(here, devices, git_revision(), command, self.metrics)
-        planned = {key: images.total for key, images in planned_images(missing, self.pairs).items()}
+        possible = [cell for cell in missing if impossible(cell, self._method(cell)) is None]
+        planned = {key: images.total for key, images in planned_images(possible, self.pairs).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
         console.print(
@@ -150,16 +151,19 @@ class Sweep:
             + (f"; {done} cells are there already" if done else ""),
             soft_wrap=True,
         )
-        self.costs = {cell.key: self._cost(cell, self.methods.get(cell.key, Method())) for cell in missing}
+        self.costs = {cell.key: self._cost(cell, self._method(cell)) for cell in missing}
         started, in_pipeline, share = time.perf_counter(), 0.0, 0.0
         with SweepProgress(console, len(missing), images) as progress:
             for cell, loaded in self.with_sessions(missing, session):
                 before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
-                self._run_cell(cell, loaded, store, progress, planned[cell.key])
+                self._run_cell(cell, loaded, store, progress, planned.get(cell.key, 0))
                 in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
                 share = in_pipeline / (time.perf_counter() - started)
                 store.note_share(share)
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
+
+    def _method(self, cell: Cell) -> Method:
+        return self.methods.get(cell.key, Method())
 
     def hardware(self, cell: Cell) -> str:
         """The name of the device that draws a cell."""
@@ -232,7 +236,7 @@ class Sweep:
         self, cell: Cell, session: Session | NotLoaded, store: Store, progress: SweepProgress, planned: int
     ) -> None:
         before = progress.done_images
-        method = self.methods.get(cell.key, Method())
+        method = self._method(cell)
         label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
         if reason := impossible(cell, method):
             store.write(cell, "skipped", {"reason": reason})
@@ -289,15 +293,6 @@ class Sweep:
             return {"cost": asdict(step_cost(config, cell, method)), "cost_reason": None}
         except Exception as error:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
-
-
-def impossible(cell: Cell, method: Method) -> str | None:
-    """Why a cell cannot be drawn by design; None where it can."""
-    if cell.method not in METHODS[cell.backend]:
-        return f"backend={cell.backend} does not have it; it has: {', '.join(METHODS[cell.backend])}"
-    if cell.workload.random_weights and method.data_driven:
-        return f"with random weights its schedule is fiction: it depends on {method.decides_by}"
-    return None
 
 
 def check_one_run(points: list[Point]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tsbench.cell import COMPONENTS
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.paths import ASSETS
 
 HUB_PATIENCE_S = 12.0
@@ -87,6 +87,21 @@ def _from_hub(name: str) -> Path:
     return Path(FluxPipeline.download(name))
 
 
+def configuration(folder: Path, name: str) -> dict[str, Any]:
+    """A configuration of a model's folder.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    try:
+        return json.loads((folder / name).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The model in {str(folder)!r} has no readable {name} ({first_line(error)}); "
+            "give the folder of a whole model in diffusers' format by model.path=FOLDER."
+        ) from error
+
+
 def has_weights(folder: Path) -> bool:
     """Whether the weights of all parts are there; an interrupted download leaves some of them out."""
     for part in (folder / name for name in COMPONENTS):
@@ -146,7 +161,7 @@ def identity(folder: Path) -> str:
     the weights have, and enough to reach every large matrix, so that merging an adapter changes the identity. A change
     of a few numbers may not.
     """
-    index = json.loads((folder / "model_index.json").read_text())
+    index = configuration(folder, "model_index.json")
     parts = [folder / name for name in index if (folder / name).is_dir()]
     files = [folder / "model_index.json", *(path for part in parts for path in part.rglob("*") if path.is_file())]
     digest = hashlib.sha256()
@@ -171,7 +186,7 @@ def _add_contents(digest: Any, path: Path) -> None:
 
 def check_is_flux(folder: Path) -> None:
     """Raise `UserError` where the folder holds another kind of pipeline than `FluxPipeline`."""
-    index: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
+    index = configuration(folder, "model_index.json")
     if index.get("_class_name") not in ("FluxPipeline", "OVFluxPipeline"):
         raise UserError(
             f"The model in {str(folder)!r} is a {index.get('_class_name')}, but tsbench draws with FluxPipeline; "
