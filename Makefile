@@ -37,7 +37,7 @@ PACK ?= gpu.tar.gz
 SECONDS_LEFT ?= 100000
 
 gpu:
-	$(GPU_PYTHON) benchmarks/gpu.py --pack $(PACK) --seconds $(SECONDS_LEFT)
+	PYTHONPATH=.:$(PYTHONPATH) $(GPU_PYTHON) benchmarks/gpu.py --pack $(PACK) --seconds $(SECONDS_LEFT)
 
 # What a machine with CUDA, Python 3.12 and torch needs beside them to run `make gpu`, as wheels in wheels/.
 gpu-wheels: setup

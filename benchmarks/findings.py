@@ -1,6 +1,6 @@
 """What the timing of FLUX.1-dev's architecture shows.
 
-`python benchmarks/findings.py results/h200_timing results/rates.json`, of what `benchmarks/gpu.py` has left. Each
+`python benchmarks/findings.py RUN RATES`, of a results folder and the rates that `benchmarks/gpu.py` has left. Each
 line is a figure, what it is held against, and whether that holds. What is published stands beside what was measured
 and is held against nothing: it was measured on another machine.
 """

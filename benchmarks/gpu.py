@@ -2,8 +2,9 @@
 
 A piece that is done is in the pack and is not run again, one that has failed is tried last, and sweeps go on from their
 finished cells. No piece needs the one before it. The pack is written every half a minute, so that whatever ends this
-loses little. Results are cells and JSON documents: `python -m tsbench report` builds the tables of them, anywhere, and
-`python benchmarks/findings.py` says what they show.
+loses little. On another GPU, with other versions or after a change of the code that draws everything begins anew,
+beside what is there: all names end in six digits of the environment. Results are cells and JSON documents:
+`python -m tsbench report` builds the tables of them, anywhere, and `python benchmarks/findings.py` says what they show.
 """
 
 from __future__ import annotations
@@ -20,22 +21,33 @@ from pathlib import Path
 
 import torch
 
+from tsbench.cell import digest
+from tsbench.measure import environment
+
 RESULTS = Path("results")
-DONE = RESULTS / "gpu-pieces.json"  # seconds of every piece that is done, null of one that has failed
 PACK_EVERY_S = 30
 LEAST_S = 20  # of time left, to begin anything
+HERE = "HERE"  # in names: the environment
 TINY = ["-m", "tsbench", "sweep", "experiment=quick", "report=false", "prompts.limit=2", "timing.pairs=1"]
 
 PIECES: dict[str, list[list[str]]] = {
-    "tests": [["-m", "pytest", "-m", "gpu", "tests/test_gpu.py", "--junitxml=results/gpu-tests.xml"]],
-    "rates": [["benchmarks/rates.py", "results/rates.json"]],
+    "tests": [["-m", "pytest", "-m", "gpu", "tests/test_gpu.py", f"--junitxml=results/gpu-tests-{HERE}.xml"]],
+    "rates": [["benchmarks/rates.py", f"results/rates-{HERE}.json"]],
     "tiny": [
-        [*TINY, "name=tiny-cuda"],
-        [*TINY, "name=tiny-cpu", "runtime.device=cpu"],
-        ["benchmarks/agreement.py", "results/tiny-cuda", "results/tiny-cpu", "results/agreement.json"],
+        [*TINY, f"name=tiny-cuda-{HERE}"],
+        [*TINY, f"name=tiny-cpu-{HERE}", "runtime.device=cpu"],
+        [
+            "benchmarks/agreement.py",
+            *(f"results/{name}" for name in (f"tiny-cuda-{HERE}", f"tiny-cpu-{HERE}", f"agreement-{HERE}.json")),
+        ],
     ],
-    "h200_timing": [["-m", "tsbench", "sweep", "experiment=h200_timing", "timing.pairs=3", "report=false"]],
-}
+    "h200_timing": [
+        [
+            "-m", "tsbench", "sweep", "experiment=h200_timing", f"name=h200_timing-{HERE}", "timing.pairs=3",
+            "report=false",
+        ]
+    ],
+}  # fmt: skip
 
 
 def main() -> int:
@@ -46,18 +58,21 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("There is no GPU here: torch.cuda.is_available() is false.", file=sys.stderr)
         return 2
-    if arguments.pack.exists() and not DONE.exists():
+    here = environment_digits()
+    pieces_done = RESULTS / f"gpu-pieces-{here}.json"  # seconds of each that is done, null of one that has failed
+    if arguments.pack.exists() and not pieces_done.exists():
         with tarfile.open(arguments.pack) as pack:
             pack.extractall(".", filter="data")
     RESULTS.mkdir(exist_ok=True)
-    done: dict[str, float | None] = json.loads(DONE.read_text()) if DONE.exists() else {}
+    done: dict[str, float | None] = json.loads(pieces_done.read_text()) if pieces_done.exists() else {}
     ends = time.monotonic() + arguments.seconds
     for name in sorted(PIECES, key=lambda name: done.get(name, 0) is None):
         if done.get(name) is not None:
             print(f"{name}: done before", flush=True)
             continue
         started = time.monotonic()
-        codes = [run(command, ends, arguments.pack) for command in PIECES[name]]
+        commands = [[part.replace(HERE, here) for part in command] for command in PIECES[name]]
+        codes = [run(command, ends, arguments.pack) for command in commands]
         if any(codes):
             done[name] = None
             print(f"{name}: FAILED", flush=True)
@@ -66,20 +81,23 @@ def main() -> int:
         else:
             done[name] = time.monotonic() - started
             print(f"{name}: {done[name]:.0f} s", flush=True)
-        DONE.write_text(json.dumps(done))
+        pieces_done.write_text(json.dumps(done))
         write_pack(arguments.pack)
+    print(f"python benchmarks/findings.py results/h200_timing-{here} results/rates-{here}.json says what holds")
     return int(None in done.values())
+
+
+def environment_digits() -> str:
+    """Six hexadecimal digits of what figures of this machine depend on."""
+    return digest(environment(torch.device("cuda")))[:6]
 
 
 def run(command: list[str], ends: float, pack: Path) -> int | None:
     """The exit code; None where the time is over. A sweep that is stopped has kept its finished cells."""
     if ends - time.monotonic() < LEAST_S:
         return None
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what else is installed there is not ours to run
-    }
-    process = subprocess.Popen([sys.executable, *command], env=environment)
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # what else is installed there is not ours to run
+    process = subprocess.Popen([sys.executable, *command], env=os.environ | alone)
     try:
         while (left := ends - time.monotonic()) > 0:
             try:
@@ -95,9 +113,9 @@ def run(command: list[str], ends: float, pack: Path) -> int | None:
 
 def write_pack(path: Path) -> None:
     """Pack what the pieces have left so far; pictures only as long as they are still to be compared."""
-    names = ["*.json", "*.xml", "h200_timing/**/*.json", "tiny-*/**/*.json"]
-    done = json.loads(DONE.read_text()) if DONE.exists() else {}
-    names += [] if done.get("tiny") is not None else ["tiny-*/**/*.png"]
+    names = ["*.json", "*.xml", "h200_timing-*/**/*.json", "tiny-*/**/*.json"]
+    compared = [json.loads(path.read_text()).get("tiny") is not None for path in RESULTS.glob("gpu-pieces-*.json")]
+    names += [] if compared and all(compared) else ["tiny-*/**/*.png"]
     partial = path.with_suffix(".partial")
     with tarfile.open(partial, "w:gz") as pack:
         for file in sorted(file for name in names for file in RESULTS.glob(name)):

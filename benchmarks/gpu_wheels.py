@@ -50,7 +50,8 @@ def main(folder: str) -> int:
         subprocess.run(command, check=True)
     files = sorted(Path(folder).glob("*.whl"))
     print(f"{len(files)} wheels, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB, in {folder}/; there:")
-    print(f"python3 -m pip install --no-index --no-deps --target site {folder}/*.whl && PYTHONPATH=site make gpu")
+    install = f"python3 -m pip install --no-index --no-deps --upgrade --target site {folder}/*.whl"
+    print(f"{install} && PYTHONPATH=site make gpu")
     return 0
 
 

@@ -30,6 +30,7 @@ from tsbench.store import Store
 def test_pieces_are_packed_and_resumed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece that is done is not run again, from the pack alone; one that fails or has no time is, and comes last."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "environment_digits", lambda: "a1")
     write = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.parent.mkdir(exist_ok=True); p.write_text('[]')"
     later = "import pathlib; pathlib.Path('results/later.json').write_text('[]')"
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--pack", "p.tar.gz"])
@@ -40,22 +41,30 @@ def test_pieces_are_packed_and_resumed(here: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(gpu, "PIECES", pieces)
     assert gpu.main() == 1
     with tarfile.open("p.tar.gz") as pack:
-        assert set(pack.getnames()) == {"results/one.json", "results/gpu-pieces.json"}
+        assert set(pack.getnames()) == {"results/one.json", "results/gpu-pieces-a1.json"}
     shutil.rmtree("results")
     mended = "import pathlib, sys; sys.exit(not pathlib.Path('results/later.json').exists())"
     monkeypatch.setattr(
         gpu, "PIECES", {"bad": [["-c", mended]], "one": [["-c", "raise SystemExit(4)"]], "later": [["-c", later]]}
     )
     assert gpu.main() == 0
-    assert set(json.loads(Path("results/gpu-pieces.json").read_text())) == {"bad", "one", "later"}
+    assert set(json.loads(Path("results/gpu-pieces-a1.json").read_text())) == {"bad", "one", "later"}
+    anew = "import pathlib; pathlib.Path('results/later-HERE.json').write_text('[]')"
+    monkeypatch.setattr(gpu, "PIECES", {"later": [["-c", anew]]})
+    monkeypatch.setattr(gpu, "environment_digits", lambda: "b2")  # of another GPU: nothing is done there yet
+    assert gpu.main() == 0
+    with tarfile.open("p.tar.gz") as pack:
+        assert {"results/one.json", "results/later-b2.json", "results/gpu-pieces-b2.json"} < set(pack.getnames())
+    monkeypatch.setattr(gpu, "environment_digits", lambda: "a1")
     monkeypatch.setattr(gpu, "PIECES", {"three": [["-c", "pass"]]})
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--pack", "p.tar.gz", "--seconds", "1"])
-    assert gpu.main() == 0 and "three" not in json.loads(Path("results/gpu-pieces.json").read_text())
+    assert gpu.main() == 0 and "three" not in json.loads(Path("results/gpu-pieces-a1.json").read_text())
 
 
 def test_a_piece_that_is_stopped_has_been_packed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ends a run may be a machine that is taken away: the pack is written while a piece runs."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "environment_digits", lambda: "a1")
     monkeypatch.setattr(gpu, "PACK_EVERY_S", 0.1)
     monkeypatch.setattr(gpu, "LEAST_S", 0)
     wait = "import pathlib, time; pathlib.Path('results/first.json').write_text('[]'); time.sleep(60)"
@@ -71,7 +80,7 @@ def test_a_piece_that_is_stopped_has_been_packed(here: Path, monkeypatch: pytest
     monkeypatch.setattr(gpu, "write_pack", noted)
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--seconds", "2"])
     assert gpu.main() == 0
-    assert ["results/first.json"] in packs and json.loads(Path("results/gpu-pieces.json").read_text()) == {}
+    assert ["results/first.json"] in packs and json.loads(Path("results/gpu-pieces-a1.json").read_text()) == {}
 
 
 def test_without_a_gpu_nothing_is_said_to_be_done(
@@ -203,6 +212,7 @@ def test_findings_tell_what_holds(here: Path) -> None:
 def test_the_pictures_of_runs_that_disagree_stay_in_the_pack(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runs are compared again when the piece is."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "environment_digits", lambda: "a1")
     draw = "import pathlib; p = pathlib.Path('results/tiny-a/cells/k'); p.mkdir(parents=True); (p / '0000.png').touch()"
     compare = "import pathlib, sys; pathlib.Path('results/agreement.json').write_text('[]'); sys.exit({})"
     for code, packed in ((1, True), (0, False)):

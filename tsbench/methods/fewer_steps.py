@@ -26,6 +26,9 @@ class FewerSteps(Method):
     def drawn_steps(self, steps: int) -> int:
         return self.num_inference_steps
 
+    def condensed(self) -> tuple[Method, int]:
+        return Method(), 1
+
     def snippet(self, steps: int) -> tuple[list[str], list[str]]:
         return [], []
 
