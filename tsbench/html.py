@@ -51,7 +51,7 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
     data = data.replace("<", "\\u003c")  # ends no script
     text = page.render(
         name=store.folder.name,
-        provenance=provenance(manifest),
+        provenance=provenance(manifest).replace("`", ""),  # which are for Markdown
         answers=answers(cells),
         commands=manifest["commands"],
         environment=json.dumps(manifest["environment"], indent=1),
