@@ -37,8 +37,8 @@ PIECES: dict[str, list[list[str]]] = {
         [*TINY, f"name=tiny-cuda-{HERE}"],
         [*TINY, f"name=tiny-cpu-{HERE}", "runtime.device=cpu"],
         [
-            "benchmarks/agreement.py",
-            *(f"results/{name}" for name in (f"tiny-cuda-{HERE}", f"tiny-cpu-{HERE}", f"agreement-{HERE}.json")),
+            "benchmarks/agreement.py", f"results/tiny-cuda-{HERE}", f"results/tiny-cpu-{HERE}",
+            f"results/agreement-{HERE}.json",
         ],
     ],
     "h200_timing": [

@@ -88,16 +88,12 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
     name = experiment[-1].value() if experiment else None
     grids = [[]] if name is None else experiment_file(str(name))
     combinations: dict[tuple[str, ...], None] = {}
-    known: set[str] = set()
     for grid in grids:
         merged = {override.get_key_element(): override for override in grid}
         merged |= {override.get_key_element(): override for override in typed}
-        kept = _combinations(merged.values())
-        known |= _keys(kept)
-        combinations |= dict.fromkeys(kept)
-    for override in typed:
-        if override.get_key_element() not in known:
-            raise _unknown(override, typed)
+        combinations |= dict.fromkeys(_combinations(merged.values()))
+    if stray := _stray(typed, combinations):
+        raise _unknown(stray, typed)
     return [_checked(composed(overrides), prompts) for overrides in combinations]
 
 
@@ -126,10 +122,8 @@ def experiment_file(name: str) -> list[list[Override]]:
     if any(override.get_key_element() == "experiment" for grid in parsed for override in grid):
         raise UserError(f"{path} has a grid with experiment=, but only a command can choose one; leave it out.")
     for grid in parsed:
-        known = _keys(_combinations(grid))
-        for override in grid:
-            if override.get_key_element() not in known:
-                raise UserError(f"{path} has a grid with a mistake: {_unknown(override, grid)}")
+        if stray := _stray(grid, _combinations(grid)):
+            raise UserError(f"{path} has a grid with a mistake: {_unknown(stray, grid)}")
     return parsed
 
 
@@ -138,14 +132,16 @@ def _combinations(overrides: Iterable[Override]) -> list[tuple[str, ...]]:
     return [for_its_method(chosen) for chosen in itertools.product(*map(_values, overrides))]
 
 
-def _keys(combinations: Iterable[tuple[str, ...]]) -> set[str]:
-    return {text.split("=")[0] for kept in combinations for text in kept}
+def _stray(overrides: Iterable[Override], combinations: Iterable[tuple[str, ...]]) -> Override | None:
+    """The first of the overrides that none of the combinations has."""
+    known = {text.split("=")[0] for kept in combinations for text in kept}
+    return next((override for override in overrides if override.get_key_element() not in known), None)
 
 
 def cells_of(
     points: Iterable[Point], identities: Mapping[tuple[str, str | None], str]
 ) -> tuple[list[Cell], dict[str, Method]]:
-    """The cells in the order in which a sweep draws them, and their methods by key.
+    """The cells in the order in which a sweep draws them, references among them, and the method of each by key.
 
     Args:
         points: of the grid.
@@ -157,7 +153,8 @@ def cells_of(
         cell = point.cell(identities[point.config.model.source])
         methods.setdefault(cell.key, point.method)
         cells.append(cell)
-    return ordered(cells), methods
+    cells = ordered(cells)
+    return cells, {cell.key: methods.get(cell.key, Method()) for cell in cells}
 
 
 def ordered(cells: Iterable[Cell]) -> list[Cell]:

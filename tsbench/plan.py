@@ -92,8 +92,8 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
     architectures = {source: architecture(model) for source, model in models.items()}
     rows = []
     for cell in cells:
-        method = methods.get(cell.key, Method())
-        work = cell.workload
+        method, work = methods[cell.key], cell.workload
+        skipped = impossible(cell, method)
         row: dict[str, Any] = {
             "reference": cell.reference.key,
             "backend": cell.backend,
@@ -101,9 +101,11 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "params": cell.parameters,
             **drawn_columns(asdict(work), asdict(cell.settings)),
             "weights": " ".join(filter(None, models[work.model].source)),
+            "skipped": skipped is not None,
+            "reason": skipped,
         }
-        if reason := impossible(cell, method):
-            rows.append(row | {"skipped": True, "reason": reason})
+        if skipped:
+            rows.append(row)
             continue
         schedule = method.promised_schedule(work.steps)
         try:
@@ -121,9 +123,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "reason": figures.get("cost_reason") if schedule is not None else f"depends on {method.decides_by}",
         }
         rows.append(row | published.columns(row))
-    table = pd.DataFrame(rows, columns=["reference", "skipped", *COLUMNS])
-    table["skipped"] = table["skipped"].notna()
-    return table
+    return pd.DataFrame(rows, columns=["reference", "skipped", *COLUMNS])
 
 
 def measured_step_s(store: Store, cell: Cell) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -142,7 +141,7 @@ class Sweep:
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
         devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
         store.open_run(here, devices, git_revision(), command, self.metrics)
-        possible = [cell for cell in missing if impossible(cell, self._method(cell)) is None]
+        possible = [cell for cell in missing if impossible(cell, self.methods[cell.key]) is None]
         planned = {key: images.total for key, images in planned_images(possible, self.pairs).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
@@ -151,7 +150,7 @@ class Sweep:
             + (f"; {done} cells are there already" if done else ""),
             soft_wrap=True,
         )
-        self.costs = {cell.key: self._cost(cell, self._method(cell)) for cell in missing}
+        self.costs = {cell.key: self._cost(cell, self.methods[cell.key]) for cell in possible}
         started, in_pipeline, share = time.perf_counter(), 0.0, 0.0
         with SweepProgress(console, len(missing), images) as progress:
             for cell, loaded in self.with_sessions(missing, session):
@@ -161,9 +160,6 @@ class Sweep:
                 share = in_pipeline / (time.perf_counter() - started)
                 store.note_share(share)
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
-
-    def _method(self, cell: Cell) -> Method:
-        return self.methods.get(cell.key, Method())
 
     def hardware(self, cell: Cell) -> str:
         """The name of the device that draws a cell."""
@@ -236,7 +232,7 @@ class Sweep:
         self, cell: Cell, session: Session | NotLoaded, store: Store, progress: SweepProgress, planned: int
     ) -> None:
         before = progress.done_images
-        method = self._method(cell)
+        method = self.methods[cell.key]
         label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
         if reason := impossible(cell, method):
             store.write(cell, "skipped", {"reason": reason})
@@ -287,9 +283,10 @@ class Sweep:
     def _cost(self, cell: Cell, method: Method) -> dict[str, Any]:
         """What a step costs, counted; or why it could not be."""
         from tsbench.flops import step_cost
+        from tsbench.models.source import configuration
 
         try:
-            config = json.loads((self.folders[cell.workload.model] / "transformer" / "config.json").read_text())
+            config = configuration(self.folders[cell.workload.model], "transformer/config.json")
             return {"cost": asdict(step_cost(config, cell, method)), "cost_reason": None}
         except Exception as error:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}

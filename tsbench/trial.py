@@ -9,10 +9,10 @@ from statistics import median
 from typing import Any
 
 from tsbench.errors import UserError, first_line
-from tsbench.methods import Method
+from tsbench.grid import impossible
 from tsbench.progress import output
 from tsbench.stats import speedups
-from tsbench.sweep import NotLoaded, Sweep, impossible
+from tsbench.sweep import NotLoaded, Sweep
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\
@@ -53,7 +53,7 @@ def _try(sweep: Sweep) -> int:
     for cell, session in sweep.with_sessions(sweep.cells, sweep.first_session(sweep.cells)):
         if isinstance(session, NotLoaded):
             raise UserError(session.reason)
-        method = sweep.methods.get(cell.key, Method())
+        method = sweep.methods[cell.key]
         name = method.full_name(method.parameters())
         if reason := impossible(cell, method):
             raise UserError(f"{name} cannot be drawn: {reason}.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tsbench.models.source import configuration
 from tsbench.paths import ASSETS
 
 SEED = 0
@@ -27,7 +27,7 @@ def random_pipeline(folder: Path, dtype: torch.dtype, device: torch.device, text
     import transformers
 
     def config(part: str, name: str = "config.json") -> dict[str, Any]:
-        return json.loads((folder / part / name).read_text())
+        return configuration(folder, f"{part}/{name}")
 
     torch.manual_seed(SEED)
     parts: dict[str, Any] = dict.fromkeys(("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"))
