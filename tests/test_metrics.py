@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -126,10 +127,19 @@ def test_the_clip_score_is_the_models_own_logit(clip_folder: Path) -> None:
     assert len(set(scores)) > 1
 
 
+def test_a_clip_model_without_some_of_its_weights_scores_nothing(clip_folder: Path) -> None:
+    """transformers would draw them at random, and say so in a log alone."""
+    file = clip_folder / "model.safetensors"
+    save_file({name: weight for name, weight in load_file(file).items() if name != "logit_scale"}, file)
+    with pytest.raises(UserError, match="lacks 1 of its weights, such as logit_scale; name a whole one"):
+        check_metrics([f"clip_score:{clip_folder}"])
+
+
 MISTAKES = [
     ("clip_score", "clip_score needs a model: metrics=[clip_score:openai/clip-vit-large-patch14], or a folder."),
     ("clip_score:/nowhere", "There is no CLIP model '/nowhere' here ("),
     ("psnr:alex", "The metric 'psnr' takes no model, but was given as 'psnr:alex'; type metrics=[psnr]."),
+    ("psnr:", "The metric 'psnr' takes no model, but was given as 'psnr:'; type metrics=[psnr]."),
     ("sharpness", "There is no metric 'sharpness'; there are: psnr, ssim, lpips"),
 ]
 

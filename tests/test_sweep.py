@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import weakref
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from tests.stores import body, image, timing
 from tsbench.__main__ import main
@@ -20,6 +22,7 @@ from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell, Settings
 from tsbench.generate import Session
 from tsbench.measure import drawing_code, environment
+from tsbench.paths import ASSETS
 from tsbench.store import Store, differences
 from tsbench.sweep import NotLoaded, Sweep
 from tsbench.tables import COLUMNS
@@ -151,6 +154,17 @@ def test_a_model_that_cannot_be_loaded_at_all_leaves_no_folder(
     monkeypatch.setattr(DiffusersSession, "__init__", too_large)
     assert main(SMALL) == 2
     assert "The model 'tiny' could not be loaded with dtype float32" in capsys.readouterr().err
+    assert not Path("results").exists()
+
+
+def test_a_model_that_lacks_weights_is_not_drawn(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """transformers would draw those of a text encoder at random, other ones in every process."""
+    shutil.copytree(ASSETS / "tiny", "model")
+    file = Path("model/text_encoder_2/model.safetensors")
+    lost = "encoder.block.0.layer.1.DenseReluDense.wo.weight"
+    save_file({name: weight for name, weight in load_file(file).items() if name != lost}, file)
+    assert main([*SMALL, "model.path=model"]) == 2
+    assert f"the text_encoder_2 lacks 1 of its weights, such as {lost}." in capsys.readouterr().err
     assert not Path("results").exists()
 
 

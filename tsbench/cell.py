@@ -52,12 +52,13 @@ class Workload:
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
-COMPONENTS = ("transformer", "text_encoder", "text_encoder_2", "vae")
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
 
 
 def quantization_call(backend: str, component: str, kwargs: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     """How a component of the pipeline is quantized: its library, the class there, and the arguments by its names."""
-    if not component.startswith("text_encoder"):
+    if component not in TEXT_ENCODERS:
         return "diffusers", QUANTIZATION_CLASSES[backend], kwargs
     names = {"weights_dtype": "weights"} if backend == "quanto" else {}
     renamed = {names.get(name, name): value for name, value in kwargs.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import RECOMPILE_LIMIT, Sample, Settings, Workload, quantization_call
+from tsbench.cell import COMPONENTS, RECOMPILE_LIMIT, TEXT_ENCODERS, Sample, Settings, Workload, quantization_call
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
+from tsbench.models.source import configuration
 from tsbench.probe import ScheduleProbe, cached_bytes, check_hooked, remove_hooks
 
 
@@ -223,51 +223,68 @@ def compiled_frames() -> int:
     return counters["frames"]["total"]
 
 
-def _quantization(backend: str, kwargs: dict[str, Any], components: list[str]) -> Any:
-    """diffusers' configuration: for each component the class of the library that it comes from."""
-    import diffusers
-
-    mapping = {}
-    for component in components:
-        library, name, named = quantization_call(backend, component, kwargs)
-        mapping[component] = getattr(import_module(library), name)(**named)
-    return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
+def _quantized_by(component: str, settings: Settings) -> Any:
+    """The configuration by which a component is quantized, of the library that it comes from; None where it is not."""
+    given = json.loads(settings.quantization or "{}")
+    if component not in given.get("components", ()):
+        return None
+    library, name, kwargs = quantization_call(given["backend"], component, given["kwargs"])
+    return getattr(import_module(library), name)(**kwargs)
 
 
 def load_pipeline(
     folder: Path, settings: Settings, device: torch.device, random_weights: bool = False, text_encoders: bool = True
 ) -> Any:
-    """A `FluxPipeline` on its device, silent, with the settings applied."""
+    """A `FluxPipeline` on its device, silent, with the settings applied.
+
+    Raises:
+        ValueError: where weights are missing, or a component that is to be quantized was not.
+    """
     import diffusers
     import transformers
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        options: dict[str, Any] = {"torch_dtype": getattr(torch, settings.dtype)}
-        if settings.quantization:
-            quantization = json.loads(settings.quantization)
-            options["quantization_config"] = _quantization(**quantization)
-        if random_weights:
-            from tsbench.models.random_weights import random_pipeline
+    if random_weights:
+        from tsbench.models.random_weights import random_pipeline
 
-            place = device if settings.offload == "none" else torch.device("cpu")
-            pipeline = random_pipeline(folder, options["torch_dtype"], place, text_encoders)
-        else:
-            pipeline = diffusers.FluxPipeline.from_pretrained(folder, **options)
-        for component in quantization["components"] if settings.quantization else ():
-            if getattr(getattr(pipeline, component), "hf_quantizer", None) is None:
-                raise ValueError(f"the {component} was loaded without being quantized")
-        if settings.offload == "model":
-            pipeline.enable_model_cpu_offload(device=device)
-        elif settings.offload == "sequential":
-            pipeline.enable_sequential_cpu_offload(device=device)
-        else:
-            pipeline.to(device)
-        if settings.compile:
-            torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
-            torch._dynamo.config.fail_on_recompile_limit_hit = True  # else the rest runs eagerly, without a word
-            pipeline.transformer.compile_repeated_blocks()
-        pipeline.set_progress_bar_config(disable=True)
+        place = device if settings.offload == "none" else torch.device("cpu")
+        pipeline = random_pipeline(folder, getattr(torch, settings.dtype), place, text_encoders)
+    else:
+        pipeline = _stored_pipeline(folder, settings)
+    if settings.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif settings.offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    if settings.compile:
+        torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+        torch._dynamo.config.fail_on_recompile_limit_hit = True  # else the rest runs eagerly, without a word
+        pipeline.transformer.compile_repeated_blocks()
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _stored_pipeline(folder: Path, settings: Settings) -> Any:
+    import diffusers
+    import transformers
+
+    quantized = {name: config for name in COMPONENTS if (config := _quantized_by(name, settings)) is not None}
+    dtype = getattr(torch, settings.dtype)
+    classes = configuration(folder, "model_index.json")
+    text_encoders = {}
+    for name in TEXT_ENCODERS:  # loaded apart: transformers draws weights that are missing, and diffusers lets it
+        kind = getattr(transformers, classes[name][1])
+        text_encoders[name], found = kind.from_pretrained(
+            folder / name, dtype=dtype, quantization_config=quantized.get(name), output_loading_info=True
+        )
+        if missing := found["missing_keys"]:
+            raise ValueError(f"the {name} lacks {len(missing)} of its weights, such as {min(missing)}")
+    others = {name: config for name, config in quantized.items() if name not in TEXT_ENCODERS}
+    options = {"quantization_config": diffusers.PipelineQuantizationConfig(quant_mapping=others)} if others else {}
+    pipeline = diffusers.FluxPipeline.from_pretrained(folder, dtype=dtype, **text_encoders, **options)
+    for name in quantized:
+        if getattr(getattr(pipeline, name), "hf_quantizer", None) is None:
+            raise ValueError(f"the {name} was loaded without being quantized")
     return pipeline

@@ -41,7 +41,7 @@ def check_metrics(names: Iterable[str]) -> None:
         metric = METRICS[base]
         if metric.needs_checkpoint and not checkpoint:
             raise UserError(f"{base} needs a model: metrics=[{base}:openai/clip-vit-large-patch14], or a folder.")
-        if checkpoint and not metric.needs_checkpoint:
+        if ":" in name and not metric.needs_checkpoint:
             raise UserError(f"The metric {base!r} takes no model, but was given as {name!r}; type metrics=[{base}].")
         if missing := metric.missing():
             raise UserError(f"The metric {base!r} cannot be computed here: {missing}.")

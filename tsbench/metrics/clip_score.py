@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.metrics.base import Metric, Score
 
 
@@ -23,18 +23,24 @@ def load(checkpoint: str) -> Score:
         checkpoint: a folder or a name on the Hugging Face hub.
 
     Raises:
-        UserError: where there is no CLIP model.
+        UserError: where there is no CLIP model, or not the whole of it.
     """
     from transformers import CLIPModel, CLIPProcessor
 
     try:
-        model: Any = CLIPModel.from_pretrained(checkpoint).eval()
+        model, found = CLIPModel.from_pretrained(checkpoint, output_loading_info=True)
         processor: Any = CLIPProcessor.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"There is no CLIP model {checkpoint!r} here ({str(error).splitlines()[0]}); name a folder or a model of "
+            f"There is no CLIP model {checkpoint!r} here ({first_line(error)}); name a folder or a model of "
             "the hub: metrics=[clip_score:openai/clip-vit-large-patch14]."
         ) from error
+    if missing := found["missing_keys"]:  # which transformers draws at random
+        raise UserError(
+            f"The CLIP model {checkpoint!r} lacks {len(missing)} of its weights, such as {min(missing)}; name a whole "
+            "one: metrics=[clip_score:openai/clip-vit-large-patch14]."
+        )
+    model.eval()
 
     @torch.no_grad()
     def score(image: np.ndarray, prompt: str) -> float:

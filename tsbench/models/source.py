@@ -84,7 +84,11 @@ def _from_hub(name: str) -> Path:
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
     _ask_hub(name)
-    return Path(FluxPipeline.download(name))
+    try:
+        return Path(FluxPipeline.download(name))
+    except Exception as error:  # of several libraries below the hub's
+        reason = f"the download stopped ({first_line(error)}), and the same command goes on from there"
+        raise UserError(_unreachable(name, reason)) from error
 
 
 def configuration(folder: Path, name: str) -> dict[str, Any]:

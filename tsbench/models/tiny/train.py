@@ -363,7 +363,7 @@ def _train(
 def start_from(folder: Path, work: Path) -> None:
     """Put an exported model where the stages `autoencoder` and `transformer` leave theirs, with new optimisers."""
     steps = json.loads((folder / "training.json").read_text())
-    pipeline = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = FluxPipeline.from_pretrained(folder, dtype=torch.float32)
     for name in ("tokenizer", "tokenizer_2"):
         shutil.copytree(folder / name, work / name, dirs_exist_ok=True)
     stages = {"autoencoder": ("vae",), "transformer": ("transformer", "text_encoder", "text_encoder_2")}
