@@ -50,6 +50,25 @@ def test_an_instance_is_wrapped_like_a_class() -> None:
     assert run(module, 10) == [step**2 for step in range(10)]
 
 
+@pytest.mark.parametrize(("order", "values"), [(0, [1, 2, 2, 2, 2]), (1, [1, 2, 3, 4, 5])])
+def test_an_output_may_be_changed_in_place(order: int, values: list[float]) -> None:
+    """As models do with residuals; the series must not see it."""
+    module = taylor_seer(warmup_steps=2, skip_interval_steps=9, n_derivatives=order)(Power(1))
+    seen = []
+    for step in range(1, 6):
+        output = module(torch.tensor(float(step)))
+        seen.append(float(output))
+        output += 10
+    assert seen == values
+
+
+def test_an_instance_is_wrapped_once() -> None:
+    """Undoing the second would leave the first, and the module would go on forecasting."""
+    module = taylor_seer(1, 2)(Power())
+    with pytest.raises(ValueError, match="this Power forecasts already; undo that first"):
+        taylor_seer(1, 2)(module)
+
+
 def test_second_order_lags_behind() -> None:
     """9 + 5 + 2 / 2 = 15 at t = 4, where the parabola has 16: differences are taken at the steps' ends."""
     module = taylor_seer(warmup_steps=4, skip_interval_steps=9, n_derivatives=2)(Power())
@@ -166,6 +185,12 @@ def test_step_size_control_on_an_exponential() -> None:
     computed, _ = computed_by_control(lambda t: math.exp(0.1 * t), 200, 0.05, 50)
     gaps = [after - before for before, after in pairwise(computed[5:-1])]
     assert max(gaps) - min(gaps) <= 1 and min(gaps) > 1
+
+
+def test_step_size_control_computes_what_it_cannot_judge() -> None:
+    """An output that is not finite is for the check of the image to name."""
+    computed, _ = computed_by_control(lambda t: math.inf if t > 4 else t, 8, 0.1, 1)
+    assert computed == list(range(8))
 
 
 def test_a_looser_tolerance_computes_less() -> None:

@@ -58,13 +58,15 @@ class TaylorSeries:
         """The outputs of a step, by the series."""
         distance = step - self.last_step
         weights = [distance**order / math.factorial(order) for order in range(self.known_order + 1)]
+        if self.known_order == 0:
+            return tuple(factors[0].clone() for factors in self.factors)  # who gets it may change it in place
         return tuple(
             sum((factor * weight for factor, weight in zip(factors[1:], weights[1:])), start=factors[0])
             for factors in self.factors
         )
 
     def _differenced(self, step: int, output: Tensor, previous: list[Tensor]) -> list[Tensor]:
-        factors = [output if self.dtype is None else output.to(self.dtype)]
+        factors = [output.to(self.dtype or output.dtype, copy=True)]  # who called the module may change it in place
         for old in previous[: self.order]:
             factors.append((factors[-1] - old) / (step - self.last_step))
         return factors
@@ -188,6 +190,8 @@ class StepSizeController(Forecaster):
         return math.sqrt(wrong / max(sum(float(true.float().square().sum()) for true, _ in pairs), 1e-30))
 
     def _next_gap(self, gap: int, error: float) -> int:
+        if not math.isfinite(error):
+            return 1
         if error == 0:
             return self.max_gap
         growth = (self.tolerance / error) ** (1 / (self.n_derivatives + 1))
@@ -235,8 +239,8 @@ def taylor_seer(
         tensors of the same shapes at every step.
 
     Raises:
-        ValueError: for a first step that is not computed; while running, for a map that is used up and for a changed
-            shape.
+        ValueError: for a first step that is not computed and for an instance that forecasts already; while running,
+            for a map that is used up and for a changed shape.
     """
 
     def new() -> RuleForecaster:
@@ -265,6 +269,8 @@ def taylor_seer(
 
 def _wrapped(module: Target, state: Forecaster) -> Target:
     """An instance that asks `state` at every call."""
+    if STATE in module.__dict__:
+        raise ValueError(f"this {type(module).__name__} forecasts already; undo that first by tsbench.forecast.unwrap")
     state.original, state.replaced = module.forward, module.__dict__.get("forward")
 
     @wraps(state.original)
