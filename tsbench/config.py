@@ -18,7 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tsbench.errors import UserError
-from tsbench.methods import CONFIG_FOLDERS, METHODS, Method
+from tsbench.methods import METHODS, PLUGINS, Method
 from tsbench.paths import carried
 
 GROUPS = {"model": "tiny", "method": "taylorseer", "prompts": "model", "runtime": "default"}  # of conf/sweep.yaml
@@ -104,6 +104,8 @@ def register() -> None:
     store.store(name="model_schema", node=ModelConfig)
     for name, method in METHODS["diffusers"].items():
         store.store(name=f"{name}_schema", node=method)
+    for name, method in PLUGINS.items():
+        store.store(group="method", name=name, node=method)
     store.store(name="openvino_taylorseer_schema", node=METHODS["openvino"]["taylorseer"])
 
 
@@ -136,7 +138,7 @@ def _composed(groups: tuple[str, ...]) -> DictConfig:
     if not GlobalHydra.instance().is_initialized():
         register()
         initialize_config_dir(str(carried("conf")), version_base="1.3")
-    return compose("sweep", overrides=[*groups, *search_path()])
+    return compose("sweep", overrides=list(groups))
 
 
 def _check_groups(groups: list[Override]) -> None:
@@ -150,11 +152,6 @@ def _check_groups(groups: list[Override]) -> None:
             raise UserError(
                 f"{key} is {override.get_value_element_as_str()}, but must be {allowed}; try {key}={names}."
             )
-
-
-def search_path() -> list[str]:
-    """The override by which Hydra finds the configurations of other packages' methods."""
-    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in CONFIG_FOLDERS)}]"] if CONFIG_FOLDERS else []
 
 
 def _typed(config: DictConfig) -> SweepConfig:

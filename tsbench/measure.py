@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -178,10 +179,16 @@ def drawing_code() -> str:
 
     here = Path(__file__).resolve().parent
     files = [path for name in DRAWING for path in ((here / f"{name}.py"), *(here / name).rglob("*.py"))]
-    files += [Path(inspect.getfile(method)) for method in PLUGINS.values()]
+    named = [(path.relative_to(here), path) for path in files if path.is_file()]
+    for package in sorted({method.__module__.partition(".")[0] for method in PLUGINS.values()}):
+        module = sys.modules[package]
+        for folder in map(Path, getattr(module, "__path__", ())):
+            named += [(package / path.relative_to(folder), path) for path in folder.rglob("*.py")]
+        if not hasattr(module, "__path__"):
+            named.append((Path(package), Path(inspect.getfile(module))))
     digest = hashlib.sha256()
-    for path in sorted(path for path in files if path.is_file()):
-        digest.update(path.name.encode() + path.read_bytes())
+    for name, path in sorted(named):
+        digest.update(name.as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:8]
 
 

@@ -3,9 +3,7 @@
 Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins.md).
 """
 
-import inspect
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 
 from tsbench.errors import UserError
 from tsbench.methods.auto import Auto
@@ -66,9 +64,6 @@ def _loaded(entry: EntryPoint) -> type[Method]:
 
 
 PLUGINS = {name: _loaded(entry) for name, entry in _plugged_in().items()}
-CONFIG_FOLDERS = tuple(  # beside the modules of the methods of other packages
-    sorted({str(Path(inspect.getfile(method)).resolve().parent / "conf") for method in PLUGINS.values()})
-)
 METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
     "diffusers": {method.name: method for method in DIFFUSERS} | PLUGINS,
     "openvino": {method.name: method for method in (Method, FewerSteps, OpenVinoTaylorSeer)},
@@ -90,4 +85,4 @@ def method_class(backend: str, name: str) -> type[Method]:
     return found
 
 
-__all__ = ["CONFIG_FOLDERS", "METHODS", "Method", "method_class"]
+__all__ = ["METHODS", "PLUGINS", "Method", "method_class"]
