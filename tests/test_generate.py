@@ -13,6 +13,7 @@ import torch
 
 from tests.helpers import cell, workload
 from tsbench.backends.diffusers import DiffusersSession, choose_device
+from tsbench.budget import method_first
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Timing
 from tsbench.measure import EnergyMeter, PeakMemory
@@ -184,6 +185,14 @@ def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) 
     assert [run["method"] for run in result.warmup] == ["none", "taylorseer"]
     assert sum(drawn) == 2 * (3 * 2 + 2)  # three pairs and a warm-up of each arm, two images each
     assert result.peak_memory_bytes is None or result.peak_memory_bytes > 1e6
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4, 16])
+def test_the_order_of_a_pair_alternates_for_every_batch(batches: int) -> None:
+    """Whatever runs first may be slower: with two batches, going by the pair alone, always the same arm of a prompt."""
+    firsts = [method_first(pair, batches) for pair in range(2 * batches)]
+    assert all(firsts[batch] != firsts[batch + batches] for batch in range(batches))
+    assert firsts.count(True) == batches
 
 
 def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: DiffusersSession) -> None:

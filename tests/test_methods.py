@@ -160,7 +160,7 @@ def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Dif
     inert = name == "sea_cache"
     assert np.array_equal(drawn.images, before) == inert
     assert ("." in drawn.schedule) == (name not in ("sea_cache", "fewer_steps"))
-    note = schedule_note(promised, [drawn.schedule])
+    note = schedule_note(promised, [drawn.schedule], STEPS)
     assert note == ("inert: every step was computed" if inert else None)
 
     config = dict(session.pipeline.transformer.config)

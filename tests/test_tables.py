@@ -117,10 +117,11 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
 
 
 def test_what_is_said_of_a_schedule() -> None:
-    assert schedule_note("CC.C", ["CC.C"]) is None
-    assert schedule_note("CC.C", ["CCCC", "CCCC"]) == "inert: every step was computed"
-    assert schedule_note("CCCC", ["CCCC"]) is None
-    assert schedule_note(None, ["C..C"]) is None
+    assert schedule_note("CC.C", ["CC.C"], 4) is None
+    assert schedule_note("CC.C", ["CCCC", "CCCC"], 4) == "inert: every step was computed"
+    assert schedule_note("CCCC", ["CCCC"], 4) == "inert: every step was computed, as its rule has it for these settings"
+    assert schedule_note("CCC", ["CCC"], 4) is None  # fewer steps
+    assert schedule_note(None, ["C..C"], 4) is None
 
 
 def test_tables_for_people(store: Store) -> None:

@@ -35,10 +35,11 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
     """For each cell the metrics on whose front with a speed-up it lies, within its workload: `lpips;ssim`.
 
     The reference takes part as a speed-up of 1 with a perfect score, so that a cell that is slower than full compute
-    is on no front.
+    is on no front; nor is one that computes every step, which only noise can make faster.
     """
     found: dict[Any, list[str]] = {index: [] for index in table.index}
-    for _, group in table[table["status"] == "ok"].groupby("reference"):
+    skipping = table["computed_steps"] < table["steps"]
+    for _, group in table[(table["status"] == "ok") & skipping].groupby("reference"):
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
@@ -60,7 +61,8 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
 
     Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates that by the
     figures is at least as fast and as good, and is better in one of the two by the whole interval of the
-    difference. Where front cells are so by the figures only, the cell is near the front.
+    difference. Where front cells are so by the figures only, the cell is near the front. Intervals are wide enough for
+    a cell's comparisons with all others of its workload together (Bonferroni).
 
     Args:
         table: with `on_front`.
@@ -84,11 +86,12 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
                 point = (row, row.speedup, np.inf if perfect else sign * _value(row, metric.column))
                 (front if perfect or metric.name in row.on_front.split(";") else points).append(point)
             front.sort(key=lambda point: -point[1])
+            coverage = 1 - 0.05 / max(1, len(points) + len(front) - 1)  # either of two figures, in one direction
             for row, speedup, value in points:
                 above = [f for f, fast, good in front if fast >= speedup and good >= value]
                 if not above or row.key == row.reference:
                     continue
-                best = next((f for f in above if _surely_better(f, row, metric, draws)), None)
+                best = next((f for f in above if _surely_better(f, row, metric, draws, coverage)), None)
                 if best is None:
                     near[row.Index].append(metric.name)
                 else:
@@ -100,14 +103,21 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
 
 
 def _value(row: Any, column: str) -> float:
-    """A metric's mean, NaN where there is none; infinite for the PSNR of a cell whose images are all identical."""
-    if column == "psnr_db" and row.n_identical == row.n_samples:
-        return np.inf
+    """A metric's mean, NaN where there is none.
+
+    In the PSNR an identical image counts as the nearest that another can be, one byte off by one: so a cell that is
+    nearer to full compute in every image has the larger value.
+    """
     value = getattr(row, column)
-    return np.nan if pd.isna(value) else value
+    value = np.nan if pd.isna(value) else value
+    if column == "psnr_db" and pd.notna(row.n_identical) and row.n_identical > 0:
+        identical = row.n_identical / row.n_samples
+        most_db = 10 * math.log10(255**2 * 3 * row.height * row.width)
+        return most_db if identical == 1 else identical * most_db + (1 - identical) * value
+    return value
 
 
-def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Draws]) -> bool:
+def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Draws], coverage: float) -> bool:
     """Whether a cell is faster, or better in a metric, by the whole interval, or by the figures where there is none.
 
     Speed-ups by their pairs, which are independent; the metric by prompts, which both have drawn.
@@ -116,17 +126,19 @@ def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Dra
     is_full = one.key == one.reference
     sign = 1.0 if metric.higher_is_better else -1.0
     if is_full:
-        faster = mean_interval([-logarithm for logarithm in theirs.log_speedups])
+        faster = mean_interval([-logarithm for logarithm in theirs.log_speedups], coverage)
     else:
-        faster = difference_interval(theirs.log_speedups, mine.log_speedups)
+        faster = difference_interval(theirs.log_speedups, mine.log_speedups, coverage)
+    surely_faster = one.speedup > other.speedup if faster is None else faster[0] > 0
     others = theirs.scores[column]
     if is_full and metric.against == "reference":
         is_better = not all(math.isclose(score, metric.best, abs_tol=1e-6) for score in others)  # rounding of SSIM
-        return is_better or (one.speedup > other.speedup if faster is None else faster[0] > 0)
+        return is_better or surely_faster
     ours = mine.scores[column]
-    if any(sign * x < sign * y == np.inf for x, y in zip(ours, others)):
+    if metric.name == "psnr" and any(math.isinf(y) and not math.isinf(x) for x, y in zip(ours, others)):
         return False  # an identical image is better than any other, by more than can be averaged
-    if one.speedup > other.speedup if faster is None else faster[0] > 0:
+    if surely_faster:
         return True
-    better = mean_interval([sign * difference for difference in prompt_differences(others, ours, mine.prompts)])
+    differences = [sign * difference for difference in prompt_differences(others, ours, mine.prompts)]
+    better = mean_interval(differences, coverage)
     return sign * _value(one, column) > sign * _value(other, column) if better is None else better[0] > 0

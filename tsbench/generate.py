@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tsbench.budget import method_first
 from tsbench.cell import Cell, Sample, Workload
 from tsbench.errors import DrawingFailed
 from tsbench.measure import PeakMemory
@@ -78,7 +79,7 @@ class Session(ABC):
     def __init__(self, memory: PeakMemory) -> None:
         self.memory = memory
         self.pipeline_s = 0.0  # spent inside the pipeline so far
-        self._warm: dict[str, tuple[np.ndarray, ...]] = {}  # what has run, with the latents of references
+        self._reference: tuple[str, tuple[np.ndarray, ...]] = ("", ())  # that is warm: its key, and its latents
 
     @abstractmethod
     def draw(
@@ -110,8 +111,8 @@ class Session(ABC):
     def draw_cell(self, cell: Cell, method: Method, pairs: int, image_drawn: Callable[[int], None]) -> CellResult:
         """Draw a cell's samples and time it.
 
-        The timed runs of the method are drawn whole, text encoding included, interleaved with as many runs of
-        full compute; the order alternates. The samples that they do not cover follow, with the text encoded beforehand.
+        A pair has two arms: a run of the method and one of full compute, each drawn whole, text encoding included; the
+        order alternates. The samples that no pair covers follow, with the text encoded beforehand.
 
         Args:
             cell: what to draw.
@@ -126,14 +127,14 @@ class Session(ABC):
         method = self.calibrated(method, workload)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = [method] if cell.is_reference else [Method(), method]
-        warmup, step_errors, cache_bytes = self._warm_up(cell, arms, workload.batches[full[0]], image_drawn)
+        warmup, step_errors, cache_bytes = self._warm_up(cell, method, workload.batches[full[0]], image_drawn)
         images: dict[int, Drawn] = {}
         timings: list[dict[str, Any]] = []
         peaks: list[int | None] = []
         for number in range(pairs):
             index = full[number % len(full)]
             pair: dict[str, Any] = {"batch": index}
-            for arm in arms[::-1] if number % 2 == 0 else arms:
+            for arm in arms[::-1] if method_first(number, len(full)) else arms:
                 drawn = self._timed(workload, workload.batches[index], arm, image_drawn)
                 if arm is method:
                     peaks.append(self.memory.read())
@@ -173,24 +174,28 @@ class Session(ABC):
         raise DrawingFailed(f"torch.compile still compiles in run {LONGEST_WARM_UP} of the same setting")
 
     def _warm_up(
-        self, cell: Cell, arms: list[Method], batch: list[Sample], image_drawn: Callable[[int], None]
+        self, cell: Cell, method: Method, batch: list[Sample], image_drawn: Callable[[int], None]
     ) -> tuple[list[dict[str, Any]], list[float] | None, int | None]:
-        """One run of every arm at the full number of steps, the reference's once per workload.
+        """One run of either arm at the full number of steps, the reference's once per workload.
 
         Returns:
             Their timings, and the cell's `step_errors` and `cache_bytes`.
         """
-        runs, kept_bytes = [], {}
-        for arm, key in zip(arms, (cell.key,) if cell.is_reference else (cell.reference.key, cell.key)):
-            if key not in self._warm:
-                drawn = self.draw(cell.workload, batch, arm, inspect=True)
-                runs.append({"method": arm.name, **asdict(drawn.timing)})
-                image_drawn(len(batch))
-                self._warm[key], kept_bytes[key] = drawn.latents, drawn.cache_bytes
-        errors = _relative_errors(self._warm[cell.key], self._warm[cell.reference.key])
-        if not cell.is_reference:
-            self._warm[cell.key] = ()
-        return runs, None if cell.is_reference else errors, kept_bytes.get(cell.key)
+        runs = []
+
+        def run(arm: Method) -> Drawn:
+            drawn = self.draw(cell.workload, batch, arm, inspect=True)
+            runs.append({"method": arm.name, **asdict(drawn.timing)})
+            image_drawn(len(batch))
+            return drawn
+
+        if cell.is_reference or self._reference[0] != cell.reference.key:
+            full = run(Method())
+            self._reference = cell.reference.key, full.latents
+            if cell.is_reference:
+                return runs, None, full.cache_bytes
+        drawn = run(method)
+        return runs, _relative_errors(drawn.latents, self._reference[1]), drawn.cache_bytes
 
 
 def _relative_errors(latents: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> list[float] | None:

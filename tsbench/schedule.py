@@ -57,13 +57,12 @@ def openvino_taylorseer(steps: int, interval: int, before: int, after: int) -> s
     end = after if after >= 0 else steps + after
     if before >= steps or end < 0 or end <= before:
         return "C" * steps
-    warm = max(before, 2)
-    return _written(steps, lambda s: s < warm or s >= end or (s - warm) % interval == interval - 1)
+    return _written(steps, lambda step: step >= end or official_computes(step, max(before, 2), interval))
 
 
 def always_skipping(steps: int, first: int, in_a_row: int) -> str:
     """The first steps computed, and of the others one after every so many that are skipped in a row."""
-    return ("C" * first + ("." * in_a_row + "C") * steps)[:steps]
+    return official_taylorseer(steps, first, in_a_row + 1)
 
 
 def computed_steps(schedule: str) -> int:
@@ -71,15 +70,17 @@ def computed_steps(schedule: str) -> int:
     return schedule.count("C")
 
 
-def is_inert(promised: str | None, measured: Sequence[str]) -> bool:
-    """Whether a method that promises to skip steps, or decides while it draws (None), has computed all of them."""
-    return "." in (promised or ".") and all("." not in schedule for schedule in measured)
+def schedule_note(promised: str | None, measured: Sequence[str], steps: int) -> str | None:
+    """What is to be said of the schedules of a method that is to save steps; None where it does so by its rule.
 
-
-def schedule_note(promised: str | None, measured: Sequence[str]) -> str | None:
-    """What is to be said of a measured schedule; None where it is what the method's rule promises."""
-    if is_inert(promised, measured):
-        return "inert: every step was computed"
+    Args:
+        promised: the schedule of its rule; None where it decides while it draws.
+        measured: one of every image.
+        steps: of the reference.
+    """
+    if all(computed_steps(schedule) == steps for schedule in measured):
+        by_rule = promised is not None and "." not in promised
+        return f"inert: every step was computed{', as its rule has it for these settings' if by_rule else ''}"
     if promised is not None and any(schedule != promised for schedule in measured):
         return f"computed other steps than its rule, {promised}"
     return None

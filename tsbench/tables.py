@@ -66,8 +66,7 @@ def cells_table(store: Store) -> pd.DataFrame:
     by_key = {document["key"]: document for document in documents}
     metrics = manifest.get("metrics", [])
     scores = {key: _read(store.scores(key)) for key in by_key}
-    here = {"hardware": manifest.get("hardware")}  # of cells that do not say it themselves
-    rows = [here | _cell_row(d, scores[d["key"]], _unscored(store, d, metrics, scores[d["key"]])) for d in documents]
+    rows = [_cell_row(d, scores[d["key"]], _unscored(store, d, metrics, scores[d["key"]])) for d in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
@@ -127,6 +126,7 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "method": document["method"],
         "params": canonical_json(document["params"]),
         "reference": document["reference"],
+        "hardware": document.get("hardware"),
         **drawn_columns(workload, document["settings"]),
     }
     if document["status"] != "ok":
@@ -136,7 +136,6 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "schedule": schedules[0] if len(set(schedules)) == 1 else "varies",
         "computed_steps": statistics.fmean(computed_steps(schedule) for schedule in schedules),
         "cost_reason": document["cost_reason"],
-        **{name: document[name] for name in ("hardware",) if name in document},
     }
     if document["cost"] is not None:
         row |= StepCost(**document["cost"]).columns(schedules, workload["steps"], workload["batch_size"])
@@ -172,9 +171,10 @@ def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[st
 
 
 def _notes(document: dict[str, Any]) -> list[str]:
-    note = schedule_note(document["promised_schedule"], document["schedules"])
-    workload = document["workload"]
-    notes = [note] if note else []
+    workload, notes = document["workload"], []
+    if document["key"] != document["reference"]:
+        note = schedule_note(document["promised_schedule"], document["schedules"], workload["steps"])
+        notes += [note] if note else []
     if pair_schedules(document) != _image_schedules(document):
         notes.append("computed other steps of the same image in other runs")
     notes += ["random weights"] if workload["random_weights"] else []
@@ -182,8 +182,8 @@ def _notes(document: dict[str, Any]) -> list[str]:
 
 
 def pair_schedules(document: dict[str, Any]) -> list[str]:
-    """What every timed run of the method computed; of cells that do not say, what their images' runs did."""
-    return [pair.get("schedule", image) for pair, image in zip(document["pairs"], _image_schedules(document))]
+    """What every timed run of the method computed."""
+    return [pair["schedule"] for pair in document["pairs"]]
 
 
 def _image_schedules(document: dict[str, Any]) -> list[str]:
@@ -210,7 +210,7 @@ def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
 
 
 def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
-    """Means over images, and their intervals over prompts; the seeds of a prompt are averaged first."""
+    """Means over prompts, the seeds of one averaged first, and their intervals, as far as the metric's range goes."""
     row: dict[str, Any] = {}
     for name, values in scores.items():
         if name == ACROSS:
@@ -219,8 +219,11 @@ def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
         column = metric_of(name).column
         if checkpoint := name.partition(":")[2]:
             row[f"{column}_checkpoint"] = checkpoint
-        row[column] = finite_mean(values)
-        row[f"{column}_low"], row[f"{column}_high"] = mean_interval(prompt_means(values, prompts)) or (None, None)
+        means, (least, largest) = prompt_means(values, prompts), metric_of(name).range
+        row[column] = finite_mean(means)
+        low, high = mean_interval(means) or (None, None)
+        row[f"{column}_low"] = None if low is None else max(low, least)
+        row[f"{column}_high"] = None if high is None else min(high, largest)
         if name == "psnr":
             row["n_identical"] = sum(map(math.isinf, values))
     return row

@@ -56,6 +56,8 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
             cells["speedup"], cells[metric.column], **looks[str(series)], markersize=6, alpha=0.9, zorder=2,
             linewidth=1.2 if series == CONTROL else 0.8, label=series,
         )  # fmt: skip
+    if metric.name == "psnr":
+        _mark_identical(axis, group, looks)
     axis.axvline(1, color="0.8", linewidth=0.8, zorder=0)
     axis.set_xlabel("speed-up (x)")
     axis.set_ylabel(f"{metric.title}, {'higher' if metric.higher_is_better else 'lower'} is better")
@@ -65,6 +67,17 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
         0.985, corner, "best", transform=axis.transAxes, ha="right", va="top" if corner > 0.5 else "bottom",
         fontsize=9, color="0.45", style="italic",
     )  # fmt: skip
+
+
+def _mark_identical(axis: Any, group: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+    """At the upper edge the cells whose images all are full compute's: their PSNR is infinite."""
+    for row in group[group["n_identical"] == group["n_samples"]].itertuples():
+        at_edge = {"transform": axis.get_xaxis_transform(), "clip_on": False}
+        axis.plot(row.speedup, 1, **looks[row.series] | {"linestyle": "none"}, markersize=6, **at_edge)
+        axis.annotate(
+            "∞ dB", (row.speedup, 1), xycoords=at_edge["transform"], xytext=(5, 0),
+            textcoords="offset points", va="center", fontsize=8, color=looks[row.series]["color"],
+        )  # fmt: skip
 
 
 def _front(group: pd.DataFrame, metric: Metric) -> pd.DataFrame:
