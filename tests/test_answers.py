@@ -24,7 +24,7 @@ from tsbench.methods import METHODS
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.snippet import overrides, snippet
-from tsbench.store import Store
+from tsbench.store import Store, write_json
 
 
 def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
@@ -38,7 +38,7 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x, LPIPS 0.05" in text
-    assert "2.50x given up for LPIPS" in text and "runner-up" not in text
+    assert "N=3 has 2.50x, given up since its interval reaches LPIPS 0.1" in text and "runner-up" not in text
     assert main(["recommend", "r", "--max-lpips=0.2"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
@@ -155,9 +155,8 @@ def test_the_snippet_runs_as_printed(method: str, here: Path) -> None:
     ],
 )
 def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Path) -> None:
-    """But for its prompts, which are not printed."""
-    prompts = ["prompts.file=captions", "prompts.limit=1"]
-    (point,) = expand([*typed, *prompts])
+    """With its prompts, since they are of a list that tsbench carries."""
+    (point,) = expand([*typed, "prompts.file=captions", "prompts.limit=2"])
     wanted = point.cell("m")
     document = {
         "backend": "diffusers", "method": wanted.method, "params": json.loads(wanted.parameters),
@@ -166,7 +165,7 @@ def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Pa
     }  # fmt: skip
     printed = shlex.split(overrides(document))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
-    (again,) = expand([*printed[4:], *prompts])
+    (again,) = expand(printed[4:])
     assert again.cell("m").key == wanted.key
 
 
@@ -343,6 +342,13 @@ def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.
     assert main(["compare", "a", "b", "--across-hardware=no"]) == 2  # and not taken for a yes
 
 
+def test_a_run_that_also_drew_on_other_hardware_is_judged_where_it_is_the_same(here: Path) -> None:
+    run(here / "a", {2: GOOD}, {2: 0.5})
+    store = run(here / "b", {2: GOOD}, {2: 0.9})
+    write_json(store.folder / "manifest.json", store.manifest() | {"hardware": "Q; P"})
+    assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
+
+
 def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """OpenVINO's TaylorSeer is diffusers' lite mode at order 1, given the same schedule, and no other of its modes.
 
@@ -420,21 +426,63 @@ def test_full_compute_dominates_what_is_slower_and_no_better(tmp_path: Path) -> 
 
 
 def test_an_identical_image_is_not_dominated_by_another(tmp_path: Path) -> None:
-    """N=2 is as fast within noise and has 1 dB more wherever images differ, but one of N=3's is the reference's own."""
+    """N=2 is as fast within noise and has more dB wherever images differ, but one of N=3's is the reference's own."""
     store = run(tmp_path / "r", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.501})
-    store.write_scores(keys(store)[2], {"psnr": [41.0] * 6})
+    store.write_scores(keys(store)[2], {"psnr": [60.0] * 6})
     store.write_scores(keys(store)[3], {"psnr": [40.0] * 5 + [math.inf]})
     rows = by_interval(store)
     assert (rows[3].near_front, rows[3].dominated_by) == ("psnr", "")
 
 
-def test_nor_is_it_where_the_other_is_surely_faster(tmp_path: Path) -> None:
-    """The mean of N=3 is lower, of its one image that differs; with five identical it may be the better one."""
+def test_a_cell_that_is_nearer_in_every_image_has_its_place_on_the_front(tmp_path: Path) -> None:
+    """The mean of N=3 is lower, of its one image that differs; the others are the reference's own."""
     store = run(tmp_path / "r", {2: GOOD, 3: GOOD}, {2: 0.4, 3: 0.6})
-    store.write_scores(keys(store)[2], {"psnr": [32.5] * 6})
-    store.write_scores(keys(store)[3], {"psnr": [32.0] + [math.inf] * 5})
+    store.write_scores(keys(store)[2], {"psnr": [60.0] * 5 + [31.0]})
+    store.write_scores(keys(store)[3], {"psnr": [math.inf] * 5 + [32.0]})
     rows = by_interval(store)
-    assert (rows[3].near_front, rows[3].dominated_by) == ("psnr", "")
+    assert [rows[interval].on_front for interval in (2, 3)] == ["psnr", "psnr"]
+    assert [rows[interval].psnr_db for interval in (2, 3)] == pytest.approx([331 / 6, 32.0])
+
+
+def test_a_cell_that_computes_every_step_is_on_no_front(tmp_path: Path) -> None:
+    """Noise alone made it faster than full compute."""
+    store = run(tmp_path / "r", {2: GOOD}, {2: 0.9})
+    document = store.document(keys(store)[2])
+    write_json(store.cells / document["key"] / "cell.json", document | {"schedules": ["CCCC"] * 6})
+    assert by_interval(store)[2].on_front == ""
+
+
+def test_a_regression_that_a_run_is_too_noisy_for_is_announced(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pairs within 2 % of each other cannot fail a change of 1 %, and can one of 20 %."""
+    run(here / "a", {2: GOOD}, {2: 0.5})
+    run(here / "b", {2: GOOD}, {2: 0.51})
+    assert main(["compare", "a", "b", "--fail-if", "slower=1%"]) == 0
+    assert "slower: in the middle cell a change fails from about 4" in capsys.readouterr().out
+    assert main(["compare", "a", "b", "--fail-if", "slower=20%"]) == 0
+    assert "in the middle cell" not in capsys.readouterr().out
+
+
+def test_more_cells_make_a_verdict_harder(tmp_path: Path) -> None:
+    """Of N=3, 5 % slower than N=2 and as good, two cells alone are sure; among eighteen one may be so by chance."""
+    few = run(tmp_path / "few", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.525})
+    many = run(tmp_path / "many", dict.fromkeys(range(2, 20), GOOD), {n: 0.5 + 0.025 * (n == 3) for n in range(2, 20)})
+    assert by_interval(few)[3].dominated_by.startswith("lpips:") and by_interval(few)[3].near_front == ""
+    assert by_interval(many)[3].near_front == "lpips" and by_interval(many)[3].dominated_by == ""
+
+
+def test_a_mean_lies_within_its_interval(tmp_path: Path) -> None:
+    """With identical images in one prompt's seeds alone, a mean over images would count the other prompts twice; and no
+    interval leaves the metric's range."""
+    store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
+    document = store.document(keys(store)[2])
+    document["workload"]["seeds"] = [0, 1]
+    write_json(store.cells / document["key"] / "cell.json", document)
+    psnr = [90.0, 30.0, 31.0, 32.0, 33.0, 34.0, 90.0, *[math.inf] * 5]
+    store.write_scores(document["key"], {"psnr": psnr, "lpips": [0.001, 0.002, 0.001, 0.1, 0.001, 0.002] * 2})
+    row = by_interval(store)[2]
+    assert row.psnr_db == pytest.approx((90 + 30 + 31 + 32 + 33 + 34) / 6)
+    assert row.psnr_db_low < row.psnr_db < row.psnr_db_high
+    assert row.lpips_low == 0 < row.lpips < row.lpips_high
 
 
 def test_a_cell_that_changes_no_image_is_on_the_front_of_the_psnr(tmp_path: Path) -> None:

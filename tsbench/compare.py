@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tsbench.errors import UserError
@@ -45,6 +45,7 @@ class Change:
         value: of a metric B - A, of the others B over A less 1.
         interval: of the value; None where there are too few pairs or prompts.
         higher_is_better: the direction.
+        hardware: that drew the cell in A and in B, where the figure is a time and they differ.
     """
 
     cell: str
@@ -52,6 +53,7 @@ class Change:
     value: float
     interval: tuple[float, float] | None
     higher_is_better: bool = False
+    hardware: tuple[str, str] | None = None
 
     @property
     def is_sure(self) -> bool:
@@ -105,10 +107,12 @@ def main(arguments: list[str]) -> int:
     _check_scored(a, limits, rest[0])
     found = compared(a, b, rest)
     console = output()
-    if _hardware(a) != _hardware(b):
-        console.print(f"different hardware: {_hardware(a)} and {_hardware(b)}", soft_wrap=True)
-        if "--across-hardware" not in flags:
-            limits.pop(SLOWER, None)
+    for hardware in dict.fromkeys(change.hardware for change in found.changes if change.hardware):
+        judged_too = SLOWER not in limits or "--across-hardware" in flags
+        instead = "" if judged_too else f"; {SLOWER} is not judged there (--across-hardware judges it)"
+        console.print(f"different hardware: {' and '.join(hardware)}{instead}", soft_wrap=True)
+    if "--across-hardware" in flags:
+        found = replace(found, changes=[replace(change, hardware=None) for change in found.changes])
     failures = list(judged(found, limits)) if "--fail-if" in flags else []
     for line in [*lines(found, limits), *(f"FAILED {failure}" for failure in failures)]:
         console.print(line, soft_wrap=True)
@@ -193,7 +197,8 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
     """Add to what was found the figures of a cell that both runs have drawn."""
     one, two = a.document(row.key), b.document(other.key)
     name = row.name if row.name == other.name else f"{row.name}, then {other.name}"
-    found.changes.append(latency_change(name, one, two, coverage))
+    hardware = None if row.hardware == other.hardware else (row.hardware, other.hardware)
+    found.changes.append(replace(latency_change(name, one, two, coverage), hardware=hardware))
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
         if scored == ACROSS:
@@ -219,20 +224,34 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
             yield f"  {change}, due to the machine or to the code"
             continue
         yield f"{'*' if change.is_sure else ' '} {change}"
-        limit = limits.get(change.figure)
+        limit = None if change.hardware else limits.get(change.figure)
         if limit is not None and change.worse_by_at_least <= limit:
             if change.interval is None:
                 yield "    inconclusive: too few pairs or prompts for an interval"
             elif change.worse_by > limit:
                 yield "    inconclusive: the interval does not lie beyond the threshold"
+    yield from _blunt(found.changes, limits)
     yield from found.told
     yield from (f"lost: {lost}" for _, lost in found.lost)
+
+
+def _blunt(changes: Sequence[Change], limits: dict[str, float]) -> Iterator[str]:
+    """Which thresholds a run is too noisy for: a change fails one only when it is beyond it by half an interval."""
+    for figure, limit in limits.items():
+        judged_by = [c for c in changes if c.figure == figure and c.interval is not None and c.hardware is None]
+        halves = [(change.interval[1] - change.interval[0]) / 2 for change in judged_by if change.interval]
+        if halves and (half := statistics.median(halves)) > limit:
+            shown, more = judged_by[0].shown, "pairs (timing.pairs)" if figure == SLOWER else "prompts"
+            yield (
+                f"{figure}: in the middle cell a change fails from about {shown(limit + half, '')} on, since intervals "
+                f"are that wide; more {more} make them narrower"
+            )
 
 
 def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     """What fails the gate."""
     for change in found.changes:
-        limit = limits.get(change.figure)
+        limit = None if change.hardware else limits.get(change.figure)
         if limit is not None and change.worse_by_at_least > limit:
             by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
             yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"
@@ -310,7 +329,3 @@ def _rows(store: Store) -> dict[str, Any]:
     whole = [f"{titles[row.reference]}: {full_name(row)}" for row in table.itertuples()]
     table["name"] = [long if short.count(name) > 1 else name for name, long in zip(short, whole)]
     return {row.key: row for row in table.itertuples()}
-
-
-def _hardware(store: Store) -> str:
-    return store.manifest().get("hardware", "")

@@ -45,8 +45,9 @@ def main(arguments: list[str]) -> int:
     if len(rest) == 2:
         rows = [row for row in table.itertuples() if row.key.startswith(rest[1])]
         if len(rows) != 1:
-            keys = ", ".join(table["key"])
-            raise UserError(f"{rest[1]!r} begins the keys of {len(rows)} cells, but must begin one; there are: {keys}.")
+            keys = ", ".join([row.key for row in rows] or table["key"])
+            there = "it begins" if rows else "there are"
+            raise UserError(f"{rest[1]!r} begins the keys of {len(rows)} cells, but must begin one; {there}: {keys}.")
     console = output()
     titles, title = workload_titles(table), None
     for row in rows:
@@ -65,7 +66,7 @@ def explanation(store: Store, row: Any) -> list[str]:
     document = store.document(row.key)
     if row.key == row.reference:
         return [f"  {full_name(row)}: everything else is compared with it, {row.latency_s:.4g} s"]
-    lines = [f"  {full_name(row)}: {row.speedup:.3f}x"]
+    lines = [f"  {full_name(row)}: {row.speedup:.3f}x (cell {row.key[:6]})"]
     for number, link in enumerate(chain(document)):
         lines.append(f"    {link.latency_s:10.4g} s  {f'x {link.factor:.3f}' if number else '':9} {link.what}")
     return lines + [f"    {sentence}" for sentence in sentences(document)]
@@ -92,7 +93,9 @@ def chain(document: dict[str, Any]) -> list[Link]:
     outside_s = statistics.fmean(pair["method"]["latency_s"] - pair["method"]["denoise_s"] for pair in pairs)
     measured_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
     speedup = statistics.median(speedups(pairs))
-    latencies = [("full compute", full_s), (f"{computed:g} of {steps} steps computed", full_s * computed / steps)]
+    latencies = [("full compute", full_s)]
+    if computed:
+        latencies.append((f"{computed:g} of {steps} steps computed", full_s * computed / steps))
     cost = document["cost"]
     if cost is not None and cost["forecast_flop"] is not None:
         share = cost["forecast_flop"] / cost["full_flop"]
@@ -104,7 +107,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
             (f"at {each:.3g} %, as measured", full_s * (computed * step_s + forecast_s) / (steps * step_s))
         )
     inside_s = computed * step_s + forecast_s
-    latencies.append((f"with {outside_s:.3g} s outside denoising", inside_s + outside_s))
+    latencies.append((f"with {outside_s:.3g} s outside denoising, of which nothing is skipped", inside_s + outside_s))
     latencies.append(("as measured: what computed steps really take, and bookkeeping", measured_s))
     latencies.append(("by the median of the pairs' ratios, as in the table", full_s / speedup))
     befores = [full_s, *(latency_s for _, latency_s in latencies)]
@@ -114,7 +117,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
 def sentences(document: dict[str, Any]) -> list[str]:
     """What limits the speed-up, in words."""
     schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
-    note = schedule_note(document["promised_schedule"], schedules)
+    note = schedule_note(document["promised_schedule"], schedules, steps)
     said = [note] if note else []
     cost = document["cost"]
     if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:

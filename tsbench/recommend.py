@@ -205,5 +205,7 @@ def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
     fastest = max(failing, key=lambda row: row.speedup, default=best)
     if fastest.speedup <= best.speedup:
         return ""
-    missed = " and ".join(bar.label for bar in bars if bar.missed_by(fastest))
-    return f"; {fastest.speedup:.2f}x given up for {missed}"
+    missed = [f"{bar.label} {bar.shown(bar.worst(fastest) or 0.0)}" for bar in bars if bar.missed_by(fastest)]
+    return (
+        f"; {full_name(fastest)} has {fastest.speedup:.2f}x, given up since its interval reaches {' and '.join(missed)}"
+    )

@@ -12,6 +12,7 @@ from tsbench.cell import RECOMPILE_LIMIT, quantization_call
 from tsbench.config import composed
 from tsbench.methods import Method, method_class
 from tsbench.paths import ASSETS, carried
+from tsbench.prompts import CARRIED, read_prompts
 
 
 def snippet(document: dict[str, Any]) -> list[str]:
@@ -39,7 +40,7 @@ def snippet(document: dict[str, Any]) -> list[str]:
         *more_imports,
         *imports,
         "",
-        f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, torch_dtype=torch.{settings['dtype']}{options})",
+        f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, dtype=torch.{settings['dtype']}{options})",
         *placed,
         *lines,
         f'generator = torch.Generator("cpu").manual_seed({workload["seeds"][0]})',
@@ -76,9 +77,9 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
 def _openvino_snippet(document: dict[str, Any], path: str, method: Method, prompt: str, given: str) -> list[str]:
     from tsbench.backends.openvino import properties
 
-    loaded = properties(document["settings"]["dtype"], document.get("threads"))
+    loaded = properties(document["settings"]["dtype"], document["threads"])
     arguments = ", ".join(
-        [f'"{document.get("device", "CPU")}"', *(f"{name}={json.dumps(value)}" for name, value in loaded.items())]
+        [f'"{document["device"]}"', *(f"{name}={json.dumps(value)}" for name, value in loaded.items())]
     )
     values = [f"config.{name} = {value}" for name, value in method.parameters().items()]
     cached = method.name == "taylorseer"
@@ -98,12 +99,13 @@ def _openvino_snippet(document: dict[str, Any], path: str, method: Method, promp
 
 
 def overrides(document: dict[str, Any]) -> str:
-    """The cell as a command, but for its prompts."""
+    """The cell as a command; its prompts as far as they are the first of a list that tsbench carries."""
     workload, settings = document["workload"], document["settings"]
     parts = _model(document)
     parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
     parts += [f"size={workload['height']}x{workload['width']}"]
     parts += [f"{name}={workload[name]}" for name in ("steps", "guidance_scale", "max_sequence_length", "batch_size")]
+    parts += _prompts(workload["prompts"])
     parts += [f"seeds={_hydra(workload['seeds'])}", f"runtime.dtype={settings['dtype']}"]
     parts += [f"runtime.offload={settings['offload']}"] if settings["offload"] != "none" else []
     parts += ["runtime.compile=true"] if settings["compile"] else []
@@ -128,6 +130,13 @@ def _model(document: dict[str, Any]) -> list[str]:
     drawn |= {name: workload[name] for name in ("random_weights", "text_encoders")}
     differing = [f"model.{name}={_hydra(value)}" for name, value in drawn.items() if value != getattr(own, name)]
     return [f"model={base}", *differing]
+
+
+def _prompts(prompts: list[str]) -> list[str]:
+    for file in sorted(CARRIED.glob("*.txt")):
+        if list(read_prompts(file.stem, len(prompts))) == prompts:
+            return [f"prompts.file={file.stem}", f"prompts.limit={len(prompts)}"]
+    return []
 
 
 def _hydra(value: Any) -> str:
