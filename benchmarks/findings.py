@@ -54,9 +54,9 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
         if json.loads(row.params).get("use_lite_mode"):
             holds = abs(row.denoise_speedup / ideal - 1) <= NEAR_IDEAL
             yield f"{name}: denoising {row.denoise_speedup:.3f}x, T/C is {ideal:.3f}x", holds
-        elif pd.notna(row.max_speedup):
-            holds = row.denoise_speedup <= row.max_speedup * (1 + NEAR_IDEAL)
-            yield f"{name}: denoising {row.denoise_speedup:.3f}x, by FLOPs {row.max_speedup:.3f}x", holds
+        elif pd.notna(row.flops_speedup):
+            holds = row.denoise_speedup <= row.flops_speedup * (1 + NEAR_IDEAL)
+            yield f"{name}: denoising {row.denoise_speedup:.3f}x, by FLOPs {row.flops_speedup:.3f}x", holds
         if document["cost"] is not None:
             planned = document["cost"]["cache_bytes"]
             yield f"{name}: the cache keeps {row.cache_bytes:.0f} bytes, planned {planned}", row.cache_bytes == planned

@@ -64,7 +64,7 @@ def test_what_a_forecast_step_costs() -> None:
     assert official.forecast_flop == pytest.approx(0.022663e12, rel=1e-4)
     default = row(TaylorSeer(cache_interval=5, disable_cache_before_step=10))
     assert default["forecast_share"] == pytest.approx(0.578, abs=5e-4)
-    assert default["max_speedup"] == pytest.approx(1.37, abs=5e-3)
+    assert default["flops_speedup"] == pytest.approx(1.37, abs=5e-3)
     lite = TaylorSeer(cache_interval=5, disable_cache_before_step=10, use_lite_mode=True)
     assert step_cost(FLUX, flux_cell(), lite).forecast_flop == pytest.approx(0.0146e12, rel=2e-3)
     assert row(lite)["flops_speedup"] == pytest.approx(2.78, abs=5e-3)
@@ -110,11 +110,9 @@ def test_columns_of_a_schedule() -> None:
         "cache_bytes": 7,
         "tflop": (10 + 13) / 2,
         "flops_speedup": 4 / (2.875),
-        "max_speedup": 4 / (2.875),
     }
     undecided = {"forecast_share": 0.25, "cache_bytes": 7}
     assert cost.columns([], 4, 1) == undecided
-    assert cost.columns([], 4, 1, "CC..") == undecided | {"max_speedup": 4 / 2.5}
 
 
 def test_a_forecast_that_was_never_counted_costs_nothing_known() -> None:
@@ -122,5 +120,5 @@ def test_a_forecast_that_was_never_counted_costs_nothing_known() -> None:
     cost = StepCost(full_flop=4e12, forecast_flop=None, cache_bytes=0)
     for schedules in (["C.C."], []):
         figures = cost.columns(schedules, 4, 1)
-        assert not {"tflop", "flops_speedup", "max_speedup"} & set(figures) and figures["cost_reason"] == UNCOUNTED
+        assert not {"tflop", "flops_speedup"} & set(figures) and figures["cost_reason"] == UNCOUNTED
     assert cost.columns(["CCCC"], 4, 1)["tflop"] == 16

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
-from tsbench.config import composed, search_path
+from tsbench.config import composed
 from tsbench.errors import UserError
 from tsbench.grid import expand, ordered
 from tsbench.methods import METHODS
@@ -158,6 +158,7 @@ MISTAKES = {
     "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}, components: [unet]}": (
         "runtime.quantization.components is ['unet'], but must be one or more of: transformer, text_encoder, "
     ),
+    "runtime.quantization.kwargs={load_in_4bit: true}": "backend is null, but other keys of runtime.quantization are",
     "model=null": "model is null, but must be a name; try model=tiny.",
     "method=null": "method is null, but must be a name; try method=taylorseer.",
     "prompts=null": "prompts is null, but must be a name; try prompts=model.",
@@ -231,7 +232,7 @@ def test_a_mistake_is_one_sentence(override: str) -> None:
 def test_a_configuration_is_what_hydra_composes(overrides: tuple[str, ...]) -> None:
     """Values are set on a copy of the groups' composition; interpolations such as that of the dtype still follow."""
     mine = composed(overrides)  # initializes Hydra as well
-    assert mine == OmegaConf.to_object(compose("sweep", overrides=[*overrides, *search_path()]))
+    assert mine == OmegaConf.to_object(compose("sweep", overrides=list(overrides)))
 
 
 def test_random_weights_are_not_quantized() -> None:
@@ -261,6 +262,14 @@ def test_a_method_whose_package_is_missing_says_how_to_install_it(monkeypatch: p
 def test_a_parameter_that_no_method_of_the_sweep_has() -> None:
     with pytest.raises(UserError, match=r"No cell of this sweep has the parameter 'method\.cache_interval'"):
         expand(["method=none", "method.cache_interval=2"])
+
+
+def test_parameters_of_the_default_method_are_those_of_the_typed_one() -> None:
+    """OpenVINO's TaylorSeer has no order; beside diffusers' that is no mistake, whether the method is typed or not."""
+    swept = ["backend=diffusers,openvino", "method.max_order=1,2"]
+    points = expand(swept)
+    assert points == expand([*swept, "method=taylorseer"])
+    assert [point.config.backend for point in points] == ["diffusers", "diffusers", "openvino"]
 
 
 def test_an_architecture_that_is_carried_for_plans_alone_cannot_be_drawn() -> None:

@@ -15,7 +15,7 @@ VERBS = {
     "explain": "why a speed-up is what it is: tsbench explain RESULTS [CELL]",
     "compare": "two runs of the same cells: tsbench compare A B [--fail-if slower=5%]",
     "try": 'one prompt with and without a method: tsbench try "PROMPT" [overrides]',
-    "score": "add metrics to a finished run: tsbench score RESULTS 'metrics=[flip,ms_ssim]'",
+    "score": "add metrics to a finished run: tsbench score RESULTS 'metrics=[flip]'",
     "doctor": "what can run here, and what each missing thing needs",
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     for library in ("DIFFUSERS", "TRANSFORMERS"):  # their hints on what else could be installed are not for the user
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     verb, *rest = arguments
+    kept = "; finished cells are kept, and the same command goes on from them" if verb == "sweep" else ""
     try:
         if verb not in VERBS:
             raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
@@ -66,16 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno not in DISK_ERRORS:
             raise
         what = error.filename or "something"
-        print(
-            f"tsbench: {what} could not be read or written ({error.strerror}); finished cells are kept, and the same "
-            "command goes on from them.",
-            file=sys.stderr,
-        )
+        print(f"tsbench: {what} could not be read or written ({error.strerror}){kept}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "\ntsbench: interrupted; finished cells are kept, and the same command goes on from them.", file=sys.stderr
-        )
+        print(f"\ntsbench: interrupted{kept}.", file=sys.stderr)
         return 130
 
 

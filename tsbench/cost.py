@@ -10,7 +10,7 @@ from typing import Any
 from tsbench.schedule import computed_steps
 
 UNCOUNTED = "what a forecast step costs is not known: the run that counts FLOPs computed every step"
-COST_COLUMNS = ["forecast_share", "tflop", "flops_speedup", "max_speedup", "cache_bytes"]
+COST_COLUMNS = ["forecast_share", "tflop", "flops_speedup", "cache_bytes"]
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,18 @@ class StepCost:
     forecast_flop: float | None  # None where no step of the run that counted was a forecast
     cache_bytes: int
 
-    def columns(
-        self, schedules: Sequence[str], steps: int, batch_size: int, fewest: str | None = None
-    ) -> dict[str, Any]:
+    def columns(self, schedules: Sequence[str], steps: int, batch_size: int) -> dict[str, Any]:
         """`COST_COLUMNS` of a cell.
 
         Args:
             schedules: one of every image; empty where they are not known before an image is drawn.
             steps: of the reference.
             batch_size: images a batch.
-            fewest: of schedules that are not known, one that computes no more than they will.
 
         Returns:
             `forecast_share`: a forecast step's share of the FLOPs of a full one; `tflop`: of the transformer, per
-            image; `flops_speedup`: the reference's over these; `max_speedup`: the speed-up when time goes as FLOPs
-            and everything outside the transformer takes none (of unknown schedules: of `fewest`);
-            `cache_bytes`: per batch. Where the cell skips steps whose cost is not known, `cost_reason` says so instead.
+            image; `flops_speedup`: the reference's over these; `cache_bytes`: per batch. Where the cell skips steps
+            whose cost is not known, `cost_reason` says so instead.
         """
         share = None if self.forecast_flop is None else self.forecast_flop / self.full_flop
         row: dict[str, Any] = {"forecast_share": share, "cache_bytes": self.cache_bytes}
@@ -48,13 +44,11 @@ class StepCost:
             if not schedules or any("." in schedule for schedule in schedules):
                 return row | {"cost_reason": UNCOUNTED}
         elif not schedules:
-            return row if fewest is None else row | {"max_speedup": steps / self._in_full_steps(fewest)}
+            return row
         full_steps = fmean(self._in_full_steps(schedule) for schedule in schedules)
-        speedup = steps / full_steps
         return row | {
             "tflop": full_steps * self.full_flop / batch_size / 1e12,
-            "flops_speedup": speedup,
-            "max_speedup": speedup,
+            "flops_speedup": steps / full_steps,
         }
 
     def _in_full_steps(self, schedule: str) -> float:

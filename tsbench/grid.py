@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 
 from tsbench.cell import COMPONENTS, QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, between, one_of
-from tsbench.config import GROUPS, ModelConfig, SweepConfig, composed, one_sentence
+from tsbench.config import GROUPS, ModelConfig, QuantizationConfig, SweepConfig, composed, one_sentence
 from tsbench.errors import UserError
 from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
@@ -44,6 +44,7 @@ class Point:
         """The cell, with the identity of its model's weights."""
         config = self.config
         quantization = config.runtime.quantization
+        listed = {"components": sorted(set(quantization.components))}
         return Cell(
             workload=Workload(
                 model=model,
@@ -63,7 +64,7 @@ class Point:
                 dtype=config.runtime.dtype,
                 offload=config.runtime.offload,
                 compile=config.runtime.compile,
-                quantization="" if quantization.backend is None else canonical_json(vars(quantization)),
+                quantization="" if quantization.backend is None else canonical_json(asdict(quantization) | listed),
             ),
             method=self.method.name,
             parameters=canonical_json(self.method.settings(config.steps)),
@@ -225,11 +226,12 @@ def _unknown(override: Override, typed: list[Override]) -> UserError:
         except UserError as error:
             return error
     key = override.get_key_element()
-    owners = [name for name, kind in METHODS["diffusers"].items() if key.removeprefix("method.") in vars(kind())]
-    return UserError(
-        f"No cell of this sweep has the parameter {key!r}; leave it out, or sweep a method that has it: "
-        f"method={','.join(owners)}."
-    )
+    chosen = [_values(other) for other in typed if other.get_key_element() == "backend"] or [["backend=diffusers"]]
+    backends = [text.removeprefix("backend=").strip("'\"") for text in chosen[-1]]
+    methods = dict.fromkeys(name for backend in backends for name in METHODS[backend])
+    owners = [name for name in methods if key.removeprefix("method.") in vars(method_class(backends[0], name)())]
+    instead = f", or sweep a method that has it: method={','.join(owners)}" if owners else ""
+    return UserError(f"No cell of this sweep has the parameter {key!r}; leave it out{instead}.")
 
 
 def _is_parameter(override: Override) -> bool:
@@ -248,10 +250,8 @@ def for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     if name not in METHODS["diffusers"]:
         return overrides  # composing them says what there is
     method = method_class(backend, name)
-    kept = list(overrides)
-    if "method" in chosen:
-        own = {f"method.{field.name}" for field in fields(method)}
-        kept = [text for text in overrides if not text.startswith("method.") or text.split("=")[0] in own]
+    own = {f"method.{field.name}" for field in fields(method)}
+    kept = [text for text in overrides if not text.startswith("method.") or text.split("=")[0] in own]
     if method is not METHODS["diffusers"][name]:
         kept = [text for text in kept if not text.startswith("method=")] + [f"method={backend}/{name}"]
     if backend == "openvino" and "runtime.dtype" not in chosen:
@@ -260,6 +260,9 @@ def for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
+    name = config.name or "sweep"
+    if not name.strip(".") or "/" in name or len(name.encode()) > 200:
+        raise UserError(f"name is {name!r}, but must be a plain folder name of at most 200 bytes; try name=first.")
     height, width = _parse_size(config.size)
     file = config.prompts.file if prompts is None else None
     prompts = prompts or read_prompts(config.prompts.file, config.prompts.limit)
@@ -276,8 +279,7 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
         raise UserError(f"batch_size is {config.batch_size}, but there are only {samples} samples; try batch_size=1.")
     one_of("runtime.dtype", config.runtime.dtype, DTYPES)
     one_of("runtime.offload", config.runtime.offload, OFFLOADS)
-    if config.runtime.quantization.backend is not None:
-        _check_quantization(config)
+    _check_quantization(config)
     if not config.model.text_encoders and not config.model.random_weights:
         raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
     if config.runtime.threads is not None:
@@ -288,7 +290,7 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
                 "try runtime.threads=2."
             )
     if config.backend == "openvino":
-        _check_openvino(config)
+        _check_openvino(config, seeds)
     if missing := config.method.missing():
         raise UserError(f"method={config.method.name} cannot be drawn here: {missing}.")
     config.method.check(config.steps)
@@ -297,6 +299,13 @@ def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
 
 def _check_quantization(config: SweepConfig) -> None:
     quantization = config.runtime.quantization
+    if quantization == QuantizationConfig():
+        return
+    if quantization.backend is None:
+        raise UserError(
+            "runtime.quantization.backend is null, but other keys of runtime.quantization are set; "
+            f"try runtime.quantization.backend={' or '.join(QUANTIZATION_CLASSES)}."
+        )
     one_of("runtime.quantization.backend", str(quantization.backend), tuple(QUANTIZATION_CLASSES))
     if not isinstance(quantization.kwargs, dict) or not quantization.kwargs:
         raise UserError(
@@ -317,7 +326,7 @@ def _check_quantization(config: SweepConfig) -> None:
         )
 
 
-def _check_openvino(config: SweepConfig) -> None:
+def _check_openvino(config: SweepConfig, seeds: tuple[int, ...]) -> None:
     foreign = {
         "runtime.offload": config.runtime.offload != "none",
         "runtime.compile": config.runtime.compile,
@@ -329,6 +338,10 @@ def _check_openvino(config: SweepConfig) -> None:
     key = next((key for key, given in foreign.items() if given), None)
     if key is not None:
         raise UserError(f"{key} is set, but backend=openvino does not have it; try {key}={defaults.get(key, 'false')}.")
+    if max(seeds) >= 2**32:
+        raise UserError(
+            f"seeds is {list(seeds)}, but backend=openvino has whole numbers below 2^32 alone; try seeds=[0,1]."
+        )
 
 
 def _check_grammar(prompts: tuple[str, ...], model: ModelConfig, file: str | None) -> None:

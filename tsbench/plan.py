@@ -32,7 +32,7 @@ USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
 
 One row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
-costs, FLOPs, the ceiling on speed, the bytes of the cache, and the published FLOPs where there are some.
+costs, FLOPs and the speed-up that they make, the bytes of the cache, and the published FLOPs where there are some.
   --step-s SECONDS     of a full step of the first cell, per image, for device hours; default: measured in results/NAME
   --format csv|json|md write the table to standard output, and nothing else"""
 
@@ -40,7 +40,8 @@ FORMATS = ("csv", "json", "md")
 COLUMNS = [
     "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile", "height", "width", "steps",
     "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "weights", "random_weights", "text_encoders", "prompts",
-    "schedule", "computed_steps", *COST_COLUMNS, "published_tflop", "published_difference", "published", "reason",
+    "schedule", "computed_steps", *COST_COLUMNS, "max_flops_speedup", "published_tflop", "published_difference",
+    "published", "reason",
 ]  # fmt: skip
 
 
@@ -113,13 +114,14 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
         except DrawingFailed as error:
             rows.append(row | {"reason": str(error)})
             continue
-        figures = cost.columns(
-            [] if schedule is None else [schedule], work.steps, work.batch_size, method.fewest_computed(work.steps)
-        )
+        figures = cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size)
+        fewest = schedule or method.fewest_computed(work.steps)
+        most = cost.columns([fewest], work.steps, work.batch_size).get("flops_speedup")
         row |= {
             "schedule": schedule,
             "computed_steps": None if schedule is None else computed_steps(schedule),
             **figures,
+            "max_flops_speedup": most,
             "reason": figures.get("cost_reason") if schedule is not None else f"depends on {method.decides_by}",
         }
         rows.append(row | published.columns(row))
@@ -148,7 +150,8 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     """
     from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
 
-    if model.path == "embedded" or Path(model.path).expanduser().is_dir():
+    named = model.path == "architecture"  # whatever lies in the working directory
+    if model.path == "embedded" or (not named and Path(model.path).expanduser().is_dir()):
         folder = find_model(model.path)
         check_is_flux(folder)
         return configuration(folder, "transformer/config.json")

@@ -137,7 +137,7 @@ def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         "Schedule": row.reason if unknown else row.schedule,
         "Computed": number(row.computed_steps, 0),
         "TFLOP": tflop_text(row.tflop),
-        "At most": number(row.max_speedup, 2, "x", prefix="< " if unknown else ""),
+        "By FLOPs": number(row.max_flops_speedup, 2, "x", prefix="< " if unknown else ""),
         "Published TFLOP": number(row.published_tflop, 2),
         "Off by": "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %{mark}",
     }

@@ -23,8 +23,8 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
     if limit is not None and limit < 1:
         raise UserError(f"prompts.limit is {limit}, but must be 1 or more, or null for all; try prompts.limit=6.")
     carried = CARRIED / f"{file}.txt"
-    path = carried if carried.is_file() else Path(file).expanduser()
     try:
+        path = carried if carried.is_file() else Path(file).expanduser()
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))

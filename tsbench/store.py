@@ -61,6 +61,8 @@ class Store:
                 raise UserError(
                     f"Another sweep is drawing in {self.folder}; wait for it, or choose another folder by name=NAME."
                 ) from error
+            for left in self.cells.glob(".*"):  # of a sweep that was killed while it wrote a cell
+                shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             os.close(folder)
@@ -105,7 +107,7 @@ class Store:
 
     def documents(self) -> list[dict[str, Any]]:
         """All cells, in the order in which they were made."""
-        found = [_read(path) for path in self._places()]
+        found = [document for path in self._places() if (document := _read(path))]  # one may just be replaced
         return sorted(found, key=lambda document: (document["finished"], document["key"]))
 
     def is_empty(self) -> bool:
@@ -159,6 +161,8 @@ class Store:
         for path in self._places():
             with suppress(UserError):  # of a damaged cell, which is drawn again: whoever reads its figures is told
                 document = _read(path)
+                if not document:  # it is just replaced
+                    continue
                 if document["reference"] == reference["key"]:
                     (path.parent / SCORES).unlink(missing_ok=True)
                 elif reference["backend"] == "diffusers" and [document["workload"], document["settings"]] == same:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tsbench.generate import CellResult, Session
     from tsbench.progress import SweepProgress
 
-SHOWING_FLAGS = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--resolve", "--package", "-p", "--info", "-i"}
+SHOWING_FLAGS = {"--help", "-h", "--cfg", "-c", "--resolve"}
 
 
 def main(arguments: list[str]) -> int:
@@ -66,10 +66,6 @@ class Sweep:
         self.report = first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
-        if not self.name.strip(".") or "/" in self.name or len(self.name.encode()) > 200:
-            raise UserError(
-                f"name is {self.name!r}, but must be a plain folder name of at most 200 bytes; try name=first."
-            )
         self.threads = first.runtime.threads
         if self.threads is not None:
             torch.set_num_threads(self.threads)
@@ -235,10 +231,10 @@ class Sweep:
         method = self.methods[cell.key]
         label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
         if reason := impossible(cell, method):
-            store.write(cell, "skipped", {"reason": reason})
+            store.write(cell, "skipped", {"reason": reason, "hardware": self.hardware(cell)})
             outcome = f"skipped, {reason}"
         elif isinstance(session, NotLoaded):
-            store.write(cell, "failed", asdict(session))
+            store.write(cell, "failed", {**asdict(session), "hardware": self.hardware(cell)})
             outcome = f"FAILED: {session.reason}"
         else:
             outcome = self._draw(cell, method, session, store, progress)
@@ -256,7 +252,7 @@ class Sweep:
             images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
             store.write(cell, "ok", self._body(cell, method, result), images)
             return _outcome(result, cell)
-        store.write(cell, "failed", failure)
+        store.write(cell, "failed", {**failure, "hardware": self.hardware(cell)})
         release_memory()
         return f"FAILED: {failure['reason']}"
 
@@ -308,23 +304,25 @@ def check_one_run(points: list[Point]) -> None:
 
 
 def show_configuration(arguments: list[str]) -> int:
-    """`--help`, `--cfg job` and the other flags with which Hydra shows something and runs nothing."""
+    """`--help` and `--cfg job`, with which Hydra shows something and runs nothing."""
     import os
 
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from tsbench.config import one_sentence, register, search_path
+    from tsbench.config import one_sentence, register
 
     unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
     if unknown:
         raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
+    if not {text.split("=")[0] for text in arguments} & SHOWING_FLAGS - {"--resolve"}:
+        raise UserError("--resolve fills in what --cfg shows; type --cfg job --resolve.")
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"
     choosing = [text for text in arguments if text.split("=")[0] in ("backend", "method", "runtime.dtype")]
     chosen = choosing if any("," in text for text in choosing) else for_its_method(tuple(choosing))
-    sys.argv = ["tsbench sweep", *(text for text in arguments if text not in choosing), *chosen, *search_path()]
+    sys.argv = ["tsbench sweep", *(text for text in arguments if text not in choosing), *chosen]
     try:
         hydra.main(version_base="1.3", config_path=str(carried("conf")), config_name="sweep")(lambda config: None)()
     except (HydraException, OmegaConfBaseException) as error:

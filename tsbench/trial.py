@@ -85,8 +85,12 @@ def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
     for name in names:
         metric = metric_of(name)
         if metric.applies(*image.shape[:2]):
-            value = scorer(name)(image, prompt if metric.against == "prompt" else reference)
-            parts.append(f"{metric.label} {value:.{metric.digits}f} {metric.unit}".strip())
+            try:
+                value = scorer(name)(image, prompt if metric.against == "prompt" else reference)
+            except Exception as error:  # of any kind of other code; the picture is worth more than the figure
+                parts.append(f"{metric.label} failed: {first_line(error)}")
+            else:
+                parts.append(f"{metric.label} {value:.{metric.digits}f} {metric.unit}".strip())
     return ", ".join(parts)
 
 

@@ -74,6 +74,7 @@ class OpenVinoSession(Session):
 
         (sample,) = batch
         if self.text_tokens not in (0, workload.max_sequence_length):  # a pipeline keeps the length of its first text
+            self.pipeline = None  # first, so that there are never two
             self.pipeline = self._loaded()
         self.text_tokens = workload.max_sequence_length
         steps = method.drawn_steps(workload.steps)

@@ -212,16 +212,17 @@ function onKeys(keys, act) {
 }
 
 /* ---- the table ---- */
+const workloadParts = Object.values(data.workloads).map((title) => title.split(", "));
 const columns = [
-  { title: "Workload", of: (cell) => (Object.keys(data.workloads).length > 1 ? cell.workload : "") },
+  { title: "Workload", of: (cell) => ownParts(cell.workload) },
   { title: "Setting", of: (cell) => cell.name },
-  { title: "Status", of: (cell) => cell.status },
   { title: "Computed", of: (cell) => cell.computed_steps, digits: 1 },
-  { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },
   { title: "Speed-up", of: (cell) => cell.speedup, digits: 2 },
+  ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
+  { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },
   { title: "TFLOP", of: (cell) => cell.tflop, digits: tflopDigits() },
   { title: "FLOPs speed-up", of: (cell) => cell.flops_speedup, digits: 2 },
-  ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
+  { title: "Status", of: (cell) => cell.status },
   { title: "Published", of: (cell) => cell.published.map((p) => `${p.figure} ${p.published}`).join(", ") },
   { title: "Note", of: (cell) => cell.says },
 ].filter((column) => data.cells.some((cell) => !isMissing(column.of(cell)) && column.of(cell) !== ""));
@@ -235,6 +236,12 @@ function drawTable() {
   document.querySelector("#cells thead").replaceChildren(element("tr", {}, ...columns.map(heading)));
   document.querySelector("#cells tbody").replaceChildren(...rows.map(tableRow));
   document.getElementById("count").textContent = `${rows.length} of ${data.cells.length}`;
+}
+
+/** What tells a workload from the others; nothing where there is just one. */
+function ownParts(title) {
+  const shared = (part) => workloadParts.every((parts) => parts.includes(part));
+  return title.split(", ").filter((part) => !shared(part)).join(", ");
 }
 
 /** Two decimals, as the papers write it, and of small models so many that the least has three digits. */
