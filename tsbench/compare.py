@@ -224,7 +224,7 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
             yield f"  {change}, due to the machine or to the code"
             continue
         yield f"{'*' if change.is_sure else ' '} {change}"
-        limit = None if change.hardware else limits.get(change.figure)
+        limit = _limit_of(change, limits)
         if limit is not None and change.worse_by_at_least <= limit:
             if change.interval is None:
                 yield "    inconclusive: too few pairs or prompts for an interval"
@@ -235,23 +235,29 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     yield from (f"lost: {lost}" for _, lost in found.lost)
 
 
+def _limit_of(change: Change, limits: dict[str, float]) -> float | None:
+    """The threshold that a change is held against; none for times of different hardware."""
+    return None if change.hardware else limits.get(change.figure)
+
+
 def _blunt(changes: Sequence[Change], limits: dict[str, float]) -> Iterator[str]:
     """Which thresholds a run is too noisy for: a change fails one only when it is beyond it by half an interval."""
     for figure, limit in limits.items():
-        judged_by = [c for c in changes if c.figure == figure and c.interval is not None and c.hardware is None]
+        judged_by = [change for change in changes if change.figure == figure and not change.hardware]
         halves = [(change.interval[1] - change.interval[0]) / 2 for change in judged_by if change.interval]
         if halves and (half := statistics.median(halves)) > limit:
-            shown, more = judged_by[0].shown, "pairs (timing.pairs)" if figure == SLOWER else "prompts"
+            least = judged_by[0].shown(limit + half, "")
+            more = "pairs (timing.pairs)" if figure == SLOWER else "prompts"
             yield (
-                f"{figure}: in the middle cell a change fails from about {shown(limit + half, '')} on, since intervals "
-                f"are that wide; more {more} make them narrower"
+                f"{figure}: in the middle cell a change fails from about {least} on, since intervals are that wide; "
+                f"more {more} make them narrower"
             )
 
 
 def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     """What fails the gate."""
     for change in found.changes:
-        limit = None if change.hardware else limits.get(change.figure)
+        limit = _limit_of(change, limits)
         if limit is not None and change.worse_by_at_least > limit:
             by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
             yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"

@@ -96,6 +96,11 @@ class SweepConfig:
     batch_size: int = 1
     metrics: list[str] = field(default_factory=list)
 
+    @property
+    def folder_name(self) -> str:
+        """Of its results, in results/."""
+        return self.name or self.experiment or "sweep"
+
 
 def register() -> None:
     """Make the schemas known to Hydra."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -44,7 +44,7 @@ class Point:
         """The cell, with the identity of its model's weights."""
         config = self.config
         quantization = config.runtime.quantization
-        listed = {"components": sorted(set(quantization.components))}
+        listed = vars(quantization) | {"components": sorted(set(quantization.components))}
         return Cell(
             workload=Workload(
                 model=model,
@@ -64,7 +64,7 @@ class Point:
                 dtype=config.runtime.dtype,
                 offload=config.runtime.offload,
                 compile=config.runtime.compile,
-                quantization="" if quantization.backend is None else canonical_json(asdict(quantization) | listed),
+                quantization="" if quantization.backend is None else canonical_json(listed),
             ),
             method=self.method.name,
             parameters=canonical_json(self.method.settings(config.steps)),
@@ -260,7 +260,7 @@ def for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
-    name = config.name or "sweep"
+    name = config.folder_name
     if not name.strip(".") or "/" in name or len(name.encode()) > 200:
         raise UserError(f"name is {name!r}, but must be a plain folder name of at most 200 bytes; try name=first.")
     height, width = _parse_size(config.size)

@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     print_plan(table, console)
     first = points[0].config
     if step_s is None:
-        step_s = measured_step_s(Store(Path("results") / (first.name or first.experiment or "sweep")), cells[0])
+        step_s = measured_step_s(Store(Path("results") / first.folder_name), cells[0])
     for line in totals(table, cells, first.timing.pairs, step_s):
         console.print(line, soft_wrap=True)
     return 0
@@ -150,8 +150,8 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     """
     from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
 
-    named = model.path == "architecture"  # whatever lies in the working directory
-    if model.path == "embedded" or (not named and Path(model.path).expanduser().is_dir()):
+    is_folder = model.path != "architecture" and Path(model.path).expanduser().is_dir()
+    if model.path == "embedded" or is_folder:
         folder = find_model(model.path)
         check_is_flux(folder)
         return configuration(folder, "transformer/config.json")

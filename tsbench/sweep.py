@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +21,7 @@ from tsbench.paths import carried
 from tsbench.store import Store
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from tsbench.generate import CellResult, Session
@@ -62,7 +63,7 @@ class Sweep:
         first = points[0].config
         self.arguments = arguments
         backends = {point.config.backend for point in points}
-        self.name = first.name or first.experiment or "sweep"
+        self.name = first.folder_name
         self.report = first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
@@ -231,10 +232,10 @@ class Sweep:
         method = self.methods[cell.key]
         label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
         if reason := impossible(cell, method):
-            store.write(cell, "skipped", {"reason": reason, "hardware": self.hardware(cell)})
+            self._write(store, cell, "skipped", {"reason": reason})
             outcome = f"skipped, {reason}"
         elif isinstance(session, NotLoaded):
-            store.write(cell, "failed", {**asdict(session), "hardware": self.hardware(cell)})
+            self._write(store, cell, "failed", asdict(session))
             outcome = f"FAILED: {session.reason}"
         else:
             outcome = self._draw(cell, method, session, store, progress)
@@ -250,11 +251,16 @@ class Sweep:
             failure = {"reason": first_line(error), "traceback": traceback.format_exc()}
         else:
             images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
-            store.write(cell, "ok", self._body(cell, method, result), images)
+            self._write(store, cell, "ok", self._body(cell, method, result), images)
             return _outcome(result, cell)
-        store.write(cell, "failed", {**failure, "hardware": self.hardware(cell)})
+        self._write(store, cell, "failed", failure)
         release_memory()
         return f"FAILED: {failure['reason']}"
+
+    def _write(
+        self, store: Store, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()
+    ) -> None:
+        store.write(cell, status, body | {"hardware": self.hardware(cell)}, images)
 
     def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
         return {
@@ -270,7 +276,6 @@ class Sweep:
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,
             "model_path": self.paths[cell.workload.model],
-            "hardware": self.hardware(cell),
             "device": self.openvino_device if cell.backend == "openvino" else str(self.device),
             "threads": self.threads,
             **self.costs[cell.key],

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import COMPONENTS, RECOMPILE_LIMIT, TEXT_ENCODERS, Sample, Settings, Workload, quantization_call
+from tsbench.cell import RECOMPILE_LIMIT, TEXT_ENCODERS, Sample, Settings, Workload, quantization_call
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
@@ -223,13 +223,13 @@ def compiled_frames() -> int:
     return counters["frames"]["total"]
 
 
-def _quantized_by(component: str, settings: Settings) -> Any:
-    """The configuration by which a component is quantized, of the library that it comes from; None where it is not."""
-    given = json.loads(settings.quantization or "{}")
-    if component not in given.get("components", ()):
-        return None
-    library, name, kwargs = quantization_call(given["backend"], component, given["kwargs"])
-    return getattr(import_module(library), name)(**kwargs)
+def _quantized(backend: str, kwargs: dict[str, Any], components: list[str]) -> dict[str, Any]:
+    """By component the configuration that it is quantized by, of the library that it comes from."""
+    found = {}
+    for component in components:
+        library, name, named = quantization_call(backend, component, kwargs)
+        found[component] = getattr(import_module(library), name)(**named)
+    return found
 
 
 def load_pipeline(
@@ -270,7 +270,7 @@ def _stored_pipeline(folder: Path, settings: Settings) -> Any:
     import diffusers
     import transformers
 
-    quantized = {name: config for name in COMPONENTS if (config := _quantized_by(name, settings)) is not None}
+    quantized = _quantized(**json.loads(settings.quantization)) if settings.quantization else {}
     dtype = getattr(torch, settings.dtype)
     classes = configuration(folder, "model_index.json")
     text_encoders = {}
