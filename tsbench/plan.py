@@ -18,9 +18,10 @@ from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.flags import read_flags
-from tsbench.grid import Point, cells_of, expand, impossible
+from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
 from tsbench.paper import markdown_text
+from tsbench.point import Point
 from tsbench.present import print_plan, size_of
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps

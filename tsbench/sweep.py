@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tsbench.budget import planned_images
 from tsbench.cell import Cell, Settings
 from tsbench.errors import UserError, first_line
-from tsbench.grid import Point, cells_of, expand, for_its_method, impossible
+from tsbench.grid import cells_of, expand, for_its_method, impossible
 from tsbench.methods import Method
 from tsbench.paths import carried
+from tsbench.point import Point
 from tsbench.store import Store
 
 if TYPE_CHECKING:
