@@ -48,6 +48,9 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "peak_memory_bytes": 3_000_000,
         "peak_memory_reason": None,
         "hardware": "P",
+        "model_path": "embedded",
+        "device": "cpu",
+        "threads": None,
         "cache_bytes": None,
         "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
         "cost_reason": None,
@@ -75,7 +78,7 @@ def run(
     store.open_run(ENVIRONMENT, hardware, None, "python -m tsbench sweep", ["lpips"])
     spread, jitter = [0.98, 0.99, 1.0, 1.01, 1.02, 1.03], [0.97, 1.03, 1.0, 1.0, 0.98, 1.02]
     full = [{"batch": i, "method": timed(full_s * r, [full_s / 5 * r] * 4)} for i, r in enumerate(spread)]
-    images, made = [image(0)] * 6, {"model_path": "embedded", "hardware": hardware}
+    images, made = [image(0)] * 6, {"hardware": hardware}
     work = {"steps": 4, "prompts": PROMPTS}
     store.write(cell(**work), "ok", body(["CCCC"] * 6, full, "CCCC") | made, images)
     for interval, values in lpips.items():

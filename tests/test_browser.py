@@ -44,8 +44,15 @@ class Browser:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())["value"]
 
-    def open(self, path: Path) -> None:
-        self._ask("POST", f"session/{self.session}/url", {"url": path.resolve().as_uri()})
+    def open(self, path: Path, fragment: str = "") -> None:
+        self._ask("POST", f"session/{self.session}/url", {"url": "about:blank"})  # the same page is not loaded again
+        self._ask("POST", f"session/{self.session}/url", {"url": path.resolve().as_uri() + fragment})
+
+    def resize(self, width: int, height: int) -> None:
+        """What the page has, without the frame of a window, which cannot be as narrow."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+        command = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
+        self._ask("POST", f"session/{self.session}/goog/cdp/execute", command)
 
     def run(self, script: str) -> Any:
         return self._ask("POST", f"session/{self.session}/execute/sync", {"script": script, "args": []})
@@ -149,14 +156,44 @@ def test_every_kind_of_cell_opens_whole(browser: Browser, tmp_path: Path) -> Non
             browser.run("return document.querySelectorAll('#cell-body .sample').length"),
         )
     assert browser.errors() == []
+    code = ["Draw with it in Python", "Measure it again"]
     why, spread, images = "Why it is as fast as it is", "Spread over the images", "Images, the worst first"
     errors = "Error of the latents after every step, relative to full compute (first batch)"
     nothing = ([], [], 0)
     taylorseer = "TaylorSeer (diffusers), default, warm-up 3"
     assert opened == {
-        "Full compute": (["Steps", "Images"], [32], 0),
-        "Fewer steps, 2 steps": (["Steps", why, spread, images], [32, 32, 32], 11),  # one image is identical
-        f"{taylorseer}, N=2": (["Steps", errors, why, spread, images], [32, 32, 32], 6),
+        "Full compute": (["Steps", "Images", *code], [32], 0),
+        "Fewer steps, 2 steps": (["Steps", why, spread, images, *code], [32, 32, 32], 11),  # one image is identical
+        f"{taylorseer}, N=2": (["Steps", errors, why, spread, images, *code], [32, 32, 32], 6),
         f"{taylorseer}, N=3": nothing,
         f"{taylorseer}, N=4": nothing,
     }
+
+
+def test_a_setting_has_an_address(browser: Browser, report: Path) -> None:
+    """The second row's is in the address bar once it is open, and a report opened there shows it at once."""
+    browser.open(report)
+    browser.run("document.querySelectorAll('#cells tbody tr')[1].click()")
+    time.sleep(0.3)
+    address = browser.run("return [location.hash, document.querySelectorAll('#cells tbody tr')[1].dataset.key]")
+    assert address[0] == f"#{address[1]}"
+    browser.open(report, address[0])
+    assert "N=" in browser.run("return document.getElementById('cell-title').textContent")
+    assert browser.errors() == []
+
+
+def test_quality_is_plotted_by_its_distance_to_identical_images(browser: Browser, report: Path) -> None:
+    """LPIPS 0.05 and 0.09: intervals and points lie within the plot, ticks at round values."""
+    browser.open(report)
+    texts = browser.run("return [...document.querySelectorAll('#plot text')].map(t => t.textContent)")
+    assert "0.05" in texts and not any("e-" in text or "NaN" in text for text in texts)
+    heights = browser.run("return [...document.querySelectorAll('#plot .point')].map(p => p.getCTM().f)")
+    assert len(set(heights)) == 2
+    ends = browser.run("return [...document.querySelectorAll('#plot line')].map(l => l.y1.baseVal.value)")
+    assert all(0 <= end <= 460 for end in ends)
+
+
+def test_nothing_is_wider_than_a_telephone(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser.resize(400, 800)
+    assert browser.run("return [window.innerWidth, document.documentElement.scrollWidth]") == [400, 400]

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from PIL import Image
 from tests.helpers import cell
 from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, run, timed
 from tsbench import html
+from tsbench.grid import expand
 from tsbench.html import write_html
 from tsbench.paths import ASSETS
 from tsbench.plots.style import CONTROL, MARKERS, styles, with_series
+from tsbench.prompts import read_prompts
 from tsbench.store import Store
 from tsbench.tables import cells_table
 
@@ -60,9 +63,9 @@ def store(tmp_path: Path) -> Store:
 def test_the_answer_is_at_the_top(store: Store) -> None:
     """0.09 +- 0.05 is surely a similar image, but not surely a close one."""
     _, page = written(store)
-    links = [attributes["data-key"] for tag, attributes in page.tags if tag == "a"]
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     keys = {json.loads(row.params).get("cache_interval"): row.key for row in cells_table(store).itertuples()}
-    assert links == [keys[2], keys[3]]
+    assert links == [f"#{keys[2]}", f"#{keys[3]}"]
     assert "none: see the nearest in the table" in page.texts  # at LPIPS 0.05
 
 
@@ -70,7 +73,7 @@ def test_a_setting_that_cannot_be_judged_is_not_none(store: Store) -> None:
     """It may well be the answer: of three pairs nothing says how sure its speed-up is."""
     pair = {"batch": 0, "reference": TIMING, "method": timed(0.3, [0.06] * 4)}
     method = cell("taylorseer", parameters(4), steps=4, prompts=PROMPTS)
-    store.write(method, "ok", body(["CC.C"] * 6, [pair] * 3) | {"model_path": "embedded"}, [image(0)] * 6)
+    store.write(method, "ok", body(["CC.C"] * 6, [pair] * 3), [image(0)] * 6)
     store.write_scores(method.key, {"lpips": [0.01] * 6})
     _, page = written(store)
     assert "not known: 3 pairs: an interval of the speed-up needs 6" in page.texts  # the others miss LPIPS 0.05
@@ -99,6 +102,15 @@ def test_prompts_and_names_are_text(tmp_path: Path) -> None:
     assert "<script>alert" not in text and "<b>run" not in text
     assert any(c["workload"].startswith(EVIL) for c in json.loads(page.data)["cells"])
     assert any(EVIL in shown for shown in page.texts)
+
+
+def test_a_setting_can_be_drawn_and_measured_with_what_the_report_says(store: Store) -> None:
+    """The Python compiles, and the overrides make the same method again."""
+    _, page = written(store)
+    for shown in json.loads(page.data)["cells"]:
+        compile(shown["python"], "report", "exec")
+        (point,) = expand(shlex.split(shown["command"])[4:], read_prompts("captions", 1))
+        assert json.loads(point.cell("").parameters) == store.document(shown["key"])["params"]
 
 
 def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

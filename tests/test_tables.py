@@ -194,6 +194,23 @@ def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None
     assert labels.count("N=2") == labels.count("N=4") == 1 and "N=6" not in labels
 
 
+def test_a_metric_is_plotted_by_its_distance_to_identical_images(store: Store) -> None:
+    """SSIM 0.99 lies as far above 0.9 as 0.9 above 0; identical images are at the edge, LPIPS 0 at the lower one."""
+    cells = cells_table(store)
+    drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"])].index
+    ssim, lpips = [0.9, 0.99, 1.0], [0.1, 0.001, 0.0]
+    for row, one, other in zip(drawn, ssim, lpips):
+        cells.loc[row, ["ssim", "lpips", "n_identical"]] = one, other, cells.loc[row, "n_samples"] * (one == 1)
+    panels = dict(zip(("psnr", "ssim", "lpips"), quality.pareto(cells, "P").axes))
+    for name, sign in (("ssim", 1), ("lpips", -1)):
+        axis = panels[name]
+        (series,) = (line for line in axis.get_lines() if len(line.get_ydata()) == 3)
+        assert list(series.get_ydata()) == pytest.approx([1 * sign, (2 if sign > 0 else 3) * sign, np.inf * sign])
+        ticks = {label.get_text(): height for label, height in zip(axis.get_yticklabels(), axis.get_yticks())}
+        assert ticks["0.99" if sign > 0 else "0.01"] == pytest.approx(2 * sign)
+        assert [text.xy[1] for text in axis.texts if text.get_text() == "identical"] == [sign > 0]
+
+
 def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
     """Of a workload with a long title, and a setting that is a whole step map."""
     store = Store(tmp_path)
@@ -426,8 +443,8 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
 
 
 def test_looks_of_series_are_all_different() -> None:
-    looks = styles([f"series {number}" for number in range(36)] + [CONTROL])
-    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 37
+    looks = styles([f"series {number}" for number in range(54)] + [CONTROL])
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 55
     assert looks[CONTROL]["linestyle"] == "--"
 
 

@@ -26,6 +26,7 @@ from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
 from tsbench.recommend import BARS, FASTER, qualified, unjudged
+from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 
 IMAGES_SIZE = 30_000_000  # characters: all images of a report together
@@ -103,6 +104,7 @@ def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:
                 "label": m.title,
                 "higher_is_better": m.higher_is_better,
                 "digits": m.digits,
+                "best": m.best if m.by_distance else None,
             }
             for m in metrics
         ],
@@ -140,6 +142,8 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "errors": [*map(_plain, document.get("step_errors") or [])],  # none of full compute, of fewer steps
         "samples": [],
         "explanation": [],
+        "python": "",
+        "command": "",
     }
     if row.status != "ok":
         return cell
@@ -147,6 +151,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         cell["explanation"] = [
             f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(document)
         ] + sentences(document)
+    cell |= {"python": "\n".join(snippet(document)), "command": overrides(document)}
     scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
     cell["samples"] = _worst_first(document, scores, metrics)
     return cell

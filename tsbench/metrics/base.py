@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,6 +52,14 @@ class Metric:
     def best(self) -> float:
         """The value of identical images, of metrics against the reference."""
         return self.range[1] if self.higher_is_better else self.range[0]
+
+    @property
+    def by_distance(self) -> bool:
+        """Whether plots show the logarithm of the distance to identical images: no setting's is too small to see.
+
+        PSNR is a logarithm itself, and a metric against the prompt has nothing to be near to.
+        """
+        return self.against == "reference" and math.isfinite(self.best)
 
     def applies(self, height: int, width: int) -> bool:
         """Whether images of so many pixels are large enough."""

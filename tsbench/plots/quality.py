@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tsbench.metrics import METRICS, Metric
@@ -19,6 +21,8 @@ from tsbench.plots.style import (
     with_series,
 )
 from tsbench.present import workload_titles
+
+ROUNDING = 1e-9  # which a metric of identical images may be off by
 
 
 def pareto(cells: pd.DataFrame, hardware: str) -> Any:
@@ -49,19 +53,21 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
 def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
     shown, front = group[group[metric.column].notna()], _front(group, metric)
     axis.plot(
-        front["speedup"], front[metric.column], color="0.55", linewidth=5, alpha=0.35, zorder=1, label="Pareto front"
+        front["speedup"], _heights(front, metric), color="0.55", linewidth=5, alpha=0.35, zorder=1, label="Pareto front"
     )
     for series, cells in shown.groupby("series", sort=False):
         axis.plot(
-            cells["speedup"], cells[metric.column], **looks[str(series)], markersize=6, alpha=0.9, zorder=2,
+            cells["speedup"], _heights(cells, metric), **looks[str(series)], markersize=6, alpha=0.9, zorder=2,
             linewidth=1.2 if series == CONTROL else 0.8, label=series,
         )  # fmt: skip
-    if metric.name == "psnr":
-        _mark_identical(axis, group, looks)
     axis.axvline(1, color="0.8", linewidth=0.8, zorder=0)
     axis.set_xlabel("speed-up (x)")
     axis.set_ylabel(f"{metric.title}, {'higher' if metric.higher_is_better else 'lower'} is better")
     axis.margins(0.08, 0.12)
+    if metric.by_distance:
+        _mark_distances(axis, metric)
+    if metric.against == "reference":
+        _mark_identical(axis, group, metric, looks)
     corner = 0.97 if metric.higher_is_better else 0.03
     axis.text(
         0.985, corner, "best", transform=axis.transAxes, ha="right", va="top" if corner > 0.5 else "bottom",
@@ -69,13 +75,41 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
     )  # fmt: skip
 
 
-def _mark_identical(axis: Any, group: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
-    """At the upper edge the cells whose images all are full compute's: their PSNR is infinite."""
+def _heights(cells: pd.DataFrame, metric: Metric) -> pd.Series:
+    """Where cells lie on a panel's upright axis: the metric itself, or the logarithm of its distance to `best`."""
+    return cells[metric.column].map(lambda value: _height(value, metric))
+
+
+def _height(value: float, metric: Metric) -> float:
+    if not metric.by_distance:
+        return value
+    sign = -1 if metric.higher_is_better else 1
+    distance = sign * (value - metric.best)
+    return sign * math.log10(distance) if distance > ROUNDING else -sign * math.inf
+
+
+def _mark_distances(axis: Any, metric: Metric) -> None:
+    """Name the heights of round distances to identical images, as many as an axis has room for."""
+    sign = -1 if metric.higher_is_better else 1
+    low, high = sorted(sign * height for height in axis.get_ylim())
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        distances = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        ticks = [distance for distance in distances if low <= math.log10(distance) <= high]
+        if len(ticks) <= 7:
+            break
+    labels = [f"{metric.best + sign * distance:.12f}".rstrip("0") for distance in ticks]
+    axis.set_yticks([sign * math.log10(distance) for distance in ticks], labels)
+
+
+def _mark_identical(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
+    """At the panel's edge the cells whose images all are full compute's: their height is infinite."""
+    edge = 1 if metric.higher_is_better else 0
     for row in group[group["n_identical"] == group["n_samples"]].itertuples():
         at_edge = {"transform": axis.get_xaxis_transform(), "clip_on": False}
-        axis.plot(row.speedup, 1, **looks[row.series] | {"linestyle": "none"}, markersize=6, **at_edge)
+        axis.plot(row.speedup, edge, **looks[row.series] | {"linestyle": "none"}, markersize=6, **at_edge)
         axis.annotate(
-            "∞ dB", (row.speedup, 1), xycoords=at_edge["transform"], xytext=(5, 0),
+            "identical", (row.speedup, edge), xycoords=at_edge["transform"], xytext=(5, 0 if edge else 6),
             textcoords="offset points", va="center", fontsize=8, color=looks[row.series]["color"],
         )  # fmt: skip
 
@@ -89,13 +123,15 @@ def _label_front(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str
     labels = [
         Label(
             row.speedup,
-            getattr(row, metric.column),
+            _height(getattr(row, metric.column), metric),
             point_label(row.point, row.computed_steps),
             looks[row.series]["color"],
         )
         for row in _front(group, metric).iloc[::-1].itertuples()
     ]
-    points = group[["speedup", metric.column]].dropna().to_numpy()
+    points = np.column_stack([group["speedup"], _heights(group, metric)])
+    points = points[np.isfinite(points).all(axis=1)]
+    labels = [label for label in labels if math.isfinite(label.y)]
     label_points(axis, points, labels, 1 if metric.higher_is_better else -1)
 
 

@@ -12,7 +12,10 @@ import pandas as pd
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.present import series_and_point
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, 2008
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",  # Okabe and Ito, 2008
+    "#7570B3", "#A6761D", "#888888",  # of ColorBrewer's Dark2, and grey
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL = FewerSteps.title  # every cache has to beat it
 LEGEND_ROW, TITLE = 0.22, 0.3  # inches
@@ -44,13 +47,13 @@ def point_label(point: str, computed_steps: float) -> str:
 
 
 def styles(series: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A look for every series, the control's black and dashed; no two of the first 36 are the same."""
+    """A look for every series, the control's black and dashed; no two of the first 54 are the same."""
     looks: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(series):
-        number = len(looks.keys() - {CONTROL})
+        turn, place = divmod(len(looks.keys() - {CONTROL}), len(COLOURS))
         looks[name] = {
-            "color": COLOURS[number % len(COLOURS)],
-            "marker": MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+            "color": COLOURS[place],
+            "marker": MARKERS[(place + turn) % len(MARKERS)],
             "linestyle": "-",
         }
         if name == CONTROL:

@@ -49,6 +49,12 @@ function scale(low, high, start, end) {
   return (value) => start + ((value - low) / (high - low || 1)) * (end - start);
 }
 
+/** The same for values of any size, which lie at the ends at most. */
+function clamped([low, high], start, end) {
+  const within = scale(low, high, start, end);
+  return (value) => within(Math.min(Math.max(value, low), high));
+}
+
 function ticks(low, high) {
   const raw = (high - low) / 6 || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -56,6 +62,11 @@ function ticks(low, high) {
   const found = [];
   for (let x = Math.ceil(low / step) * step; x <= high + 1e-9; x += step) found.push(Number(x.toPrecision(12)));
   return found;
+}
+
+/** 0.00001, not 1e-5. */
+function decimal(value) {
+  return Math.abs(value) < 1e-4 && value !== 0 ? value.toFixed(12).replace(/0+$/, "") : String(value);
 }
 
 /* ---- the plot ---- */
@@ -100,17 +111,39 @@ function plottedCells(chosen) {
 function plotScales(chosen, cells) {
   const always = speed.value === "computed_steps" ? [] : [1];
   const xRange = padded([...cells.map((cell) => cell[speed.value]), ...always]);
-  const yRange = padded(cells.map((cell) => cell[chosen.column]));
-  return {
-    xRange,
-    yRange,
-    x: scale(...xRange, FRAME.left, FRAME.right),
-    y: scale(...yRange, FRAME.bottom, FRAME.top),
-  };
+  const yRange = padded(cells.map((cell) => heightOf(chosen, cell[chosen.column])));
+  const x = clamped(xRange, FRAME.left, FRAME.right);
+  const height = clamped(yRange, FRAME.bottom, FRAME.top);
+  return { xRange, yRange, x, y: (value) => height(heightOf(chosen, value)) };
+}
+
+/** A value on the upright axis; of most metrics the logarithm of its distance to identical images, as in pareto.png. */
+function heightOf({ best, higher_is_better: higher }, value) {
+  if (best === null) return value;
+  const sign = higher ? -1 : 1;
+  const distance = sign * (value - best);
+  return distance > 1e-9 ? sign * Math.log10(distance) : -sign * Infinity;
+}
+
+function valueTicks({ best, higher_is_better: higher }, [low, high]) {
+  if (best === null) return ticks(low, high);
+  const sign = higher ? -1 : 1;
+  const [least, most] = higher ? [-high, -low] : [low, high];
+  let found = [];
+  for (const digits of [[1, 2, 5], [1, 3], [1]]) {
+    found = [];
+    for (let power = Math.floor(least); power <= most; power++) {
+      found.push(...digits.map((digit) => Number(`${digit}e${power}`)));
+    }
+    found = found.filter((distance) => Math.log10(distance) >= least && Math.log10(distance) <= most);
+    if (found.length <= 8) break;
+  }
+  return found.map((distance) => Number((best + sign * distance).toFixed(12)));
 }
 
 function padded(values) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const finite = values.filter(Number.isFinite);
+  const [low, high] = finite.length ? [Math.min(...finite), Math.max(...finite)] : [0, 1];
   const pad = (high - low || 1) * 0.07;
   return [low - pad, high + pad];
 }
@@ -129,15 +162,15 @@ function emptyPlot(chosen) {
   );
 }
 
-function gridOf({ x, y, xRange, yRange }) {
+function gridOf({ chosen, x, y, xRange, yRange }) {
   const { left, right, top, bottom } = FRAME;
   const upright = ticks(...xRange).flatMap((tick) => [
     element("line", { class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: bottom }),
     element("text", { x: x(tick), y: bottom + 18, "text-anchor": "middle" }, String(tick)),
   ]);
-  const level = ticks(...yRange).flatMap((tick) => [
+  const level = valueTicks(chosen, yRange).flatMap((tick) => [
     element("line", { class: "grid", x1: left, x2: right, y1: y(tick), y2: y(tick) }),
-    element("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, String(tick)),
+    element("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, decimal(tick)),
   ]);
   return [...upright, ...level];
 }
@@ -167,18 +200,18 @@ function legendEntry(name, mark) {
   return element("li", {}, picture, name);
 }
 
-function intervalOf(cell, column, toPixels, [least, most]) {
+function intervalOf(cell, column, toPixels) {
   const [low, high] = [cell[`${column}_low`], cell[`${column}_high`]];
-  return isMissing(low) ? null : [toPixels(Math.max(low, least)), toPixels(Math.min(high, most))];
+  return isMissing(low) ? null : [toPixels(low), toPixels(high)];
 }
 
-function drawPoint({ chosen, at, x, y, xRange, yRange, svg }, cell) {
+function drawPoint({ chosen, at, x, y, svg }, cell) {
   const { colour, marker } = data.looks[cell.series];
   const bar = { stroke: colour, opacity: 0.4 };
   const [px, py] = at(cell);
-  const upright = intervalOf(cell, chosen.column, y, yRange);
+  const upright = intervalOf(cell, chosen.column, y);
   if (upright) svg.append(element("line", { x1: px, x2: px, y1: upright[0], y2: upright[1], ...bar }));
-  const level = intervalOf(cell, speed.value, x, xRange);
+  const level = intervalOf(cell, speed.value, x);
   if (level) svg.append(element("line", { x1: level[0], x2: level[1], y1: py, y2: py, ...bar }));
   const label = pointLabel(chosen, cell);
   const open = () => openCell(cell.key);
@@ -289,12 +322,23 @@ function tableRow(cell) {
 }
 
 /* ---- one cell ---- */
+/** Its address is the page's with #KEY. */
 function openCell(key) {
+  if (location.hash === `#${key}`) showCell(key);
+  else location.hash = key; // and `hashchange` shows it
+}
+
+function openLinked() {
+  const key = location.hash.slice(1);
+  if (byKey.has(key)) showCell(key);
+}
+
+function showCell(key) {
   const cell = byKey.get(key);
   document.getElementById("cell-title").textContent = cell.name;
   const parts = [element("p", {}, `${cell.workload}. ${cell.says}`)];
   if (cell.status === "ok") {
-    parts.push(figuresOf(cell), ...stepsOf(cell), ...publishedOf(cell), ...reasonsOf(cell), ...imagesOf(cell));
+    parts.push(figuresOf(cell), ...stepsOf(cell), ...publishedOf(cell), ...reasonsOf(cell), ...imagesOf(cell), ...codeOf(cell));
   }
   document.getElementById("cell-body").replaceChildren(...parts);
   for (const row of document.querySelectorAll("#cells tbody tr")) {
@@ -380,6 +424,15 @@ function reasonsOf(cell) {
   return [element("h3", {}, "Why it is as fast as it is"), element("ol", {}, ...lines)];
 }
 
+function codeOf(cell) {
+  return [
+    element("h3", {}, "Draw with it in Python"),
+    element("pre", {}, cell.python),
+    element("h3", {}, "Measure it again"),
+    element("pre", {}, cell.command),
+  ];
+}
+
 function imagesOf(cell) {
   if (!cell.images.length) return [];
   const place = element("div", {});
@@ -461,12 +514,11 @@ function slider(top, bottom) {
 
 for (const control of [workload, speed, metric]) control.addEventListener("change", drawPlot);
 document.getElementById("filter").addEventListener("input", drawTable);
-for (const link of document.querySelectorAll("a[data-key]")) {
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    openCell(link.dataset.key);
-  });
+addEventListener("hashchange", openLinked);
+for (const link of document.querySelectorAll("a[href^='#']")) {
+  link.addEventListener("click", () => openCell(link.hash.slice(1)));
 }
 fillSelects();
 drawPlot();
 drawTable();
+openLinked();
