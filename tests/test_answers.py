@@ -287,7 +287,8 @@ def test_a_slower_day_is_no_regression_and_a_slower_cache_is_one(
     run(here / "d", {2: GOOD}, {2: 0.54})
     assert main(["compare", "a", "c", "--fail-if", "slower=1%"]) == 0
     text = capsys.readouterr().out
-    assert "N=2: slower +0 % [" in text
+    assert "N=2: slower +0 % [" in text and "lpips" not in text
+    assert text.splitlines()[-1] == "of 2 figures 0 surely changed (*), 1 perhaps, 1 not at all"
     assert "  64x64 Full compute: latency +8 % [" in text and "], due to the machine or to the code" in text
     assert main(["compare", "a", "d", "--fail-if", "slower=1%"]) == 1
     assert "slower +8 % [" in capsys.readouterr().out

@@ -73,6 +73,11 @@ def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.Captur
     now = {key: document["finished"] for key, document in documents(folder).items()}
     assert len(now) == 4 and made.items() <= now.items()
     assert len(pd.read_csv(folder / "cells.csv")) == 4
+    capsys.readouterr()
+    assert main([*SMALL, "method.cache_interval=5", "seeds=0,1"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    place = next(i for i, line in enumerate(shown) if line.endswith("2 images, float32, seeds [1]"))
+    assert shown[place + 1].startswith("[1/2] Full compute: ")
 
 
 def test_the_report_is_built_from_the_cells_alone(here: Path) -> None:

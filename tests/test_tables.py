@@ -266,8 +266,8 @@ def test_sizes_are_in_order_where_a_line_lacks_one(store: Store) -> None:
     ("column", "value", "ends"),
     [
         ("compile", True, ["", ", compiled"]),
-        ("prompts", "abc", [", prompts 7f913ac2", ", prompts abc"]),
-        ("weights", "abc", [", weights tiny", ", weights abc"]),
+        ("prompts", "abc", [", prompts sha256:7f913ac2", ", prompts abc"]),
+        ("weights", "abc", [", weights sha256:tiny", ", weights abc"]),
         ("random_weights", True, [", random weights: False", ", random weights: True"]),
         ("text_encoders", False, [", text encoders: True", ", text encoders: False"]),
     ],
@@ -322,7 +322,7 @@ def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
     assert titles([changes[0], changes[3]]) == [", 32 text tokens", ", 64 text tokens"]
     assert titles([changes[0], changes[4]]) == [', prompts from "a"', ', prompts from "c"']
     assert titles([changes[0], changes[5]]) == [", seeds [0]", ", seeds [0,1]"]
-    assert titles([changes[0], changes[6]]) == [", prompts 0473ef2d", ", prompts a741ad8c"]
+    assert titles([changes[0], changes[6]]) == [", prompts sha256:0473ef2d", ", prompts sha256:a741ad8c"]
     assert len(set(titles(changes))) == len(changes)
 
 

@@ -25,8 +25,9 @@ usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--acr
 For each common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the
 latency as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full
 compute itself the change in seconds is shown, and fails nothing. The intervals of a figure hold for all cells together
-with 95 %; a star marks those that exclude zero. Of two backends, the cells of a method that compute the same steps are
-compared, each with its own full compute, where there is just one of either.
+with 95 %; a star marks those that exclude zero, and metrics that are the same of every prompt are only counted. Of two
+backends, the cells of a method that compute the same steps are compared, each with its own full compute, where there is
+just one of either.
 
 --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
 it may get, in the metric's unit; where a cell that A has, or its score in such a metric, is missing in B, or the cell
@@ -46,6 +47,7 @@ class Change:
         interval: of the value; None where there are too few pairs or prompts.
         higher_is_better: the direction.
         hardware: that drew the cell in A and in B, where the figure is a time and they differ.
+        equal: whether the figure, a metric, is the same of every prompt.
     """
 
     cell: str
@@ -54,6 +56,7 @@ class Change:
     interval: tuple[float, float] | None
     higher_is_better: bool = False
     hardware: tuple[str, str] | None = None
+    equal: bool = False
 
     @property
     def is_sure(self) -> bool:
@@ -219,10 +222,11 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
 
 def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     """What to print of a comparison, the full compute of every workload first."""
-    for change in sorted(found.changes, key=lambda change: change.figure != FULL):
-        if change.figure == FULL:
-            yield f"  {change}, due to the machine or to the code"
-            continue
+    full = [change for change in found.changes if change.figure == FULL]
+    yield from (f"  {change}, due to the machine or to the code" for change in full)
+    others = [change for change in found.changes if change.figure != FULL]
+    different = [change for change in others if not change.equal]
+    for change in different:
         yield f"{'*' if change.is_sure else ' '} {change}"
         limit = _limit_of(change, limits)
         if limit is not None and change.worse_by_at_least <= limit:
@@ -233,6 +237,11 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     yield from _blunt(found.changes, limits)
     yield from found.told
     yield from (f"lost: {lost}" for _, lost in found.lost)
+    sure = sum(change.is_sure for change in different)
+    yield (
+        f"of {len(others)} figures {sure} surely changed (*), {len(different) - sure} perhaps, "
+        f"{len(others) - len(different)} not at all"
+    )
 
 
 def _limit_of(change: Change, limits: dict[str, float]) -> float | None:
@@ -324,7 +333,10 @@ def metric_change(
         return []
     metric = metric_of(scored)
     interval = mean_interval(differences, coverage)
-    return [Change(name, metric.name, statistics.fmean(differences), interval, metric.higher_is_better)]
+    equal = not any(differences)
+    return [
+        Change(name, metric.name, statistics.fmean(differences), interval, metric.higher_is_better, equal=equal),
+    ]
 
 
 def _rows(store: Store) -> dict[str, Any]:

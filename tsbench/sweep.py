@@ -150,8 +150,11 @@ class Sweep:
         )
         self.costs = {cell.key: self._cost(cell, self.methods[cell.key]) for cell in possible}
         started, in_pipeline, share = time.perf_counter(), 0.0, 0.0
+        titles, workload = workloads(self.cells), None
         with SweepProgress(console, len(missing), images) as progress:
             for cell, loaded in self.with_sessions(missing, session):
+                if workload != (workload := cell.reference.key):
+                    console.print(titles[workload], style="bold", soft_wrap=True)
                 before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
                 self._run_cell(cell, loaded, store, progress, planned.get(cell.key, 0))
                 in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
@@ -231,7 +234,7 @@ class Sweep:
     ) -> None:
         before = progress.done_images
         method = self.methods[cell.key]
-        label = f"{cell.workload.height}x{cell.workload.width} {method.full_name(method.parameters())}"
+        label = method.full_name(method.parameters())
         if reason := impossible(cell, method):
             self._write(store, cell, "skipped", {"reason": reason})
             outcome = f"skipped, {reason}"
@@ -292,6 +295,21 @@ class Sweep:
             return {"cost": asdict(step_cost(config, cell, method)), "cost_reason": None}
         except Exception as error:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
+
+
+def workloads(cells: list[Cell]) -> dict[str, str]:
+    """The title of every workload of a sweep, by the key of its reference."""
+    import pandas as pd
+
+    from tsbench.present import workload_titles
+    from tsbench.tables import drawn_columns
+
+    rows = [
+        {"reference": cell.reference.key, "backend": cell.backend}
+        | drawn_columns(asdict(cell.workload), asdict(cell.settings))
+        for cell in cells
+    ]
+    return workload_titles(pd.DataFrame(rows))
 
 
 def check_one_run(points: list[Point]) -> None:

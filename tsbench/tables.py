@@ -163,10 +163,10 @@ def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[st
         "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
         "seeds": canonical_json(workload["seeds"]),
         "first_prompt": workload["prompts"][0],
-        "weights": workload["model"][:8],
+        "weights": f"sha256:{workload['model'][:8]}",  # digits alone would be read as a number
         "random_weights": workload["random_weights"],
         "text_encoders": workload["text_encoders"],
-        "prompts": digest(workload["prompts"])[:8],
+        "prompts": f"sha256:{digest(workload['prompts'])[:8]}",
     }
 
 
