@@ -168,6 +168,7 @@ MISTAKES = {
     "+foo=1": "'+foo=1' adds or deletes a key",
     "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
     "steps=[1": "The override 'steps=[1' cannot be read",
+    "name=ünïcode": """takes quotes: 'name="ünïcode"'""",
     "steps=interval(1,3)": "'steps=interval(1,3)' is a continuous interval",
     "steps=range(6,2)": "'steps=range(6,2)' has no value in it; list its values: steps=1,2,3.",
     "method.cache_interval=glob(*)": "'method.cache_interval=glob(*)' is a pattern; list its values: ",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -171,7 +172,12 @@ def one_sentence(error: BaseException) -> str:
         group, _, choice = (error.missing_cfg_file or "").partition("/")
         return f"There is no {group} {choice!r}; there are: {', '.join(error.options)} (type {group}=CHOICE)."
     if isinstance(error, OverrideParseException):
-        return f"The override {error.override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]."
+        text = str(error.override)
+        key, _, value = text.partition("=")
+        plain = value[:1] not in ("", "[", "{", '"')
+        quoted = shlex.quote(f'{key}="{value}"')
+        instead = f"; a value with such characters takes quotes: {quoted}" if plain else ""
+        return f"The override {text!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
