@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import compress
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
 from tsbench.paper import markdown_text
 from tsbench.point import Point
-from tsbench.present import print_plan, size_of
+from tsbench.present import full_name, plan_row, print_plan, size_of, workload_titles
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
 from tsbench.stats import full_step_s
@@ -35,7 +36,7 @@ usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|
 One row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
 costs, FLOPs and the speed-up that they make, the bytes of the cache, and the published FLOPs where there are some.
   --step-s SECONDS     of a full step of the first cell, per image, for device hours; default: measured in results/NAME
-  --format csv|json|md write the table to standard output, and nothing else"""
+  --format csv|json|md write the table to standard output, and nothing else: csv and json with all columns"""
 
 FORMATS = ("csv", "json", "md")
 COLUMNS = [
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
     cells, methods = planned_cells(points)
     table = plan_table(points, cells, methods)
     if form is not None:
-        sys.stdout.write(written(table[COLUMNS], form))
+        sys.stdout.write(written(table, form))
         return 0
     console = output()
     print_plan(table, console)
@@ -165,13 +166,30 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
 
 
 def written(table: pd.DataFrame, form: str) -> str:
-    """The table as text."""
+    """The plan as text: all of its columns for programs, and what the console shows for people."""
     if form == "csv":
-        return table.to_csv(index=False)
+        return table[COLUMNS].to_csv(index=False)
     if form == "json":
-        return table.to_json(orient="records", indent=1) + "\n"
-    texts = table.map(lambda value: markdown_text(value) if isinstance(value, str) else value)
-    return texts.to_markdown(index=False) + "\n"
+        return table[COLUMNS].to_json(orient="records", indent=1) + "\n"
+    return _markdown(table)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """What the console shows, a table a workload, in which every row names its method."""
+    titles, parts = workload_titles(table), []
+    for reference, group in table.groupby("reference", sort=False):
+        marks: list[str] = []
+        texts = [{"Method": full_name(row)} | plan_row(row, marks) for row in group.itertuples()]
+        rows = pd.DataFrame(texts).map(markdown_text)
+        rows = rows.loc[:, (rows != "").any()]
+        align = ["left" if name in ("Method", "Schedule") else "right" for name in rows]
+        parts += [
+            f"## {titles[str(reference)]}",
+            "",
+            rows.to_markdown(index=False, disable_numparse=True, colalign=align),
+        ]
+        parts += ["", *(f"({ascii_lowercase[place]}) published as: {text}\n" for place, text in enumerate(marks))]
+    return "\n".join(parts)
 
 
 def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float | None) -> list[str]:

@@ -101,7 +101,11 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
         by_series: dict[str, list[Any]] = {}
         for row in group.itertuples():
             by_series.setdefault(_series_heading(row), []).append(row)
-        rows = [(heading, _plan_row(row, marks)) for heading, members in by_series.items() for row in members]
+        rows = [
+            (heading, {"  Setting": f"  {series_and_point(row)[1]}"} | plan_row(row, marks))
+            for heading, members in by_series.items()
+            for row in members
+        ]
         widths = {name: max(len(name), *(len(row[name]) for _, row in rows)) for name in rows[0][1]}
         shown = [name for name in widths if any(row[name] for _, row in rows)]
         console.print("  ".join(_padded(name, name, widths) for name in shown), style="bold", soft_wrap=True)
@@ -125,7 +129,13 @@ def _series_heading(row: Any) -> str:
     return "; ".join(parts)
 
 
-def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
+def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
+    """What a plan shows of a cell.
+
+    Args:
+        row: of the plan's table.
+        marks: what published figures are of, as far as rows before refer to it by a letter; is added to.
+    """
     mark = ""
     if not pd.isna(row.published):
         if row.published not in marks:
@@ -133,7 +143,6 @@ def _plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         mark = f" ({ascii_lowercase[marks.index(row.published)]})"
     unknown = not pd.isna(row.reason)
     return {
-        "  Setting": f"  {series_and_point(row)[1]}",
         "Schedule": row.reason if unknown else row.schedule,
         "Computed": number(row.computed_steps, 0),
         "TFLOP": tflop_text(row.tflop),
