@@ -28,7 +28,7 @@ from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
 from tsbench.stats import full_step_s
 from tsbench.store import Store
-from tsbench.tables import DRAWN_WITH, drawn_columns
+from tsbench.titles import DRAWN_WITH, drawn_columns
 
 USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]

@@ -11,54 +11,12 @@ from rich.console import Console
 
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS
-
-TELLING_APART = {  # columns of a workload that its title has only where titles would be equal without
-    "guidance_scale": "guidance {:g}",
-    "max_sequence_length": "{} text tokens",
-    "batch_size": "batches of {}",
-    "quantization": "{}",
-    "seeds": "seeds {}",
-    "first_prompt": 'prompts from "{:.40}"',
-    "prompts": "prompts {}",
-    "random_weights": "random weights: {}",
-    "text_encoders": "text encoders: {}",
-    "weights": "weights {}",
-}
+from tsbench.titles import titles_of
 
 
 def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
-    """What every workload of a run draws, and how, by the key of its reference.
-
-    Args:
-        cells: all cells of the run, since a title says no more than it takes to tell its workload from the others.
-        without: what an axis shows already, one of `size`, `steps` and `backend`; workloads that differ in nothing
-            else have the same title.
-    """
-    firsts = list(cells.drop_duplicates("reference").itertuples())
-    titles = {row.reference: _title(row, without) for row in firsts}
-    for column, form in TELLING_APART.items():
-        values: dict[str, set[Any]] = {}
-        for row in firsts:
-            values.setdefault(titles[row.reference], set()).add(getattr(row, column))
-        for row in firsts:
-            if len(values[titles[row.reference]]) > 1:
-                titles[row.reference] += f", {form.format(getattr(row, column))}"
-    return titles
-
-
-def _title(row: Any, without: str) -> str:
-    parts = {
-        "model": row.model,
-        "size": f"{row.height} x {row.width}",
-        "steps": f"{row.steps} steps",
-        "images": f"{row.n_samples} image{'s' if row.n_samples > 1 else ''}",
-        "backend": f"backend {row.backend}" if row.backend != "diffusers" else "",
-        "dtype": row.dtype,
-        "quantization": f"quantization {json.loads(row.quantization)['backend']}" if row.quantization else "",
-        "offload": f"offload {row.offload}" if row.offload != "none" else "",
-        "compile": "compiled" if row.compile else "",
-    }
-    return ", ".join(text for name, text in parts.items() if text and name != without)
+    """`titles_of` the cells of a run, a row each."""
+    return titles_of(cells.drop_duplicates("reference").to_dict("records"), without)
 
 
 def series_and_point(row: Any) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from tsbench.methods import Method
 from tsbench.paths import carried
 from tsbench.point import Point
 from tsbench.store import Store
+from tsbench.titles import drawn_columns, titles_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -299,17 +300,11 @@ class Sweep:
 
 def workloads(cells: list[Cell]) -> dict[str, str]:
     """The title of every workload of a sweep, by the key of its reference."""
-    import pandas as pd
-
-    from tsbench.present import workload_titles
-    from tsbench.tables import drawn_columns
-
-    rows = [
+    return titles_of(
         {"reference": cell.reference.key, "backend": cell.backend}
         | drawn_columns(asdict(cell.workload), asdict(cell.settings))
         for cell in cells
-    ]
-    return workload_titles(pd.DataFrame(rows))
+    )
 
 
 def check_one_run(points: list[Point]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench import published
-from tsbench.cell import Workload, canonical_json, digest
+from tsbench.cell import Workload, canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.fronts import FRONTS, Draws, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
@@ -25,8 +25,8 @@ from tsbench.stats import (
     speedups,
 )
 from tsbench.store import ACROSS, Store, image_name, replaced
+from tsbench.titles import DRAWN_WITH, drawn_columns
 
-DRAWN_WITH = ("guidance_scale", "max_sequence_length", "batch_size")
 COLUMNS = [
     "key", "status", "reason", "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile",
     "height", "width", "steps", "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "schedule", "computed_steps",
@@ -151,22 +151,6 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "metric_reason": "; ".join(unscored) or None,
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
-    }
-
-
-def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """The columns that say what is drawn and with which settings, whatever the method."""
-    return {
-        "model": workload["model_name"],
-        **settings,
-        **{name: workload[name] for name in ("height", "width", "steps", *DRAWN_WITH)},
-        "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
-        "seeds": canonical_json(workload["seeds"]),
-        "first_prompt": workload["prompts"][0],
-        "weights": f"sha256:{workload['model'][:8]}",  # digits alone would be read as a number
-        "random_weights": workload["random_weights"],
-        "text_encoders": workload["text_encoders"],
-        "prompts": f"sha256:{digest(workload['prompts'])[:8]}",
     }
 
 
