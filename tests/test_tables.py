@@ -234,7 +234,7 @@ def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
 
 
 def test_speed_against_size_and_steps(store: Store) -> None:
-    """Nothing to draw from one workload; a panel a dimension from several, the fewer-steps control left out."""
+    """Nothing to draw from one workload; a panel per dimension from several, the fewer-steps control left out."""
     cells = cells_table(store)
     assert speed.scaling(cells, "P") is None
     larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")

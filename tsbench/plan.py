@@ -88,7 +88,7 @@ def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method
 
 
 def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:
-    """A row a cell: `reference`, the key of the workload's full compute, `skipped` by design, and `COLUMNS`."""
+    """A row per cell: `reference`, the key of the workload's full compute, `skipped` by design, and `COLUMNS`."""
     from tsbench.flops import step_cost
 
     models = {str(point.config.model.source): point.config.model for point in points}

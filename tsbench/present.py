@@ -51,7 +51,7 @@ def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
 
 
 def print_plan(table: pd.DataFrame, console: Console) -> None:
-    """The plan on the console: a block a workload, in it a heading and a row a cell for every series."""
+    """The plan on the console: a block per workload, in it a heading and a row per cell for every series."""
     titles = workload_titles(table)
     for reference, group in table.groupby("reference", sort=False):
         console.print(titles[str(reference)], style="bold", soft_wrap=True)

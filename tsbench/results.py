@@ -18,7 +18,7 @@ class Results:
     """The tables of a run, and its images.
 
     Attributes:
-        cells: a row a cell, as in cells.csv.
+        cells: a row per cell, as in cells.csv.
         samples: a row an image, as in samples.parquet.
         manifest: hardware, versions and commands.
     """

@@ -60,7 +60,7 @@ EXTRA_COLUMNS = [
 
 
 def cells_table(store: Store) -> pd.DataFrame:
-    """A row a cell: `COLUMNS`, then `EXTRA_COLUMNS`, then a column for every other metric that was computed."""
+    """A row per cell: `COLUMNS`, then `EXTRA_COLUMNS`, then a column for every other metric that was computed."""
     manifest = store.manifest()
     documents = store.documents()
     by_key = {document["key"]: document for document in documents}

@@ -26,7 +26,7 @@ ROUNDING = 1e-9  # which a metric of identical images may be off by
 
 
 def pareto(cells: pd.DataFrame, hardware: str) -> Any:
-    """A matplotlib figure, a row a workload and a column a metric, or None where no cell has a score."""
+    """A matplotlib figure, a row per workload and a column per metric, or None where no cell has a score."""
     scored = with_series(cells)
     metrics = [m for m in METRICS.values() if m.column in scored and scored[m.column].notna().any()]
     if not metrics:
@@ -139,7 +139,7 @@ def implementations(cells: pd.DataFrame) -> Any:
     """PSNR against computed steps, where several backends drew the same: the axis that they share.
 
     Returns:
-        A matplotlib figure, a panel a workload, each cell against full compute by its own backend; or None
+        A matplotlib figure, a panel per workload, each cell against full compute by its own backend; or None
         for one backend.
     """
     drawn, titles = with_series(cells), workload_titles(cells, without="backend")

@@ -13,7 +13,7 @@ from tsbench.present import workload_titles
 
 
 def speed(cells: pd.DataFrame, hardware: str) -> Any:
-    """Denoising speed-up against computed steps, where images mean nothing: a panel a workload, with the ideal T/C.
+    """Denoising speed-up against computed steps, where images mean nothing: a panel per workload, with the ideal T/C.
 
     Returns:
         A matplotlib figure, or None where no cell was drawn with random weights.
@@ -40,7 +40,7 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
 
 
 def scaling(cells: pd.DataFrame, hardware: str) -> Any:
-    """Speed-up against the size and against the number of steps, a line a setting.
+    """Speed-up against the size and against the number of steps, a line per setting.
 
     Returns:
         A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
@@ -90,7 +90,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
 
 
 def intervals(cells: pd.DataFrame, hardware: str) -> Any:
-    """Speed-up against the cache interval: a panel a workload, a line a series.
+    """Speed-up against the cache interval: a panel per workload, a line per series.
 
     Returns:
         A matplotlib figure, or None where no series has several intervals.

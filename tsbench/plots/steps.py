@@ -15,7 +15,7 @@ MOST = 8  # settings in one panel: more cannot be told apart
 
 
 def steps(cells: pd.DataFrame, store: Store) -> Any:
-    """Relative error of the latents after every step, above the schedules as strips; a column a workload.
+    """Relative error of the latents after every step, above the schedules as strips; a column per workload.
 
     Shown are the settings on a front, at most `MOST` of them, spread over the front.
 
