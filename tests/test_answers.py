@@ -122,17 +122,31 @@ def test_identical_images_meet_a_psnr_bar_and_are_never_averaged(
     assert f"not judged, {reason}: TaylorSeer (diffusers), default, warm-up 3, N=3" in text
 
 
-@pytest.mark.parametrize("method", ["taylorseer", "first_block_cache", "cache_dit", "taylor_seer"])
-def test_the_snippet_runs_as_printed(method: str, here: Path) -> None:
-    """And draws the first stored picture, bit for bit: the same prompt and noise in the same setting."""
+def test_the_snippets_run_as_printed(here: Path) -> None:
+    """And draw the first stored picture, bit for bit: the same prompt and noise in the same setting.
+
+    In one process that has nothing of tsbench, since that takes its time to start, and each with no name but its own.
+    """
+    methods = ["taylorseer", "first_block_cache", "cache_dit", "taylor_seer"]
     small = ["size=64", "steps=6", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
-    assert main(["sweep", f"method={method}", *small]) == 0
-    (document,) = (d for d in Store(Path("results/sweep")).documents() if d["method"] == method)
-    code = "\n".join(snippet(document))
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    (stored,) = Store(Path("results/sweep")).images(document["key"])
-    assert np.array_equal(np.asarray(Image.open("image.png")), stored)
-    assert ("tsbench" in code.replace(str(here), "").split("pipe =")[0]) == (method == "taylor_seer")
+    assert main(["sweep", f"method={','.join(methods)}", *small]) == 0
+    store = Store(Path("results/sweep"))
+    cached = {document["method"]: document for document in store.documents() if document["method"] != "none"}
+    code = {method: "\n".join(snippet(cached[method])) for method in methods}
+    for method, text in code.items():
+        Path(f"draw_{method}.py").write_text(text)
+        assert ("tsbench" in text.replace(str(here), "").split("pipe =")[0]) == (method == "taylor_seer")
+    run_all = f"""if True:
+        import os, runpy
+        for method in {methods}:
+            runpy.run_path(f"draw_{{method}}.py")
+            os.rename("image.png", f"{{method}}.png")
+    """
+    shown = subprocess.run([sys.executable, "-c", run_all], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    for method in methods:
+        (stored,) = store.images(cached[method]["key"])
+        assert np.array_equal(np.asarray(Image.open(f"{method}.png")), stored)
 
 
 @pytest.mark.parametrize(
