@@ -369,6 +369,10 @@ def test_speed_against_interval(store: Store) -> None:
     (axis,) = speed.intervals(cells_table(store), "P").axes
     line = axis.get_lines()[0]
     assert list(line.get_xdata()) == [2, 4, 6] and list(line.get_ydata()) == pytest.approx([1.28125, 2.5625, 2.5625])
+    (bars,) = axis.collections
+    assert [bar[:, 1].tolist() for bar in bars.get_segments()] == [
+        [pytest.approx(ratio * 0.9), pytest.approx(ratio * 1.4)] for ratio in (1.25, 2.5, 2.5)
+    ]
 
 
 def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:

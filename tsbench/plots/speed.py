@@ -11,6 +11,8 @@ from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.plots.style import MARKERS, finish, name_panel, panels, styles, with_series
 from tsbench.present import workload_titles
 
+BESIDE = 0.1  # steps of the cache interval, between the lines of a panel
+
 
 def speed(cells: pd.DataFrame, hardware: str) -> Any:
     """Denoising speed-up against computed steps, where images mean nothing: a panel per workload, with the ideal T/C.
@@ -90,7 +92,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
 
 
 def intervals(cells: pd.DataFrame, hardware: str) -> Any:
-    """Speed-up against the cache interval: a panel per workload, a line per series.
+    """Speed-up against the cache interval: a panel per workload, a line per series, with the 95 % intervals as bars.
 
     Returns:
         A matplotlib figure, or None where no series has several intervals.
@@ -105,9 +107,13 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
     groups = list(drawn.groupby("reference", sort=False))
     figure, axes = panels(1, len(groups), 4.2, 4, sharey=True)
     for axis, (reference, group) in zip(axes[0], groups):
-        for name, line in group.groupby("series", sort=False):
+        lines = list(group.groupby("series", sort=False))
+        for place, (name, line) in enumerate(lines):
             line = line.sort_values("interval")
-            axis.plot(line["interval"], line["speedup"], **looks[str(name)], label=name)
+            beside = line["interval"] + BESIDE * (place - (len(lines) - 1) / 2)  # so that bars do not cover bars
+            axis.plot(beside, line["speedup"], **looks[str(name)], label=name)
+            colour = looks[str(name)]["color"]
+            axis.vlines(beside, line["speedup_low"], line["speedup_high"], colors=colour, alpha=0.4, linewidth=1.5)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         axis.set_xlabel("cache interval")
         name_panel(axis, titles[str(reference)])

@@ -122,7 +122,9 @@ def finish(figure: Any, axes: Any, title: str) -> None:
             break
         legend.remove()
     below = LEGEND_ROW * -(-len(handles) // columns)
-    height = figure.get_figheight() + below + TITLE
+    title = fill(title, round(11 * figure.get_figwidth()))
+    above = TITLE * (1 + 0.7 * title.count("\n"))
+    height = figure.get_figheight() + below + above
     figure.set_figheight(height)
     figure.text(0.01, 1 - 0.3 * TITLE / height, title, va="top", fontsize=11)
-    figure.tight_layout(rect=(0, below / height, 1, 1 - TITLE / height))
+    figure.tight_layout(rect=(0, below / height, 1, 1 - above / height))
