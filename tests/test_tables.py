@@ -211,6 +211,14 @@ def test_a_metric_is_plotted_by_its_distance_to_identical_images(store: Store) -
         assert [text.xy[1] for text in axis.texts if text.get_text() == "identical"] == [sign > 0]
 
 
+def test_identical_images_are_marked_where_no_psnr_has_counted_them(store: Store) -> None:
+    cells = cells_table(store).drop(columns="psnr_db").assign(n_identical=None, on_front="")
+    drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"])].index
+    cells.loc[drawn, "ssim"] = [0.9, 0.99, 1.0]
+    (axis,) = quality.pareto(cells, "P").axes
+    assert [text.xy[1] for text in axis.texts if text.get_text() == "identical"] == [1]
+
+
 def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
     """Of a workload with a long title, and a setting that is a whole step map."""
     store = Store(tmp_path)

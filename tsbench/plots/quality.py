@@ -66,8 +66,7 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
     axis.margins(0.08, 0.12)
     if metric.by_distance:
         _mark_distances(axis, metric)
-    if metric.against == "reference":
-        _mark_identical(axis, group, metric, looks)
+    _mark_identical(axis, group, metric, looks)
     corner = 0.97 if metric.higher_is_better else 0.03
     axis.text(
         0.985, corner, "best", transform=axis.transAxes, ha="right", va="top" if corner > 0.5 else "bottom",
@@ -76,16 +75,20 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
 
 
 def _heights(cells: pd.DataFrame, metric: Metric) -> pd.Series:
-    """Where cells lie on a panel's upright axis: the metric itself, or the logarithm of its distance to `best`."""
-    return cells[metric.column].map(lambda value: _height(value, metric))
+    """Where cells lie on a panel's upright axis: by the metric itself, or the logarithm of its distance to `best`.
 
-
-def _height(value: float, metric: Metric) -> float:
-    if not metric.by_distance:
-        return value
-    sign = -1 if metric.higher_is_better else 1
-    distance = sign * (value - metric.best)
-    return sign * math.log10(distance) if distance > ROUNDING else -sign * math.inf
+    Infinite for those whose images all are full compute's.
+    """
+    sign = 1 if metric.higher_is_better else -1
+    values = cells[metric.column].astype(float)
+    if metric.against != "reference":
+        return values
+    identical = cells["n_identical"] == cells["n_samples"]
+    if metric.by_distance:
+        distance = sign * (metric.best - values)
+        identical |= distance <= ROUNDING  # also where no PSNR has counted them
+        values = -sign * np.log10(distance.mask(identical))
+    return values.mask(identical, sign * np.inf)
 
 
 def _mark_distances(axis: Any, metric: Metric) -> None:
@@ -103,9 +106,9 @@ def _mark_distances(axis: Any, metric: Metric) -> None:
 
 
 def _mark_identical(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
-    """At the panel's edge the cells whose images all are full compute's: their height is infinite."""
+    """At the panel's edge the cells whose images all are full compute's."""
     edge = 1 if metric.higher_is_better else 0
-    for row in group[group["n_identical"] == group["n_samples"]].itertuples():
+    for row in group[np.isinf(_heights(group, metric))].itertuples():
         at_edge = {"transform": axis.get_xaxis_transform(), "clip_on": False}
         axis.plot(row.speedup, edge, **looks[row.series] | {"linestyle": "none"}, markersize=6, **at_edge)
         axis.annotate(
@@ -120,19 +123,14 @@ def _front(group: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
 def _label_front(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
     """Name the cells on the front, the fastest first, on its far side, where nothing else can lie."""
+    front = _front(group, metric).iloc[::-1]
     labels = [
-        Label(
-            row.speedup,
-            _height(getattr(row, metric.column), metric),
-            point_label(row.point, row.computed_steps),
-            looks[row.series]["color"],
-        )
-        for row in _front(group, metric).iloc[::-1].itertuples()
+        Label(row.speedup, height, point_label(row.point, row.computed_steps), looks[row.series]["color"])
+        for row, height in zip(front.itertuples(), _heights(front, metric))
+        if math.isfinite(height)
     ]
     points = np.column_stack([group["speedup"], _heights(group, metric)])
-    points = points[np.isfinite(points).all(axis=1)]
-    labels = [label for label in labels if math.isfinite(label.y)]
-    label_points(axis, points, labels, 1 if metric.higher_is_better else -1)
+    label_points(axis, points[np.isfinite(points).all(axis=1)], labels, 1 if metric.higher_is_better else -1)
 
 
 def implementations(cells: pd.DataFrame) -> Any:
