@@ -142,8 +142,6 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "errors": [*map(_plain, document.get("step_errors") or [])],  # none of full compute, of fewer steps
         "samples": [],
         "explanation": [],
-        "python": "",
-        "command": "",
     }
     if row.status != "ok":
         return cell

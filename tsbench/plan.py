@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import compress
 from pathlib import Path
-from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -23,7 +22,7 @@ from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
 from tsbench.paper import markdown_text
 from tsbench.point import Point
-from tsbench.present import full_name, plan_row, print_plan, size_of, workload_titles
+from tsbench.present import full_name, plan_footnotes, plan_row, print_plan, size_of, workload_titles
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
 from tsbench.stats import full_step_s
@@ -175,7 +174,7 @@ def written(table: pd.DataFrame, form: str) -> str:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """What the console shows, a table a workload, in which every row names its method."""
+    """What the console shows, a table per workload, in which every row names its method."""
     titles, parts = workload_titles(table), []
     for reference, group in table.groupby("reference", sort=False):
         marks: list[str] = []
@@ -188,7 +187,7 @@ def _markdown(table: pd.DataFrame) -> str:
             "",
             rows.to_markdown(index=False, disable_numparse=True, colalign=align),
         ]
-        parts += ["", *(f"({ascii_lowercase[place]}) published as: {text}\n" for place, text in enumerate(marks))]
+        parts += ["", *(f"{footnote}\n" for footnote in plan_footnotes(marks))]
     return "\n".join(parts)
 
 

@@ -73,8 +73,8 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
                 console.print(heading, style="cyan", soft_wrap=True)
             console.print("  ".join(_padded(name, row[name], widths) for name in shown), soft_wrap=True)
             before = heading
-        for place, text in enumerate(marks):
-            console.print(f"({ascii_lowercase[place]}) published as: {text}")
+        for footnote in plan_footnotes(marks):
+            console.print(footnote)
         console.print()
 
 
@@ -108,6 +108,11 @@ def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         "Published TFLOP": number(row.published_tflop, 2),
         "Off by": "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %{mark}",
     }
+
+
+def plan_footnotes(marks: list[str]) -> list[str]:
+    """What the letters of `plan_row` stand for."""
+    return [f"({letter}) published as: {text}" for letter, text in zip(ascii_lowercase, marks)]
 
 
 def _padded(name: str, text: str, widths: dict[str, int]) -> str:

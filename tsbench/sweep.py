@@ -151,10 +151,11 @@ class Sweep:
         )
         self.costs = {cell.key: self._cost(cell, self.methods[cell.key]) for cell in possible}
         started, in_pipeline, share = time.perf_counter(), 0.0, 0.0
-        titles, workload = workloads(self.cells), None
+        titles, workload = workloads(self.cells), ""
         with SweepProgress(console, len(missing), images) as progress:
             for cell, loaded in self.with_sessions(missing, session):
-                if workload != (workload := cell.reference.key):
+                if cell.reference.key != workload:
+                    workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
                 before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
                 self._run_cell(cell, loaded, store, progress, planned.get(cell.key, 0))

@@ -129,16 +129,11 @@ function valueTicks({ best, higher_is_better: higher }, [low, high]) {
   if (best === null) return ticks(low, high);
   const sign = higher ? -1 : 1;
   const [least, most] = higher ? [-high, -low] : [low, high];
-  let found = [];
-  for (const digits of [[1, 2, 5], [1, 3], [1]]) {
-    found = [];
-    for (let power = Math.floor(least); power <= most; power++) {
-      found.push(...digits.map((digit) => Number(`${digit}e${power}`)));
-    }
-    found = found.filter((distance) => Math.log10(distance) >= least && Math.log10(distance) <= most);
-    if (found.length <= 8) break;
-  }
-  return found.map((distance) => Number((best + sign * distance).toFixed(12)));
+  const powers = Array.from({ length: Math.ceil(most) - Math.floor(least) + 1 }, (_, i) => Math.floor(least) + i);
+  const within = (distance) => Math.log10(distance) >= least && Math.log10(distance) <= most;
+  const roundOf = (digits) => powers.flatMap((power) => digits.map((digit) => Number(`${digit}e${power}`))).filter(within);
+  const choices = [[1, 2, 5], [1, 3], [1]].map(roundOf);
+  return (choices.find((choice) => choice.length <= 8) ?? choices.at(-1)).map((distance) => Number((best + sign * distance).toFixed(12)));
 }
 
 function padded(values) {
@@ -338,7 +333,8 @@ function showCell(key) {
   document.getElementById("cell-title").textContent = cell.name;
   const parts = [element("p", {}, `${cell.workload}. ${cell.says}`)];
   if (cell.status === "ok") {
-    parts.push(figuresOf(cell), ...stepsOf(cell), ...publishedOf(cell), ...reasonsOf(cell), ...imagesOf(cell), ...codeOf(cell));
+    parts.push(figuresOf(cell), ...stepsOf(cell), ...publishedOf(cell), ...reasonsOf(cell));
+    parts.push(...imagesOf(cell), ...codeOf(cell));
   }
   document.getElementById("cell-body").replaceChildren(...parts);
   for (const row of document.querySelectorAll("#cells tbody tr")) {
