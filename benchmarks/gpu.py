@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from tsbench.cell import digest
-from tsbench.measure import environment
+from tsbench.environment import environment
 
 RESULTS = Path("results")
 PACK_EVERY_S = 30

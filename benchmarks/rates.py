@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from tsbench.measure import Clock, device_name
+from tsbench.environment import device_name
+from tsbench.measure import Clock
 
 WIDTH, HEADS, TEXT_TOKENS, DOUBLE, SINGLE = 3072, 24, 512, 19, 38
 LAUNCHES = 20  # between two marks, so that the device is never idle for want of a launch

@@ -23,8 +23,8 @@ from tsbench.backends import openvino_export
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.backends.openvino import OpenVinoSession, check_reading, schedule_of
 from tsbench.backends.openvino_export import exported
+from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed
-from tsbench.measure import device_name
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer

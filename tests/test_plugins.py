@@ -51,7 +51,7 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
     """Cells of a rule that lies in another file of the package, before and after it changes, do not mix."""
 
     def digits() -> str:
-        code = "from tsbench.measure import drawing_code; print(drawing_code())"
+        code = "from tsbench.environment import drawing_code; print(drawing_code())"
         environment = os.environ | {"PYTHONPATH": str(installed)}
         return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
 

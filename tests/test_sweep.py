@@ -20,8 +20,8 @@ from tests.stores import body, image, timing
 from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell, Settings
+from tsbench.environment import environment
 from tsbench.generate import Session
-from tsbench.measure import drawing_code, environment
 from tsbench.paths import ASSETS
 from tsbench.store import Store, differences
 from tsbench.sweep import NotLoaded, Sweep
@@ -215,18 +215,6 @@ def test_what_another_sweep_drew_while_the_model_loads_is_kept(
     sentence = {"cells": "Another sweep has drawn cells of", "machine": "was made in another environment (processor"}
     assert sentence[meanwhile] in capsys.readouterr().err
     assert [document["pairs"][0]["method"] for document in store.documents()] == [TIMED[0]["method"]]
-
-
-def test_other_code_is_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The version of a checkout stays when its code changes, and so do those of methods that are being written."""
-    before = drawing_code()
-    source = tmp_path / "plugin.py"
-    source.write_text("VALUE = 1\n")
-    monkeypatch.setattr("tsbench.methods.PLUGINS", {"mine": object})
-    monkeypatch.setattr("tsbench.measure.inspect.getfile", lambda method: str(source))
-    one = drawing_code()
-    source.write_text("VALUE = 2\n")
-    assert len({before, one, drawing_code()}) == 3
 
 
 def test_another_attention_kernel_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:

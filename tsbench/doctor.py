@@ -39,7 +39,8 @@ def main(arguments: list[str]) -> int:
 def hardware() -> list[str]:
     import torch
 
-    from tsbench.measure import EnergyMeter, environment
+    from tsbench.environment import environment
+    from tsbench.measure import EnergyMeter
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     here = environment(device)
@@ -58,7 +59,7 @@ def hardware() -> list[str]:
 
 
 def libraries() -> list[str]:
-    from tsbench.measure import LIBRARIES, installed_version
+    from tsbench.environment import LIBRARIES, installed_version
 
     wanted = (*LIBRARIES, "torchmetrics", "scikit-image", "moocore", "pandas", "matplotlib", "pyarrow", "lpips")
     return [f"{name} {installed_version(name) or 'is not installed'}" for name in wanted]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -92,13 +91,13 @@ def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
 
     Args:
         row: of the plan's table.
-        marks: what published figures are of, as far as rows before refer to it by a letter; is added to.
+        marks: what published figures are of, as far as rows before refer to it by a number; is added to.
     """
     mark = ""
     if not pd.isna(row.published):
         if row.published not in marks:
             marks.append(row.published)
-        mark = f" ({ascii_lowercase[marks.index(row.published)]})"
+        mark = f" ({1 + marks.index(row.published)})"
     unknown = not pd.isna(row.reason)
     return {
         "Schedule": row.reason if unknown else row.schedule,
@@ -111,8 +110,8 @@ def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
 
 
 def plan_footnotes(marks: list[str]) -> list[str]:
-    """What the letters of `plan_row` stand for."""
-    return [f"({letter}) published as: {text}" for letter, text in zip(ascii_lowercase, marks)]
+    """What the numbers of `plan_row` stand for."""
+    return [f"({place}) published as: {text}" for place, text in enumerate(marks, start=1)]
 
 
 def _padded(name: str, text: str, widths: dict[str, int]) -> str:

@@ -100,7 +100,7 @@ class Sweep:
         Returns:
             0, or 1 where a cell has failed.
         """
-        from tsbench.measure import environment
+        from tsbench.environment import environment
         from tsbench.metrics import check_columns
 
         store = Store(Path("results") / self.name)
@@ -134,7 +134,7 @@ class Sweep:
     def _draw_missing(
         self, store: Store, missing: list[Cell], session: Session | NotLoaded, here: dict[str, Any], console: Console
     ) -> None:
-        from tsbench.measure import git_revision
+        from tsbench.environment import git_revision
         from tsbench.progress import SweepProgress
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
@@ -168,7 +168,7 @@ class Sweep:
         """The name of the device that draws a cell."""
         import torch
 
-        from tsbench.measure import device_name
+        from tsbench.environment import device_name
 
         if cell.backend != "openvino":
             return device_name(self.device)

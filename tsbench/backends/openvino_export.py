@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tsbench.cell import Settings, digest
+from tsbench.environment import installed_version
 from tsbench.errors import UserError
-from tsbench.measure import installed_version
 from tsbench.models.source import identity
 
 LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers")

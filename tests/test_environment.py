@@ -1,0 +1,73 @@
+"""What figures depend on: cells of two states of the code that draws must never share a folder."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tsbench import environment
+from tsbench.environment import DRAWING, drawing_code
+from tsbench.paths import PACKAGE
+
+WITHOUT_FIGURES = {"__init__", "checks", "environment", "errors", "paths"}  # messages, and where files are
+
+
+def imported_by(file: Path) -> set[Path]:
+    """The files of tsbench that one of them names in its import statements."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    modules = [PACKAGE.parent / (node.module or "").replace(".", "/") for node in nodes]
+    return {file for module in modules for file in (module.with_suffix(".py"), module / "__init__.py")
+            if PACKAGE in file.parents and file.is_file()}  # fmt: skip
+
+
+def test_all_that_the_drawing_code_imports_is_drawing_code() -> None:
+    """The list is kept by hand: a module that is split off or added must not be forgotten."""
+    reached: set[Path] = set()
+    todo = [PACKAGE / "generate.py", *(PACKAGE / "backends").iterdir()]
+    while todo:
+        file = todo.pop()
+        if file.suffix == ".py" and file not in reached:
+            reached.add(file)
+            todo += imported_by(file)
+    names = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in reached} - WITHOUT_FIGURES
+    assert {"budget", "methods/mag_cache"} < names
+    assert {name for name in names if not {name, name.split("/")[0]} & set(DRAWING)} == set()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the source, which the digits are taken of."""
+    copy = tmp_path / "tsbench"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    monkeypatch.setattr(environment, "PACKAGE", copy)
+    return copy
+
+
+def changed(file: Path) -> str:
+    with file.open("a") as source:
+        source.write("\n")
+    return drawing_code()
+
+
+@pytest.mark.parametrize("file", ["generate.py", "budget.py", "methods/auto.py", "backends/diffusers.py"])
+def test_a_change_of_what_draws_is_another_environment(package: Path, file: str) -> None:
+    """The version of a checkout stays when its code changes."""
+    assert drawing_code() != changed(package / file)
+
+
+def test_tables_and_plots_can_change_under_finished_cells(package: Path) -> None:
+    assert drawing_code() == changed(package / "plots" / "style.py") == changed(package / "tables.py")
+
+
+def test_a_method_that_is_one_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of other packages all code does; of a package that is being written the version stays too."""
+    source = tmp_path / "plugin.py"
+    source.touch()
+    before = drawing_code()
+    monkeypatch.setattr("tsbench.methods.PLUGINS", {"mine": object})
+    monkeypatch.setattr(environment.inspect, "getfile", lambda method: str(source))
+    one = drawing_code()
+    assert len({before, one, changed(source)}) == 3
