@@ -344,7 +344,7 @@ def test_a_difference_without_an_interval_is_never_marked() -> None:
     for prompts, sure in ((1, False), (4, False), (5, True)):
         (change,) = metric_change("cell", "lpips", [0.1] * prompts, [0.3] * prompts, prompts, 0.95)
         assert change.value == pytest.approx(0.2) and change.is_sure == sure
-    (change,) = metric_change("cell", "psnr", [math.inf] * 5, ["inf"] * 5, 5, 0.95)
+    (change,) = metric_change("cell", "psnr", [math.inf] * 5, [math.inf] * 5, 5, 0.95)
     assert (change.value, change.is_sure) == (0, False)
 
 

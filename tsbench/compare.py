@@ -16,7 +16,7 @@ from tsbench.metrics import METRICS, metric_of
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
 from tsbench.stats import difference_interval, mean_interval, prompt_differences, speedups
-from tsbench.store import ACROSS, Store, opened
+from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
 USAGE = """\
@@ -155,7 +155,7 @@ def _limit(name: str, text: str) -> float:
 
 
 def _check_scored(store: Store, limits: dict[str, float], name: str) -> None:
-    scored = {metric_of(s).name for d in store.documents() for s in store.scores(d["key"]) if s != ACROSS}
+    scored = {metric_of(s).name for d in store.documents() for s in store.scores(d["key"])}
     for metric in limits.keys() - {SLOWER, *scored}:
         there = ", ".join((SLOWER, *sorted(scored)))
         raise UserError(f"--fail-if is {metric!r}, but {name} has no scores of it; there are: {there}.")
@@ -204,14 +204,12 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
     found.changes.append(replace(latency_change(name, one, two, coverage), hardware=hardware))
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
-        if scored == ACROSS:
-            continue
         if scored in theirs:
             prompts = len(one["workload"]["prompts"])
             found.changes.extend(metric_change(name, scored, scores[scored], theirs[scored], prompts, coverage))
         else:
             found.lost.append((metric_of(scored).name, f"{name}: {scored} is not scored"))
-    was, now = ([math.isinf(float(value)) for value in run.get("psnr", [])] for run in (scores, theirs))
+    was, now = ([math.isinf(value) for value in run.get("psnr", [])] for run in (scores, theirs))
     if was and now and was != now:
         told = f"{sum(was)}, then {sum(now)} images are the reference's; they count in no PSNR difference"
         if any(before and not after for before, after in zip(was, now)):  # worse by more than any threshold
@@ -325,10 +323,10 @@ def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: fl
 
 
 def metric_change(
-    name: str, scored: str, a: Sequence[float | str], b: Sequence[float | str], prompts: int, coverage: float
+    name: str, scored: str, a: Sequence[float], b: Sequence[float], prompts: int, coverage: float
 ) -> list[Change]:
     """The difference of a metric, paired by prompt; none where it is of identical images only on one side."""
-    differences = prompt_differences([float(x) for x in a], [float(y) for y in b], prompts)
+    differences = prompt_differences(a, b, prompts)
     if not differences:
         return []
     metric = metric_of(scored)

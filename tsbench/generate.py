@@ -126,7 +126,7 @@ class Session(ABC):
         workload = cell.workload
         method = self.calibrated(method, workload)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
-        arms = [method] if cell.is_reference else [Method(), method]
+        arms = {"method": method} if cell.is_reference else {"reference": Method(), "method": method}
         warmup, step_errors, cache_bytes = self._warm_up(cell, method, workload.batches[full[0]], image_drawn)
         images: dict[int, Drawn] = {}
         timings: list[dict[str, Any]] = []
@@ -134,21 +134,18 @@ class Session(ABC):
         for number in range(pairs):
             index = full[number % len(full)]
             pair: dict[str, Any] = {"batch": index}
-            for arm in arms[::-1] if method_first(number, len(full)) else arms:
-                drawn = self._timed(workload, workload.batches[index], arm, image_drawn)
-                if arm is method:
-                    peaks.append(self.memory.read())
-                    images.setdefault(index, drawn)
+            for name in reversed(arms) if method_first(number, len(full)) else arms:
+                drawn, peak = self._timed(workload, workload.batches[index], arms[name], image_drawn)
+                pair[name] = asdict(drawn.timing)
+                if name == "method":
                     pair["schedule"] = drawn.schedule
-                pair["method" if arm is method else "reference"] = asdict(drawn.timing)
+                    images.setdefault(index, drawn)
+                    peaks.append(peak)
             timings.append(pair)
         for index, batch in enumerate(workload.batches):
             if index not in images:
-                self.memory.reset()
-                images[index] = self.draw(workload, batch, method, reuse_text=True)
-                peaks.append(self.memory.read())
-                image_drawn(len(batch))
-        known = [peak for peak in peaks if peak is not None]
+                images[index], peak = self._measured(workload, batch, method, image_drawn, reuse_text=True)
+                peaks.append(peak)
         return CellResult(
             method=method,
             images=[image for index in sorted(images) for image in images[index].images],
@@ -157,21 +154,34 @@ class Session(ABC):
             step_errors=step_errors,
             cache_bytes=cache_bytes,
             pairs=timings,
-            peak_memory_bytes=max(known) if known else None,
+            peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
             peak_memory_reason=self.memory.missing,
         )
 
     def _timed(
         self, workload: Workload, batch: list[Sample], method: Method, image_drawn: Callable[[int], None]
-    ) -> Drawn:
-        """A run in which nothing is compiled; those before it are for warming up."""
+    ) -> tuple[Drawn, int | None]:
+        """A run in which nothing is compiled, and its peak memory; those before it are for warming up."""
         for _ in range(LONGEST_WARM_UP):
-            self.memory.reset()
-            drawn = self.draw(workload, batch, method)
-            image_drawn(len(batch))
+            drawn, peak = self._measured(workload, batch, method, image_drawn)
             if drawn.warm:
-                return drawn
+                return drawn, peak
         raise DrawingFailed(f"torch.compile still compiles in run {LONGEST_WARM_UP} of the same setting")
+
+    def _measured(
+        self,
+        workload: Workload,
+        batch: list[Sample],
+        method: Method,
+        image_drawn: Callable[[int], None],
+        reuse_text: bool = False,
+    ) -> tuple[Drawn, int | None]:
+        """A run, and its peak memory in bytes."""
+        self.memory.reset()
+        drawn = self.draw(workload, batch, method, reuse_text=reuse_text)
+        peak = self.memory.read()
+        image_drawn(len(batch))
+        return drawn, peak
 
     def _warm_up(
         self, cell: Cell, method: Method, batch: list[Sample], image_drawn: Callable[[int], None]

@@ -155,24 +155,24 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
     return cell
 
 
-def _worst_first(document: dict[str, Any], scores: dict[str, Any], metrics: list[str]) -> list[dict[str, Any]]:
+def _worst_first(document: dict[str, Any], scores: dict[str, list[float]], metrics: list[str]) -> list[dict[str, Any]]:
     """The samples of a cell with their scores, ordered by LPIPS, or by the first metric that there is."""
     known = [name for name in metrics if name in scores]
-    samples = []
+    samples: list[dict[str, Any]] = []
     for number, sample in enumerate(Workload.of_document(document["workload"]).samples):
         figures = [f"{METRICS[name].label} {_figure(scores[name][number], METRICS[name].digits)}" for name in known]
-        values = {METRICS[name].column: _plain(float(scores[name][number])) for name in known}
+        values = {METRICS[name].column: _plain(scores[name][number]) for name in known}
         text = ": ".join(filter(None, (f"{sample.prompt} (seed {sample.seed})", ", ".join(figures))))
         samples.append({"number": number, "text": text, "values": values})
     if known:
         name = "lpips" if "lpips" in known else known[0]
         sign = 1 if METRICS[name].higher_is_better else -1
-        samples.sort(key=lambda sample: sign * float(scores[name][sample["number"]]))
+        samples.sort(key=lambda sample: sign * scores[name][sample["number"]])
     return samples
 
 
-def _figure(value: float | str, digits: int) -> str:
-    return "identical" if value == "inf" else f"{float(value):.{digits}f}"
+def _figure(value: float, digits: int) -> str:
+    return "identical" if math.isinf(value) else f"{value:.{digits}f}"
 
 
 def _pictures(store: Store, drawn: pd.DataFrame) -> dict[str, dict[str, list[str]]]:

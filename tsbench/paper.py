@@ -12,7 +12,6 @@ import pandas as pd
 from tsbench import published
 from tsbench.metrics import METRICS
 from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_titles
-from tsbench.store import ACROSS
 
 BEST, SECOND = 1, 2
 TIMES = "{:.2f}x".format
@@ -94,8 +93,8 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     if any(entry.text for entry in said):
         columns.append(said)
         table.headings.append("ImageReward, published")
-    if group[ACROSS].notna().any():
-        columns.append([Entry(number(getattr(row, ACROSS), 2)) for row in rows])
+    if group["psnr_db_across_backends"].notna().any():
+        columns.append([Entry(number(row.psnr_db_across_backends, 2)) for row in rows])
         table.headings.append("PSNR (dB) to diffusers in full")
     if group["peak_memory_bytes"].notna().any():
         columns.append([Entry(number(row.peak_memory_bytes / 1e9, 2)) for row in rows])

@@ -9,14 +9,13 @@ from typing import Any
 from tsbench.cell import Cell, Settings, Workload
 from tsbench.errors import first_line
 from tsbench.metrics import Metric, metric_of, scorer
-from tsbench.store import ACROSS, Store
+from tsbench.store import Store
 
 
 def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
     """Score every finished cell in each metric it has no scores of yet.
 
-    Scores are kept beside the cell, one a sample, exact: `"inf"` for the PSNR of identical images. So is the reason
-    where a metric raised an error, and it is tried again next time.
+    Where a metric raises an error, the reason is kept beside the cell, and it is tried again next time.
 
     Returns:
         Those reasons, each once.
@@ -37,7 +36,7 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
                 "reference": store.images(reference),
                 "prompt": [sample.prompt for sample in Workload.of_document(document["workload"]).samples],
             }
-            new: dict[str, list[float | str]] = {}
+            new: dict[str, list[float]] = {}
             reasons: dict[str, str] = {}
             for name in missing:
                 pairs = zip(images, beside[metric_of(name).against], strict=True)
@@ -45,7 +44,7 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
                     values = [scorer(name)(image, other) for image, other in pairs]
                     if any(map(math.isnan, values)):
                         raise ValueError("it is not a number (NaN)")
-                    new[name] = [_exact(value) for value in values]
+                    new[name] = values
                 except Exception as error:
                     reasons[name] = f"{metric_of(name).label} failed: {first_line(error)}"
             scores = store.scores(key) | new  # read again: another process may have scored other metrics meanwhile
@@ -66,14 +65,10 @@ def _applies(metric: Metric, document: dict[str, Any]) -> bool:
 
 def _score_across_backends(store: Store, document: dict[str, Any]) -> None:
     """The PSNR of another backend's images against the same images computed in full by diffusers."""
-    key, scores = document["key"], store.scores(document["key"])
-    if document["backend"] == "diffusers" or ACROSS in scores:
+    key = document["key"]
+    if document["backend"] == "diffusers" or store.scores(key, across=True):
         return
     other = Cell(Workload.of_document(document["workload"]), Settings(**document["settings"]), "none", "{}").key
     if store.is_done(other):
         pairs = zip(store.images(key), store.images(other), strict=True)
-        store.write_scores(key, scores | {ACROSS: [_exact(scorer("psnr")(image, wanted)) for image, wanted in pairs]})
-
-
-def _exact(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+        store.write_scores(key, {"psnr": [scorer("psnr")(image, wanted) for image, wanted in pairs]}, across=True)

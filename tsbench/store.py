@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,9 @@ from PIL import Image
 from tsbench.cell import Cell
 from tsbench.errors import UserError
 
-MANIFEST, DOCUMENT, SCORES, UNSCORED = "manifest.json", "cell.json", "scores.json", "unscored.json"
+MANIFEST, DOCUMENT = "manifest.json", "cell.json"
+SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
-ACROSS = "psnr_db_across_backends"  # a score beside the metrics: of another backend, against diffusers' full compute
 
 
 class Store:
@@ -166,9 +167,7 @@ class Store:
                 if document["reference"] == reference["key"]:
                     (path.parent / SCORES).unlink(missing_ok=True)
                 elif reference["backend"] == "diffusers" and [document["workload"], document["settings"]] == same:
-                    scores = self.scores(document["key"])
-                    if scores.pop(ACROSS, None) is not None:
-                        self.write_scores(document["key"], scores)
+                    (path.parent / ACROSS).unlink(missing_ok=True)
 
     def images(self, key: str) -> list[np.ndarray]:
         """A cell's images, one a sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
@@ -180,12 +179,20 @@ class Store:
         drawn = 0 if document["workload"]["random_weights"] else len(document.get("schedules", []))
         return [_image(self.cells / key / image_name(number)) for number in range(drawn)]
 
-    def scores(self, key: str) -> dict[str, Any]:
-        """`{metric: [value of each sample]}` against the reference of the same folder; empty where unscored."""
-        return _read(self.cells / key / SCORES)
+    def scores(self, key: str, across: bool = False) -> dict[str, list[float]]:
+        """`{metric: [value of each sample]}`; empty where unscored.
 
-    def write_scores(self, key: str, scores: dict[str, Any]) -> None:
-        write_json(self.cells / key / SCORES, scores)
+        Args:
+            key: of the cell.
+            across: against full compute by diffusers, of a cell of another backend; else against its own reference.
+        """
+        kept = _read(self.cells / key / (ACROSS if across else SCORES))
+        return {name: [float(value) for value in values] for name, values in kept.items()}
+
+    def write_scores(self, key: str, scores: dict[str, list[float]], across: bool = False) -> None:
+        """Keep scores, exact; JSON has no infinity, which is written as `"inf"`."""
+        kept = {name: [v if math.isfinite(v) else str(v) for v in values] for name, values in scores.items()}
+        write_json(self.cells / key / (ACROSS if across else SCORES), kept)
 
     def unscored(self, key: str) -> dict[str, str]:
         """`{metric: why it could not be computed}` of the last time that the cell was scored."""

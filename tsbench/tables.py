@@ -24,7 +24,7 @@ from tsbench.stats import (
     prompt_means,
     speedups,
 )
-from tsbench.store import ACROSS, Store, image_name, replaced
+from tsbench.store import Store, image_name, replaced
 from tsbench.titles import DRAWN_WITH, drawn_columns
 
 COLUMNS = [
@@ -44,7 +44,7 @@ EXTRA_COLUMNS = [
     "decode_s",
     "peak_memory_reason",
     "energy_j",
-    ACROSS,
+    "psnr_db_across_backends",
     "interval_reason",
     "metric_reason",
     "on_front_denoise",
@@ -65,8 +65,8 @@ def cells_table(store: Store) -> pd.DataFrame:
     documents = store.documents()
     by_key = {document["key"]: document for document in documents}
     metrics = manifest.get("metrics", [])
-    scores = {key: _read(store.scores(key)) for key in by_key}
-    rows = [_cell_row(d, scores[d["key"]], _unscored(store, d, metrics, scores[d["key"]])) for d in documents]
+    scores = {key: store.scores(key) for key in by_key}
+    rows = [_cell_row(store, d, scores[d["key"]], metrics) for d in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
@@ -81,7 +81,7 @@ def samples_table(store: Store) -> pd.DataFrame:
     """A row an image: its cell, prompt, seed, file, schedule and scores (infinite where identical)."""
     rows = []
     for document in store.documents():
-        scores = store.scores(document["key"])
+        scores, across = store.scores(document["key"]), store.scores(document["key"], across=True)
         workload = Workload.of_document(document["workload"])
         for number, (sample, schedule) in enumerate(zip(workload.samples, document.get("schedules", []))):
             row = {
@@ -93,8 +93,10 @@ def samples_table(store: Store) -> pd.DataFrame:
                 "schedule": schedule,
                 "computed_steps": computed_steps(schedule),
             }
-            named = {name if name == ACROSS else metric_of(name).column: values for name, values in scores.items()}
-            rows.append(row | {column: float(values[number]) for column, values in named.items()})
+            named = {metric_of(name).column: values for name, values in scores.items()}
+            if across:
+                named["psnr_db_across_backends"] = across["psnr"]
+            rows.append(row | {column: values[number] for column, values in named.items()})
     return pd.DataFrame(rows)
 
 
@@ -116,7 +118,9 @@ def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
     return None
 
 
-def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored: Iterable[str]) -> dict[str, Any]:
+def _cell_row(
+    store: Store, document: dict[str, Any], scores: dict[str, list[float]], metrics: Iterable[str]
+) -> dict[str, Any]:
     workload = document["workload"]
     row: dict[str, Any] = {
         "key": document["key"],
@@ -147,8 +151,9 @@ def _cell_row(document: dict[str, Any], scores: dict[str, list[float]], unscored
         "note": "; ".join(_notes(document)) or None,
         **_speed(document["pairs"], document["key"] == document["reference"]),
         **_quality(scores, len(workload["prompts"])),
+        "psnr_db_across_backends": finite_mean(store.scores(document["key"], across=True).get("psnr", [])),
         "interval_reason": "; ".join(_without_interval(document, scores)) or None,
-        "metric_reason": "; ".join(unscored) or None,
+        "metric_reason": "; ".join(_unscored(store, document, metrics, scores)) or None,
         "peak_memory_bytes": document["peak_memory_bytes"],
         "peak_memory_reason": document["peak_memory_reason"],
     }
@@ -197,9 +202,6 @@ def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
     """Means over prompts, the seeds of one averaged first, and their intervals, as far as the metric's range goes."""
     row: dict[str, Any] = {}
     for name, values in scores.items():
-        if name == ACROSS:
-            row[ACROSS] = finite_mean(values)
-            continue
         column = metric_of(name).column
         if checkpoint := name.partition(":")[2]:
             row[f"{column}_checkpoint"] = checkpoint
@@ -230,16 +232,11 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
     return reasons
 
 
-def _read(scores: dict[str, list[float | str]]) -> dict[str, list[float]]:
-    """Scores as figures: the file has "inf" for infinity."""
-    return {name: [float(value) for value in values] for name, values in scores.items()}
-
-
 def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
     return Draws(
         len(document["workload"]["prompts"]),
         [] if document["key"] == document["reference"] else list(map(math.log, speedups(document["pairs"]))),
-        {metric_of(name).column: values for name, values in scores.items() if name != ACROSS},
+        {metric_of(name).column: values for name, values in scores.items()},
     )
 
 
