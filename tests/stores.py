@@ -67,7 +67,7 @@ def by_interval(store: Store) -> dict[int, object]:
 
 def parameters(interval: int) -> str:
     """Of a TaylorSeer cell of four steps."""
-    return json.dumps(TaylorSeer(cache_interval=interval).settings(4))
+    return json.dumps(TaylorSeer(cache_interval=interval).resolved(4))
 
 
 def run(

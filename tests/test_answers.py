@@ -381,7 +381,7 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
         reference = replace(cell(steps=4, prompts=PROMPTS), backend=cells[0][1])
         store.write(reference, "ok", body(["CCCC"] * 6, full, "CCCC"), [image(0)] * 6)
         for method, backend in cells:
-            drawn = replace(reference, method="taylorseer", parameters=json.dumps(method.settings(4)), backend=backend)
+            drawn = replace(reference, method="taylorseer", parameters=json.dumps(method.resolved(4)), backend=backend)
             store.write(drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
             store.write_scores(drawn.key, {"lpips": GOOD})
     assert main(["compare", "a", "b"]) == 0
@@ -395,7 +395,7 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
         "only in a: 64x64 TaylorSeer (diffusers), default, warm-up 3, N=3"
     ]
     store, other = Store(here / "a"), replace(lite, taylor_factors_dtype="float32")
-    drawn = cell("taylorseer", json.dumps(other.settings(4)), steps=4, prompts=PROMPTS)
+    drawn = cell("taylorseer", json.dumps(other.resolved(4)), steps=4, prompts=PROMPTS)
     store.write(drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
     assert main(["compare", "a", "b"]) == 0
     assert "slower" not in capsys.readouterr().out

@@ -185,7 +185,7 @@ def test_findings_tell_what_holds(here: Path) -> None:
     full = timed(1.0, [0.2] * 4)
     store.write(cell(**work), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": full}], "CCCC"))
     for order, step_s, kept in ((1, 0.15, 7), (2, 0.175, 8)):
-        lite = TaylorSeer(cache_interval=2, use_lite_mode=True, max_order=order).settings(4)
+        lite = TaylorSeer(cache_interval=2, use_lite_mode=True, max_order=order).resolved(4)
         pair = {"batch": 0, "reference": full, "method": timed(0.8, [step_s] * 4)}
         drawn = body(["CC.C"] * 2, [pair]) | {"cache_bytes": kept}
         store.write(cell("taylorseer", json.dumps(lite), **work), "ok", drawn)
@@ -204,7 +204,7 @@ def test_findings_tell_what_holds(here: Path) -> None:
     ]
     Path("rates.json").write_text(json.dumps(rates))
     assert findings.main("r", "rates.json") == 1
-    other = json.dumps(TaylorSeer(cache_interval=3).settings(4))
+    other = json.dumps(TaylorSeer(cache_interval=3).resolved(4))
     store.write(cell("taylorseer", other, **work), "failed", {"reason": "CUDA out of memory", "traceback": ""})
     assert [holds for text, holds in findings.findings("r", rates) if "failed: CUDA out of memory" in text] == [False]
 

@@ -79,7 +79,7 @@ def test_the_first_lite_forecast_is_a_straight_line(session: DiffusersSession) -
 def test_errors_after_every_step_are_relative_to_full_compute(session: DiffusersSession) -> None:
     """None while everything is computed, some from the first forecast on; the last is that of the decoded latents."""
     method = TaylorSeer(cache_interval=3, use_lite_mode=True)
-    parameters = json.dumps(method.settings(8))
+    parameters = json.dumps(method.resolved(8))
     result = session.draw_cell(cell("taylorseer", parameters), method, 1, lambda count: None)
     assert result.schedules[0] == "CCC.C..C"
     assert result.step_errors[:3] == [0, 0, 0] and min(result.step_errors[3:]) > 0 and len(result.step_errors) == 8
@@ -176,7 +176,7 @@ def test_times_are_per_image() -> None:
 
 def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) -> None:
     method = TaylorSeer(cache_interval=4)
-    wanted = cell("taylorseer", json.dumps(method.settings(8)), seeds=(0, 1), batch_size=2)
+    wanted = cell("taylorseer", json.dumps(method.resolved(8)), seeds=(0, 1), batch_size=2)
     drawn: list[int] = []
     result = session.draw_cell(wanted, method, pairs=3, image_drawn=drawn.append)
     assert [sorted(pair) for pair in result.pairs] == [["batch", "method", "reference", "schedule"]] * 3

@@ -312,8 +312,8 @@ def test_no_two_settings_have_the_same_name(method: type[Method]) -> None:
 
 def test_what_has_no_place_in_a_name_is_added_to_the_series() -> None:
     """At its default, or where a step map leaves it without effect, a parameter is not named."""
-    assert MagCache.full_name(MagCache(retention_ratio=0.5).settings(STEPS)) == (
+    assert MagCache.full_name(MagCache(retention_ratio=0.5).resolved(STEPS)) == (
         "MagCache (diffusers), up to 3 skipped, retention_ratio=0.5, thr 0.06"
     )
-    mapped = TaylorSeerDecorator(step_map="C" + "." * 7).settings(8)
+    mapped = TaylorSeerDecorator(step_map="C" + "." * 7).resolved(8)
     assert TaylorSeerDecorator.full_name(mapped) == "taylor_seer (tsbench), transformer, maps, C......."

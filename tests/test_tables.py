@@ -43,14 +43,14 @@ def store(tmp_path: Path) -> Store:
         pairs = [
             {"batch": 0, "reference": timing(1.0 * r, 0.8), "method": timing(seconds, seconds / 2)} for r in ratios
         ]
-        parameters = json.dumps(TaylorSeer(cache_interval=interval).settings(4))
+        parameters = json.dumps(TaylorSeer(cache_interval=interval).resolved(4))
         store.write(
             cell("taylorseer", parameters, steps=4),
             "ok",
             body(["CC.C", "CC.C" if interval == 4 else "CCCC"], pairs),
             [image(level) for level in levels],
         )
-    parameters = json.dumps(TaylorSeer(cache_interval=8).settings(4))
+    parameters = json.dumps(TaylorSeer(cache_interval=8).resolved(4))
     store.write(cell("taylorseer", parameters, steps=4), "failed", {"reason": "no memory", "traceback": "…"})
     score_cells(store, ["psnr", "ssim"])
     return store
@@ -83,7 +83,7 @@ def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
     """40 dB and 10.46 dB are 25.23 dB on average; their pooled error would be 13.46 dB."""
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
-    parameters = json.dumps(TaylorSeer().settings(4))
+    parameters = json.dumps(TaylorSeer().resolved(4))
     black = np.zeros((32, 32, 3), np.uint8)
     near, far = black.copy(), black.copy()
     near[:16, :, 0], far[...] = 6, 76  # squared errors of 6 and 5776
@@ -112,7 +112,7 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
-    store.write(cell("taylorseer", json.dumps(TaylorSeer().settings(4)), steps=4), "ok", drawn, [image(0)] * 2)
+    store.write(cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4), "ok", drawn, [image(0)] * 2)
     assert by_interval(store)[5].note == "computed other steps of the same image in other runs"
 
 
@@ -149,7 +149,7 @@ def test_the_rows_of_a_series_are_together(store: Store) -> None:
     for order, threshold in itertools.product((0, 1), (0.1, 0.2)):
         method = CacheDit(residual_diff_threshold=threshold, taylorseer_order=order)
         failed = {"reason": "no memory", "traceback": "…"}
-        store.write(cell("cache_dit", json.dumps(method.settings(4)), steps=4), "failed", failed)
+        store.write(cell("cache_dit", json.dumps(method.resolved(4)), steps=4), "failed", failed)
     table = paper.paper_table(cells_table(store), "")
     drawn_by = "DBCache (cache-dit), F8B0W8"
     shown = [[entry.text for entry in row[:2]] for row in table.rows[:5]]
@@ -159,7 +159,7 @@ def test_the_rows_of_a_series_are_together(store: Store) -> None:
 def test_a_pattern_stays_in_its_column(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
-    pattern = json.dumps(TaylorSeer(cache_identifiers=[r"blocks\.\d+\.(attn|ff)"]).settings(4))
+    pattern = json.dumps(TaylorSeer(cache_identifiers=[r"blocks\.\d+\.(attn|ff)"]).resolved(4))
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     store.write(cell("taylorseer", pattern, steps=4), "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
     text = paper.markdown(cells_table(store), store.manifest())
@@ -225,7 +225,7 @@ def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
     work, schedule = {"steps": 28, "height": 1024, "width": 1024}, "CCCC.C..C...C....C.....C...."
     reference = replace(cell(**work), settings=Settings("bfloat16", "model", True, ""))
-    parameters = json.dumps(TaylorSeerDecorator(step_map=schedule).settings(28))
+    parameters = json.dumps(TaylorSeerDecorator(step_map=schedule).resolved(28))
     drawn = replace(reference, method="taylor_seer", parameters=parameters)
     full = [{"batch": 0, "method": timed(1.0, [0.03] * 28)}]
     pairs = [{"batch": 0, "reference": full[0]["method"], "method": timed(0.5, [0.015] * 28)}]
@@ -390,12 +390,12 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
         yield image(0)
         raise RuntimeError
 
-    new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).settings(4)), steps=4)
+    new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).resolved(4)), steps=4)
     with pytest.raises(RuntimeError):
         store.write(new, "ok", body(["CC.C"], []), broken())
     assert not store.document(new.key)
     assert not list(store.cells.glob(".*"))
-    failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).settings(4)), steps=4)
+    failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).resolved(4)), steps=4)
     assert not store.is_done(failed.key)
     store.write(failed, "ok", body(["CC.C"], []), [image(0)])
     assert store.is_done(failed.key)

@@ -27,7 +27,7 @@ from tsbench.score import score_cells
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
-PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).settings(4))
+PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).resolved(4))
 TIMED: list[dict[str, object]] = [{"batch": 0, "reference": timing(1.0, 0.8), "method": timing(0.5, 0.3)}]
 SMALL = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=1"]
 

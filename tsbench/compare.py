@@ -275,8 +275,8 @@ def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]
     """The keys of the cells of A that B has too, and B's keys for them.
 
     Cells of different backends are the same where they draw the same workload in the same steps with the same method,
-    as far as both backends have its settings (`Method.equivalent_settings`). Where several are the same as one, none is
-    taken.
+    as far as both backends have its settings (`Method.equivalent_parameters`). Where several are the same as one, none
+    is taken.
     """
     keys = {document["key"] for document in theirs}
     found = {document["key"]: document["key"] for document in ours if document["key"] in keys}
@@ -301,7 +301,7 @@ def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
     if one["backend"] == other["backend"] or not one["status"] == other["status"] == "ok" or drawn(one) != drawn(other):
         return False
     kinds = [method_class(document["backend"], document["method"]) for document in (one, other)]
-    return has(one, kinds[1].equivalent_settings) and has(other, kinds[0].equivalent_settings)
+    return has(one, kinds[1].equivalent_parameters) and has(other, kinds[0].equivalent_parameters)
 
 
 def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: float) -> Change:

@@ -24,7 +24,7 @@ from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
-from tsbench.present import full_name, notes_of, provenance, series_and_point, workload_titles
+from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
 from tsbench.recommend import BARS, FASTER, qualified, unjudged
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
@@ -135,7 +135,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
     cell = {name: _plain(getattr(row, name, None)) for name in (*FIGURES, *columns)}
     cell |= {
         "name": full_name(row),
-        "series": series_and_point(row)[0],
+        "series": series_and_label(row)[0],
         "workload": workloads[row.reference],
         "says": "; ".join(notes_of(row)),
         "schedules": document.get("schedules", []),

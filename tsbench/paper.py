@@ -11,7 +11,7 @@ import pandas as pd
 
 from tsbench import published
 from tsbench.metrics import METRICS
-from tsbench.present import notes_of, number, provenance, series_and_point, tflop_text, with_interval, workload_titles
+from tsbench.present import notes_of, number, provenance, series_and_label, tflop_text, with_interval, workload_titles
 
 BEST, SECOND = 1, 2
 TIMES = "{:.2f}x".format
@@ -74,8 +74,8 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     """The table of one workload's cells, the reference first, the rows of a series together."""
     by_series: dict[str, list[tuple[str, Any]]] = {}
     for row in group.itertuples():
-        series, point = series_and_point(row)
-        by_series.setdefault(series, []).append((point, row))
+        series, label = series_and_label(row)
+        by_series.setdefault(series, []).append((label, row))
     rows = [row for members in by_series.values() for _, row in members]
     table = PaperTable(title, ["Method", "Setting", "Computed"], [], set())
     shown = quantities(group)
@@ -111,9 +111,9 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
             table.headings.append(heading)
     for series, members in by_series.items():
         table.group_starts.add(len(table.rows))
-        for number_in_series, (point, row) in enumerate(members):
+        for number_in_series, (label, row) in enumerate(members):
             computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
-            first = [Entry("" if number_in_series else series), Entry(point), Entry(computed)]
+            first = [Entry("" if number_in_series else series), Entry(label), Entry(computed)]
             table.rows.append(first + [column[len(table.rows)] for column in columns])
     return table
 

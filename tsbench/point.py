@@ -58,7 +58,7 @@ class Point:
                 quantization="" if quantization.backend is None else canonical_json(listed),
             ),
             method=self.method.name,
-            parameters=canonical_json(self.method.settings(config.steps)),
+            parameters=canonical_json(self.method.resolved(config.steps)),
             backend=config.backend,
         )
 

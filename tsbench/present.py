@@ -18,9 +18,9 @@ def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
     return titles_of(cells.drop_duplicates("reference").to_dict("records"), without)
 
 
-def series_and_point(row: Any) -> tuple[str, str]:
+def series_and_label(row: Any) -> tuple[str, str]:
     """The method with the settings that a series shares, and the label of the cell within it."""
-    return method_class(row.backend, row.method).series_and_point(json.loads(row.params))
+    return method_class(row.backend, row.method).series_and_label(json.loads(row.params))
 
 
 def full_name(row: Any) -> str:
@@ -59,7 +59,7 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
         for row in group.itertuples():
             by_series.setdefault(_series_heading(row), []).append(row)
         rows = [
-            (heading, {"  Setting": f"  {series_and_point(row)[1]}"} | plan_row(row, marks))
+            (heading, {"  Setting": f"  {series_and_label(row)[1]}"} | plan_row(row, marks))
             for heading, members in by_series.items()
             for row in members
         ]
@@ -78,7 +78,7 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
 
 
 def _series_heading(row: Any) -> str:
-    parts = [series_and_point(row)[0]]
+    parts = [series_and_label(row)[0]]
     if not pd.isna(row.forecast_share):
         parts.append(f"a forecast step costs {100 * row.forecast_share:.3g} % of a full one")
     if row.cache_bytes > 0:

@@ -27,6 +27,7 @@ class Auto(Method):
     max_order: int = 1
     max_gap: int = 8
     title: ClassVar[str] = "auto (tsbench)"
+    label_format: ClassVar[str] = "tol {tolerance:g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "the errors of its forecasts"
 
@@ -39,9 +40,6 @@ class Auto(Method):
         if self.max_order not in (1, 2):
             raise UserError(f"method.max_order is {self.max_order}, but must be 1 or 2; try method.max_order=1.")
         at_least("method.max_gap", self.max_gap, 1, 8)
-
-    def promised_schedule(self, steps: int) -> None:
-        return None
 
     def fewest_computed(self, steps: int) -> str:
         return always_skipping(steps - 1, self.max_order + 2, self.max_gap - 1) + "C"
@@ -60,11 +58,7 @@ class Auto(Method):
         return Auto(max_order=self.max_order), self.max_order + 2
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"
-        gap = "" if settings["max_gap"] == 8 else f", gaps up to {settings['max_gap']}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        order = "" if parameters["max_order"] == 1 else f", order {parameters['max_order']}"
+        gap = "" if parameters["max_gap"] == 8 else f", gaps up to {parameters['max_gap']}"
         return f"{cls.title}{order}{gap}"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"tol {settings['tolerance']:g}"

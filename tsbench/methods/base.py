@@ -19,11 +19,10 @@ class Method:
 
     name: str = "none"
     title: ClassVar[str] = "Full compute"
+    label_format: ClassVar[str] = ""  # of the label of a cell, with the parameters by name
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
     data_driven: ClassVar[bool] = False  # they depend on the image: with random weights its schedule is fiction
-    equivalent_settings: ClassVar[
-        dict[str, Any]
-    ] = {}  # settings of its namesake on another backend that make it this one
+    equivalent_parameters: ClassVar[dict[str, Any]] = {}  # of its namesake on another backend, that make it this one
 
     @classmethod
     def missing(cls) -> str | None:
@@ -33,7 +32,7 @@ class Method:
     def check(self, steps: int) -> None:
         """Raise `UserError` for parameters that cannot run with so many steps."""
 
-    def settings(self, steps: int) -> dict[str, Any]:
+    def resolved(self, steps: int) -> dict[str, Any]:
         """The parameters, resolved so that two spellings of the same computation are equal. Part of a cell's key."""
         return self.parameters()
 
@@ -43,7 +42,7 @@ class Method:
 
     def promised_schedule(self, steps: int) -> str | None:
         """The steps that the method's own rule computes; None where it decides while drawing."""
-        return "C" * self.drawn_steps(steps)
+        return None if self.decides_by else "C" * self.drawn_steps(steps)
 
     def fewest_computed(self, steps: int) -> str:
         """The schedule of a method without a rule that never finds a reason to compute, as far as its limits allow."""
@@ -101,27 +100,27 @@ class Method:
         return [f"from {kind.__module__} import {kind.__name__}"], [f"{kind.__name__}({given}).enable(pipe, {steps})"]
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
+    def series(cls, parameters: dict[str, Any]) -> str:
         """The name, in plots and tables, of the settings that differ only in how much is skipped."""
         return cls.title
 
     @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        """What tells a cell from the others of its series, short enough for a label in a plot."""
-        return ""
+    def label(cls, parameters: dict[str, Any]) -> str:
+        """What tells a cell from the others of its series, short enough for a plot."""
+        return cls.label_format.format(**parameters)
 
     @classmethod
-    def series_and_point(cls, settings: dict[str, Any]) -> tuple[str, str]:
+    def series_and_label(cls, parameters: dict[str, Any]) -> tuple[str, str]:
         """Both, the series with every parameter that is not at its default and that neither of them speaks of."""
-        names, defaults = (cls.series(settings), cls.point(settings)), cls().parameters()
+        names, defaults = (cls.series(parameters), cls.label(parameters)), cls().parameters()
         unsaid = []
-        for name, value in sorted(settings.items()):
-            default = settings | {name: defaults.get(name)}
-            if value not in (None, defaults.get(name)) and (cls.series(default), cls.point(default)) == names:
+        for name, value in sorted(parameters.items()):
+            default = parameters | {name: defaults.get(name)}
+            if value not in (None, defaults.get(name)) and (cls.series(default), cls.label(default)) == names:
                 unsaid.append(f"{name}={value}")
         return ", ".join([names[0], *unsaid]), names[1]
 
     @classmethod
-    def full_name(cls, settings: dict[str, Any]) -> str:
-        """The series and the point: no two settings have the same."""
-        return ", ".join(filter(None, cls.series_and_point(settings)))
+    def full_name(cls, parameters: dict[str, Any]) -> str:
+        """The series and the label: no two settings have the same."""
+        return ", ".join(filter(None, cls.series_and_label(parameters)))

@@ -30,6 +30,7 @@ class CacheDit(Method):
     max_continuous_cached_steps: int = -1
     taylorseer_order: int = 0
     title: ClassVar[str] = "DBCache (cache-dit)"
+    label_format: ClassVar[str] = "thr {residual_diff_threshold:g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "how much the residual of the first blocks changes"
 
@@ -45,9 +46,6 @@ class CacheDit(Method):
         at_least("method.max_cached_steps", self.max_cached_steps, -1, -1, "-1 for any number")
         at_least("method.max_continuous_cached_steps", self.max_continuous_cached_steps, -1, -1, "-1 for any number")
         at_least("method.taylorseer_order", self.taylorseer_order, 0, 1, "0 reuses the residual as it is")
-
-    def promised_schedule(self, steps: int) -> None:
-        return None
 
     def fewest_computed(self, steps: int) -> str:
         first = max(1, self.max_warmup_steps)
@@ -122,11 +120,7 @@ class CacheDit(Method):
         return ["import cache_dit"], [f"cache_dit.enable_cache({arguments})"]
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        order = settings["taylorseer_order"]
-        blocks = f"F{settings['Fn_compute_blocks']}B{settings['Bn_compute_blocks']}W{settings['max_warmup_steps']}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        order = parameters["taylorseer_order"]
+        blocks = "F{Fn_compute_blocks}B{Bn_compute_blocks}W{max_warmup_steps}".format(**parameters)
         return f"{cls.title}, {blocks}" + (f", order {order}" if order else "")
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"thr {settings['residual_diff_threshold']:g}"

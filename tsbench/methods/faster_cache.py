@@ -23,6 +23,7 @@ class FasterCache(Method):
     spatial_attention_timestep_skip_range: list[int] = field(default_factory=lambda: [-1, 681])
     attention_weight: float = 0.5
     title: ClassVar[str] = "FasterCache (diffusers)"
+    label_format: ClassVar[str] = "N={spatial_attention_block_skip_range}"
     decides_by: ClassVar[str] = "the scheduler's timesteps"
 
     def check(self, steps: int) -> None:
@@ -33,9 +34,6 @@ class FasterCache(Method):
                 "must end at 1000 or below: the first step, at timestep 1000, has to be computed; "
                 "try method.spatial_attention_timestep_skip_range=[-1,681]."
             )
-
-    def promised_schedule(self, steps: int) -> None:
-        return None
 
     def fewest_computed(self, steps: int) -> str:
         return always_skipping(steps, 1, self.spatial_attention_block_skip_range - 1)
@@ -58,11 +56,7 @@ class FasterCache(Method):
         )
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        low, high = settings["spatial_attention_timestep_skip_range"]
-        weight = "" if settings["attention_weight"] == 0.5 else f", weight {settings['attention_weight']:g}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        low, high = parameters["spatial_attention_timestep_skip_range"]
+        weight = "" if parameters["attention_weight"] == 0.5 else f", weight {parameters['attention_weight']:g}"
         return f"{cls.title}, timesteps {low} to {high}{weight}"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"N={settings['spatial_attention_block_skip_range']}"

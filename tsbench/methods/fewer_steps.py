@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tsbench.checks import between
 from tsbench.methods.base import Method
@@ -16,6 +16,7 @@ class FewerSteps(Method):
     name: str = "fewer_steps"
     num_inference_steps: int = 14
     title: ClassVar[str] = "Fewer steps"
+    label_format: ClassVar[str] = "{num_inference_steps} steps"
 
     def check(self, steps: int) -> None:
         example = max(1, steps // 2)
@@ -31,7 +32,3 @@ class FewerSteps(Method):
 
     def snippet(self, steps: int) -> tuple[list[str], list[str]]:
         return [], []
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"{settings['num_inference_steps']} steps"

@@ -16,14 +16,12 @@ class FirstBlockCache(Method):
     name: str = "first_block_cache"
     threshold: float = 0.05
     title: ClassVar[str] = "FirstBlockCache (diffusers)"
+    label_format: ClassVar[str] = "thr {threshold:g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "how much the first block's residual changes"
 
     def check(self, steps: int) -> None:
         at_least("method.threshold", self.threshold, 0, 0.05, "a relative change")
-
-    def promised_schedule(self, steps: int) -> None:
-        return None
 
     def condensed(self) -> tuple[Method, int]:
         return FirstBlockCache(), 2
@@ -44,7 +42,3 @@ class FirstBlockCache(Method):
     def snippet(self, steps: int) -> tuple[list[str], list[str]]:
         enable = f"pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold={self.threshold!r}))"
         return ["from diffusers import FirstBlockCacheConfig"], [enable]
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"thr {settings['threshold']:g}"

@@ -28,6 +28,7 @@ class MagCache(Method):
     retention_ratio: float = 0.2
     mag_ratios: list[float] | None = None
     title: ClassVar[str] = "MagCache (diffusers)"
+    label_format: ClassVar[str] = "thr {threshold:g}"
     decides_by: ClassVar[str] = "ratios of magnitudes that are measured on the model"
 
     def check(self, steps: int) -> None:
@@ -90,12 +91,8 @@ class MagCache(Method):
         pipeline.transformer.enable_cache(MagCacheConfig(num_inference_steps=steps, **self.parameters()))
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        return f"{cls.title}, up to {settings['max_skip_steps']} skipped"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"thr {settings['threshold']:g}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        return f"{cls.title}, up to {parameters['max_skip_steps']} skipped"
 
 
 @dataclass

@@ -19,7 +19,8 @@ class OpenVinoTaylorSeer(Method):
     disable_cache_before_step: int = 6
     disable_cache_after_step: int = -2
     title: ClassVar[str] = "TaylorSeer Lite (OpenVINO)"
-    equivalent_settings: ClassVar[dict[str, Any]] = {"use_lite_mode": True, "max_order": 1}
+    label_format: ClassVar[str] = "N={cache_interval}"
+    equivalent_parameters: ClassVar[dict[str, Any]] = {"use_lite_mode": True, "max_order": 1}
 
     def check(self, steps: int) -> None:
         at_least("method.cache_interval", self.cache_interval, 2, 3, "OpenVINO GenAI accepts no less")
@@ -39,10 +40,6 @@ class OpenVinoTaylorSeer(Method):
         taylor_seer(2, steps, n_derivatives=1)(pipeline.transformer)
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        after = settings["disable_cache_after_step"]
-        return f"{cls.title}, warm-up {settings['disable_cache_before_step']}, after {after}"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"N={settings['cache_interval']}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        after = parameters["disable_cache_after_step"]
+        return f"{cls.title}, warm-up {parameters['disable_cache_before_step']}, after {after}"

@@ -22,13 +22,11 @@ class PyramidAttentionBroadcast(Method):
     spatial_attention_block_skip_range: int = 2
     spatial_attention_timestep_skip_range: list[int] = field(default_factory=lambda: [100, 800])
     title: ClassVar[str] = "PAB (diffusers)"
+    label_format: ClassVar[str] = "N={spatial_attention_block_skip_range}"
     decides_by: ClassVar[str] = "the scheduler's timesteps"
 
     def check(self, steps: int) -> None:
         check_attention_ranges(self.spatial_attention_block_skip_range, self.spatial_attention_timestep_skip_range)
-
-    def promised_schedule(self, steps: int) -> None:
-        return None
 
     def fewest_computed(self, steps: int) -> str:
         return always_skipping(steps, 1, self.spatial_attention_block_skip_range - 1)
@@ -48,13 +46,9 @@ class PyramidAttentionBroadcast(Method):
         )
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        low, high = settings["spatial_attention_timestep_skip_range"]
+    def series(cls, parameters: dict[str, Any]) -> str:
+        low, high = parameters["spatial_attention_timestep_skip_range"]
         return f"{cls.title}, timesteps {low} to {high}"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"N={settings['spatial_attention_block_skip_range']}"
 
 
 def check_attention_ranges(block_skip_range: int, timestep_skip_range: list[int]) -> None:

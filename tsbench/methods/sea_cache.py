@@ -27,6 +27,7 @@ class SeaCache(Method):
     max_consecutive_cached: int = 2
     power_exp: float = 3.0
     title: ClassVar[str] = "SeaCache (diffusers)"
+    label_format: ClassVar[str] = "thr {threshold:g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "the spectrum of the latents"
 
@@ -41,14 +42,7 @@ class SeaCache(Method):
         if not 0 < self.power_exp < math.inf:
             raise UserError(f"method.power_exp is {self.power_exp}, but must be more than 0; try method.power_exp=3.")
 
-    def promised_schedule(self, steps: int) -> None:
-        return None
-
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import SeaCacheConfig
 
         pipeline.transformer.enable_cache(SeaCacheConfig(**self.parameters()))
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"thr {settings['threshold']:g}"

@@ -42,7 +42,7 @@ class TaylorSeerDecorator(Method):
         meaning = ": the first step has to be computed"
         between("method.warmup_steps", self.warmup_steps, 1, steps, min(3, steps), meaning)
 
-    def settings(self, steps: int) -> dict[str, Any]:
+    def resolved(self, steps: int) -> dict[str, Any]:
         """The map takes the place of the rule, so only one of the two is part of what is computed."""
         if self.step_map is None:
             return self.parameters()
@@ -78,16 +78,16 @@ class TaylorSeerDecorator(Method):
             taylor_seer(1, 1, self.n_derivatives)(module).reset_cache(compute_step_map=computed)
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        order = "" if settings["n_derivatives"] == 1 else f", order {settings['n_derivatives']}"
-        rule = "maps" if settings["step_map"] else f"warm-up {settings['warmup_steps']}"
-        return f"{cls.title}, {settings['wrap']}, {rule}{order}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        order = "" if parameters["n_derivatives"] == 1 else f", order {parameters['n_derivatives']}"
+        rule = "maps" if parameters["step_map"] else f"warm-up {parameters['warmup_steps']}"
+        return f"{cls.title}, {parameters['wrap']}, {rule}{order}"
 
     @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        if settings["step_map"]:
-            return settings["step_map"]
-        return f"N={settings['skip_interval_steps']}"
+    def label(cls, parameters: dict[str, Any]) -> str:
+        if parameters["step_map"]:
+            return parameters["step_map"]
+        return f"N={parameters['skip_interval_steps']}"
 
 
 def wrapped_modules(transformer: Any, wrap: str) -> list[Any]:

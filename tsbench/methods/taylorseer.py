@@ -26,6 +26,7 @@ class TaylorSeer(Method):
     cache_identifiers: list[str] | None = None
     skip_predict_identifiers: list[str] | None = None
     title: ClassVar[str] = "TaylorSeer (diffusers)"
+    label_format: ClassVar[str] = "N={cache_interval}"
 
     def check(self, steps: int) -> None:
         after = self.disable_cache_after_step
@@ -49,13 +50,13 @@ class TaylorSeer(Method):
                         f"try 'method.{name}=[\".*attn\"]'."
                     ) from error
 
-    def settings(self, steps: int) -> dict[str, Any]:
-        settings = self.parameters()
+    def resolved(self, steps: int) -> dict[str, Any]:
+        parameters = self.parameters()
         if self.use_lite_mode:  # overrides both lists
-            settings["cache_identifiers"] = settings["skip_predict_identifiers"] = None
+            parameters["cache_identifiers"] = parameters["skip_predict_identifiers"] = None
         if self.disable_cache_after_step is not None and self.disable_cache_after_step >= steps:
-            settings["disable_cache_after_step"] = None
-        return settings
+            parameters["disable_cache_after_step"] = None
+        return parameters
 
     def promised_schedule(self, steps: int) -> str:
         return diffusers_taylorseer(
@@ -83,13 +84,9 @@ class TaylorSeer(Method):
         return ["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"]
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        mode = "lite" if settings["use_lite_mode"] else "default"
-        order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"
-        after = settings["disable_cache_after_step"]
+    def series(cls, parameters: dict[str, Any]) -> str:
+        mode = "lite" if parameters["use_lite_mode"] else "default"
+        order = "" if parameters["max_order"] == 1 else f", order {parameters['max_order']}"
+        after = parameters["disable_cache_after_step"]
         tail = "" if after is None else f", after {after}"
-        return f"{cls.title}, {mode}, warm-up {settings['disable_cache_before_step']}{order}{tail}"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"N={settings['cache_interval']}"
+        return f"{cls.title}, {mode}, warm-up {parameters['disable_cache_before_step']}{order}{tail}"

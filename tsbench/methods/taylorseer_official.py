@@ -27,6 +27,7 @@ class TaylorSeerOfficial(Method):
     cache_interval: int = 6
     max_order: int = 1
     title: ClassVar[str] = "TaylorSeer (official)"
+    label_format: ClassVar[str] = "N={cache_interval}"
 
     def check(self, steps: int) -> None:
         at_least("method.cache_interval", self.cache_interval, 1, 6, EVERY_STEP)
@@ -57,18 +58,14 @@ class TaylorSeerOfficial(Method):
         )
         for module in hooked_modules(transformer):
             hook = hook_registry(module).get_hook("taylorseer_cache")
-            settings = hook.state_manager._init_kwargs | {"first_derivative": self.first_enhance - 1}
-            hook.state_manager = StateManager(_state_class(), init_kwargs=settings)
+            known = hook.state_manager._init_kwargs | {"first_derivative": self.first_enhance - 1}
+            hook.state_manager = StateManager(_state_class(), init_kwargs=known)
             hook._measure_should_compute = _decision(hook, schedule)
 
     @classmethod
-    def series(cls, settings: dict[str, Any]) -> str:
-        order = "" if settings["max_order"] == 1 else f", order {settings['max_order']}"
-        return f"{cls.title}, warm-up {settings['first_enhance']}{order}"
-
-    @classmethod
-    def point(cls, settings: dict[str, Any]) -> str:
-        return f"N={settings['cache_interval']}"
+    def series(cls, parameters: dict[str, Any]) -> str:
+        order = "" if parameters["max_order"] == 1 else f", order {parameters['max_order']}"
+        return f"{cls.title}, warm-up {parameters['first_enhance']}{order}"
 
 
 @cache  # torch.compile takes another class for another program
@@ -78,8 +75,8 @@ def _state_class() -> type:
     from diffusers.hooks.taylorseer_cache import TaylorSeerState
 
     class State(TaylorSeerState):
-        def __init__(self, first_derivative: int, **settings: Any) -> None:
-            super().__init__(**settings)
+        def __init__(self, first_derivative: int, **known: Any) -> None:
+            super().__init__(**known)
             self.first_derivative = first_derivative
 
         def update(self, outputs: tuple[torch.Tensor, ...]) -> None:

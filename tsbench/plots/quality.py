@@ -16,7 +16,7 @@ from tsbench.plots.style import (
     label_points,
     name_panel,
     panels,
-    point_label,
+    short_label,
     styles,
     with_series,
 )
@@ -125,7 +125,7 @@ def _label_front(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str
     """Name the cells on the front, the fastest first, on its far side, where nothing else can lie."""
     front = _front(group, metric).iloc[::-1]
     labels = [
-        Label(row.speedup, height, point_label(row.point, row.computed_steps), looks[row.series]["color"])
+        Label(row.speedup, height, short_label(row.label, row.computed_steps), looks[row.series]["color"])
         for row, height in zip(front.itertuples(), _heights(front, metric))
         if math.isfinite(height)
     ]

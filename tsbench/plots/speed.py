@@ -58,34 +58,34 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
         pixels=[f"{row.height} x {row.width}" for row in drawn.itertuples()], area=drawn["height"] * drawn["width"]
     )
     shown = []
-    for column, held, without, label in (
+    for column, held, without, swept in (
         ("pixels", "steps", "size", "size (pixels)"), ("steps", "pixels", "steps", "denoising steps"),
     ):  # fmt: skip
         usual = drawn[drawn[held] == drawn[held].mode()[0]]
         for title, group in usual.groupby(usual["reference"].map(workload_titles(cells, without)), sort=False):
-            group = group[group.groupby(["series", "point"])[column].transform("nunique") > 1]
+            group = group[group.groupby(["series", "label"])[column].transform("nunique") > 1]
             if len(group):
-                shown.append((group.sort_values(["area", "steps"]), column, label, str(title)))
+                shown.append((group.sort_values(["area", "steps"]), column, swept, str(title)))
     if not shown:
         return None
     lines = pd.concat([group for group, *_ in shown])
-    series, points = (list(dict.fromkeys(lines[name])) for name in ("series", "point"))
+    series, labels = (list(dict.fromkeys(lines[name])) for name in ("series", "label"))
     colours = {name: looks[name]["color"] for name in series}
-    markers = {point: MARKERS[number % len(MARKERS)] for number, point in enumerate(points)}
+    markers = {label: MARKERS[number % len(MARKERS)] for number, label in enumerate(labels)}
     figure, axes = panels(1, len(shown), 5.4, 4.3, sharey=True)
-    for axis, (group, column, label, title) in zip(axes[0], shown):
+    for axis, (group, column, swept, title) in zip(axes[0], shown):
         values = list(dict.fromkeys(group[column]))  # in order, also where a line lacks one
         axis.set_xticks(range(len(values)), map(str, values))
-        for (name, point), line in group.groupby(["series", "point"], sort=False):
-            look = {"color": colours[name], "marker": markers[point], "markersize": 6, "linewidth": 0.9}
+        for (name, label), line in group.groupby(["series", "label"], sort=False):
+            look = {"color": colours[name], "marker": markers[label], "markersize": 6, "linewidth": 0.9}
             axis.plot([values.index(value) for value in line[column]], line["speedup"], **look)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
-        axis.set_xlabel(label)
+        axis.set_xlabel(swept)
         name_panel(axis, title)
     for name, colour in colours.items():
         axes[0][0].plot([], [], color=colour, label=name)
-    for point, marker in markers.items():
-        axes[0][0].plot([], [], color="0.4", marker=marker, linestyle="", label=point)
+    for label, marker in markers.items():
+        axes[0][0].plot([], [], color="0.4", marker=marker, linestyle="", label=label)
     axes[0][0].set_ylabel("speed-up (x)")
     finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.plots.style import COLOURS, name_panel, panels, point_label
-from tsbench.present import series_and_point, workload_titles
+from tsbench.plots.style import COLOURS, name_panel, panels, short_label
+from tsbench.present import series_and_label, workload_titles
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart
@@ -65,8 +65,8 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
 
 def _name(row: Any) -> str:
     """A setting and its speed-up; the steps of a map are what the strip shows."""
-    series, point = series_and_point(row)
-    return f"{fill(f'{series}, {point_label(point, row.computed_steps)}', 44)} ({row.speedup:.2f}x)"
+    series, label = series_and_label(row)
+    return f"{fill(f'{series}, {short_label(label, row.computed_steps)}', 44)} ({row.speedup:.2f}x)"
 
 
 def _spread(drawn: list[Any]) -> list[Any]:

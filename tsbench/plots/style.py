@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.present import series_and_point
+from tsbench.present import series_and_label
 
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",  # Okabe and Ito, 2008
@@ -37,13 +37,13 @@ class Label:
 def with_series(cells: pd.DataFrame) -> pd.DataFrame:
     """The drawn cells but the references, with the series of each and its place in it."""
     drawn = cells[(cells["status"] == "ok") & (cells["key"] != cells["reference"])]
-    named = [series_and_point(row) for row in drawn.itertuples()]
-    return drawn.assign(series=[series for series, _ in named], point=[point for _, point in named])
+    named = [series_and_label(row) for row in drawn.itertuples()]
+    return drawn.assign(series=[series for series, _ in named], label=[label for _, label in named])
 
 
-def point_label(point: str, computed_steps: float) -> str:
+def short_label(label: str, computed_steps: float) -> str:
     """What tells a cell from the others of its series; of a step map only how much it computes."""
-    return point if len(point) <= 12 else f"{computed_steps:g} computed"
+    return label if len(label) <= 12 else f"{computed_steps:g} computed"
 
 
 def styles(series: Iterable[str]) -> dict[str, dict[str, Any]]:
