@@ -403,6 +403,7 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
 
 def flux_row(method: str, params: dict[str, object], schedule: str, **changes: object) -> dict[str, object]:
     row = {"model": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "compile": False, "method": method}
+    row |= {"backend": "diffusers", "quantization": ""}
     return row | {"params": json.dumps(params), "schedule": schedule, "tflop": 893.48} | changes
 
 
@@ -417,10 +418,42 @@ def test_a_published_row_is_of_the_same_method_and_order_or_says_so() -> None:
     assert columns["published_difference"] == pytest.approx(893.48 / 893.54 - 1)
 
 
-@pytest.mark.parametrize("change", [{"height": 512}, {"steps": 28}, {"model": "tiny"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"height": 512}, {"steps": 28}, {"model": "tiny"}, {"backend": "openvino"}, {"quantization": "quanto"}],
+)
 def test_nothing_published_of_another_workload_is_shown(change: dict[str, object]) -> None:
     assert published.matches(flux_row("none", {}, "C" * 50)) != []
     assert published.matches(flux_row("none", {}, "C" * 50, **change)) == []
+
+
+def test_what_a_published_row_does_not_say_itself_is_in_its_caveat() -> None:
+    """Figures of other sources than their row's, of parameters that were inferred, and of a baseline that differs."""
+    four = {"first_enhance": 3, "cache_interval": 4, "max_order": 2}
+    other = published.matches(flux_row("taylorseer_official", four, official_taylorseer(50, 3, 4)))[1].row
+    assert other["imagereward"] == 0.7864 and "its own baseline has an ImageReward of 0.8069" in other["caveat"]
+    said = [match.row["imagereward"] for match in published.matches(flux_row("none", {}, "C" * 50))]
+    assert [value for value in said if value is not None] == [1.0412, 0.9898, 0.8069]
+    for row in published.rows():
+        inferred = row["source"] == "TaylorSeer official README" or (row["speedup"] and row["compile"])
+        assert not inferred or "inferred" in row["caveat"] or "derived" in row["caveat"]
+
+
+def test_published_dbcache_is_found_by_its_parameters() -> None:
+    """61 settings of the cache-dit benchmark; their names write the parameters once more."""
+    rows = [row for row in published.rows() if row["method"] == "cache_dit"]
+    assert len(rows) == 61
+    for row in rows:
+        params = row["params"]
+        longest = max(0, params["max_continuous_cached_steps"])
+        name = "F{Fn_compute_blocks}B{Bn_compute_blocks}_W{max_warmup_steps}M0MC".format(**params) + str(longest)
+        order = params["taylorseer_order"]
+        name += f"_R{params['residual_diff_threshold']}_T{int(order > 0)}O{order}"
+        assert row["label"] == f"DBCache {name}, text encoders and VAE included"
+        assert not (row["psnr_db"] and row["psnr_comparable"])
+        method = CacheDit(**params)
+        found = published.matches(flux_row("cache_dit", method.resolved(50), "varies"))
+        assert [match.row for match in found] == [row]
 
 
 def test_both_published_baselines_are_shown() -> None:

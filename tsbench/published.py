@@ -41,7 +41,7 @@ def rows() -> tuple[dict[str, Any], ...]:
 
 
 def matches(cell: Mapping[str, Any]) -> list[Match]:
-    """The published rows that speak of a cell.
+    """The published rows that speak of a cell: all of them were drawn by diffusers or like it, and none quantized.
 
     Args:
         cell: a row of the plan or of the cells' table; `params` is JSON.
@@ -51,6 +51,8 @@ def matches(cell: Mapping[str, Any]) -> list[Match]:
     """
     params = json.loads(cell["params"])
     same, alike = [], []
+    if cell["backend"] != "diffusers" or cell["quantization"]:
+        return []
     for row in rows():
         sized = cell["height"] == cell["width"] == row["size"]
         compiled = row["compile"] is None or row["compile"] == cell["compile"]
