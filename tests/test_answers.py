@@ -23,8 +23,10 @@ from tsbench.grid import expand
 from tsbench.methods import METHODS
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.paper import BEST, SECOND, quantities, ranked
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_json
+from tsbench.tables import cells_table
 
 
 def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
@@ -511,6 +513,37 @@ def test_a_cell_that_changes_no_image_is_on_the_front_of_the_psnr(tmp_path: Path
     for interval in (2, 3, 4):
         store.write_scores(keys(store)[interval], {"psnr": [math.inf] * 6})
     assert [row.on_front for row in by_interval(store).values()] == ["", "", "", "psnr"]
+
+
+def test_full_compute_competes_with_its_own_clip_score(tmp_path: Path) -> None:
+    """N=2 is slower than full compute and worse, N=3 faster and worse; neither may rest on a perfect score."""
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD}, {2: 1.3, 3: 0.5})
+    for interval, score in ((0, 30.0), (2, 25.0), (3, 29.0)):
+        scores = [score + 0.1 * (number % 2) for number in range(6)]
+        store.write_scores(keys(store)[interval], {"clip_score:some/model": scores})
+    rows = by_interval(store)
+    assert [rows[interval].on_front for interval in (0, 2, 3)] == ["", "", "clip_score"]
+    assert f"clip_score:{rows[0].key}" in rows[2].dominated_by or f"clip_score:{rows[3].key}" in rows[2].dominated_by
+    store.write_scores(rows[3].key, {"clip_score:some/model": [20.0] * 6})
+    rows = by_interval(store)
+    assert rows[2].on_front == "" and f"clip_score:{rows[0].key}" in rows[2].dominated_by
+
+
+def test_the_best_in_bold_agrees_with_the_front(tmp_path: Path) -> None:
+    """One image at 50 dB among identical ones is better than six at 51; a cell that skips nothing is no competitor."""
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD, 4: [0.0] * 6}, {2: 0.5, 3: 0.5, 4: 0.99})
+    for interval, psnr in ((2, [math.inf] * 5 + [50.0]), (3, [51.0] * 6), (4, [60.0] * 6)):
+        store.write_scores(keys(store)[interval], {"psnr": psnr, "lpips": store.scores(keys(store)[interval])["lpips"]})
+    document = store.document(keys(store)[4])
+    write_json(store.cells / document["key"] / "cell.json", document | {"schedules": ["CCCC"] * 6})
+    cells = cells_table(store)
+    intervals = [json.loads(params).get("cache_interval", 0) for params in cells["params"]]
+    ranks = {
+        quantity.column: dict(zip(intervals, ranked(list(cells.itertuples()), quantity)))
+        for quantity in quantities(cells)
+    }
+    assert ranks["psnr_db"] == {0: 0, 2: BEST, 3: SECOND, 4: 0}
+    assert ranks["lpips"] == {0: 0, 2: 0, 3: 0, 4: 0}  # equal: there is no best
 
 
 MISTAKES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import shutil
 import subprocess
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import cell
-from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, run, timed
+from tests.stores import FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
 from tsbench.html import write_html
 from tsbench.score import score_cells
 from tsbench.tables import cells_table
@@ -191,6 +192,25 @@ def test_quality_is_plotted_by_its_distance_to_identical_images(browser: Browser
     assert len(set(heights)) == 2
     ends = browser.run("return [...document.querySelectorAll('#plot line')].map(l => l.y1.baseVal.value)")
     assert all(0 <= end <= 460 for end in ends)
+
+
+def test_identical_images_are_in_the_plots_of_psnr(browser: Browser, tmp_path: Path) -> None:
+    """A setting that changes no image lies at the upper edge; of another the unchanged ones are counted."""
+    store = run(tmp_path / "r", {2: GOOD, 3: FAIR}, {2: 0.5, 3: 0.4})
+    rows = by_interval(store)
+    for interval, psnr in ((2, [math.inf] * 6), (3, [math.inf] * 2 + [40.0, 41.0, 42.0, 43.0])):
+        store.write_scores(rows[interval].key, {"psnr": psnr})
+    write_html(store, cells_table(store), store.manifest())
+    browser.open(store.folder / "report.html")
+    points = browser.run(
+        "return [...document.querySelectorAll('#plot .point')].map(p => [p.textContent, p.getCTM().f])"
+    )
+    assert len(points) == 2 and points[0][0].endswith("N=2: 2.00x, identical images")
+    assert points[0][1] < points[1][1] and "PSNR (dB) 41.50" in points[1][0]
+    browser.run(f"location.hash = '{rows[3].key}'")
+    time.sleep(0.3)
+    texts = browser.run("return [...document.querySelectorAll('#cell-body .chart text')].map(t => t.textContent)")
+    assert "2 identical" in texts and browser.errors() == []
 
 
 def test_nothing_is_wider_than_a_telephone(browser: Browser, report: Path) -> None:

@@ -34,23 +34,26 @@ class Draws:
 def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
     """For each cell the metrics on whose front with a speed-up it lies, within its workload: `lpips;ssim`.
 
-    The reference takes part as a speed-up of 1 with a perfect score, so that a cell that is slower than full compute
-    is on no front; nor is one that computes every step, which only noise can make faster.
+    Full compute takes part with a speed-up of 1 and a perfect score, or its own in a metric against the prompt. A cell
+    that computes every step is on no front: only noise can make it faster.
     """
     found: dict[Any, list[str]] = {index: [] for index in table.index}
-    skipping = table["computed_steps"] < table["steps"]
-    for _, group in table[(table["status"] == "ok") & skipping].groupby("reference"):
+    for reference, drawn in table[table["status"] == "ok"].groupby("reference"):
+        group = drawn[drawn["computed_steps"] < drawn["steps"]]
+        full = next(drawn[drawn["key"] == reference].itertuples(), None)
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
-            sign = 1.0 if metric.higher_is_better else -1.0
-            values = [sign * _value(row, metric.column) for row in group.itertuples()]
+            values = [metric.sign * ranked_value(row, metric.column) for row in group.itertuples()]
             scored = group.assign(value=values)[[speed, "value"]].dropna()
             if scored.empty:
                 continue
             points = list(scored.itertuples(index=False, name=None))
-            perfect = [(1.0, np.inf)] if metric.against == "reference" else []
-            for index, is_on in zip(scored.index, on_front([*points, *perfect])):
+            if metric.against == "reference":
+                points.append((1.0, np.inf))
+            elif full is not None and not pd.isna(getattr(full, metric.column)):
+                points.append((1.0, metric.sign * getattr(full, metric.column)))
+            for index, is_on in zip(scored.index, on_front(points)):
                 if is_on:
                     found[index].append(metric.name)
     return pd.Series({index: ";".join(names) for index, names in found.items()}, dtype=object)
@@ -78,18 +81,18 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
-            sign = 1.0 if metric.higher_is_better else -1.0
             points: list[tuple[Any, float, float]] = []
             front: list[tuple[Any, float, float]] = []
             for row in rows:
-                perfect = row.key == row.reference and metric.against == "reference"
-                point = (row, row.speedup, np.inf if perfect else sign * _value(row, metric.column))
-                (front if perfect or metric.name in row.on_front.split(";") else points).append(point)
+                is_full = row.key == row.reference
+                perfect = is_full and metric.against == "reference"
+                point = (row, row.speedup, np.inf if perfect else metric.sign * ranked_value(row, metric.column))
+                (front if is_full or metric.name in row.on_front.split(";") else points).append(point)
             front.sort(key=lambda point: -point[1])
             coverage = 1 - 0.05 / max(1, len(points) + len(front) - 1)  # either of two figures, in one direction
             for row, speedup, value in points:
                 above = [f for f, fast, good in front if fast >= speedup and good >= value]
-                if not above or row.key == row.reference:
+                if not above:
                     continue
                 best = next((f for f in above if _surely_better(f, row, metric, draws, coverage)), None)
                 if best is None:
@@ -102,11 +105,10 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
     )
 
 
-def _value(row: Any, column: str) -> float:
-    """A metric's mean, NaN where there is none.
+def ranked_value(row: Any, column: str) -> float:
+    """What a cell is ranked by in a metric: its mean, NaN where there is none.
 
-    In the PSNR an identical image counts as the nearest that another can be, one byte off by one: so a cell that is
-    nearer to full compute in every image has the larger value.
+    PSNR is infinite for an identical image, which counts here as one in which a single byte differs by one level.
     """
     value = getattr(row, column)
     value = np.nan if pd.isna(value) else value
@@ -124,7 +126,6 @@ def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Dra
     """
     mine, theirs, column = draws[one.key], draws[other.key], metric.column
     is_full = one.key == one.reference
-    sign = 1.0 if metric.higher_is_better else -1.0
     if is_full:
         faster = mean_interval([-logarithm for logarithm in theirs.log_speedups], coverage)
     else:
@@ -139,6 +140,7 @@ def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Dra
         return False  # an identical image is better than any other, by more than can be averaged
     if surely_faster:
         return True
-    differences = [sign * difference for difference in prompt_differences(others, ours, mine.prompts)]
+    differences = [metric.sign * difference for difference in prompt_differences(others, ours, mine.prompts)]
     better = mean_interval(differences, coverage)
-    return sign * _value(one, column) > sign * _value(other, column) if better is None else better[0] > 0
+    by = metric.sign * (ranked_value(one, column) - ranked_value(other, column)) if better is None else better[0]
+    return by > 0

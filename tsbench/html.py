@@ -40,7 +40,8 @@ SPEEDS = {
 }
 FIGURES = [
     "key", "reference", "status", "computed_steps", "latency_s", "speedup", "speedup_low", "speedup_high",
-    "denoise_speedup", "tflop", "flops_speedup", *FRONTS,
+    "denoise_speedup", "tflop", "flops_speedup",
+    "n_identical", "n_samples", *FRONTS,
 ]  # fmt: skip
 
 
@@ -166,8 +167,7 @@ def _worst_first(document: dict[str, Any], scores: dict[str, list[float]], metri
         samples.append({"number": number, "text": text, "values": values})
     if known:
         name = "lpips" if "lpips" in known else known[0]
-        sign = 1 if METRICS[name].higher_is_better else -1
-        samples.sort(key=lambda sample: sign * scores[name][sample["number"]])
+        samples.sort(key=lambda sample: METRICS[name].sign * scores[name][sample["number"]])
     return samples
 
 

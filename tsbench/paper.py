@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench import published
+from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS
 from tsbench.present import notes_of, number, provenance, series_and_label, tflop_text, with_interval, workload_titles
 
@@ -61,12 +62,11 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
         Quantity("flops_speedup", "FLOPs speed-up", lambda r: number(r.flops_speedup, 2, "x"), TIMES, 1),
     ]
     for metric in METRICS.values():
-        better = 1 if metric.higher_is_better else -1
 
         def text(row: Any, column: str = metric.column, digits: int = metric.digits) -> str:
             return number(getattr(row, column), digits)
 
-        found.append(Quantity(metric.column, metric.title, text, lambda v: f"{v:g}", better))
+        found.append(Quantity(metric.column, metric.title, text, lambda v: f"{v:g}", metric.sign))
     return [quantity for quantity in found if quantity.column in cells and cells[quantity.column].notna().any()]
 
 
@@ -82,7 +82,7 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     matches = [published.matches(row._asdict()) for row in rows]
     columns: list[list[Entry]] = []
     for quantity in shown:
-        ranks = _ranks(rows, quantity)
+        ranks = ranked(rows, quantity)
         columns.append([Entry(quantity.text(row), rank) for row, rank in zip(rows, ranks)])
         table.headings.append(quantity.heading)
         said = _published(quantity, matches, table.footnotes)
@@ -121,17 +121,18 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
 IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}", 1)
 
 
-def _ranks(rows: Sequence[Any], quantity: Quantity) -> list[int]:
-    """The best and the second best of the cells that are not the reference, by what is shown of them."""
-    values = [getattr(row, quantity.column) for row in rows]
+def ranked(rows: Sequence[Any], quantity: Quantity) -> list[int]:
+    """The best and the second best of the cells that skip something; those that show the same share a place."""
+    values = [ranked_value(row, quantity.column) for row in rows]
     taking_part = [
-        bool(quantity.better) and not pd.isna(value) and math.isfinite(value) and row.key != row.reference
+        bool(quantity.better) and not math.isnan(value) and row.computed_steps < row.steps
         for value, row in zip(values, rows)
     ]
-    texts = {quantity.text(row): value for row, value, takes in zip(rows, values, taking_part) if takes}
-    order = sorted(texts, key=lambda text: -quantity.better * texts[text])
-    places = {text: place for place, text in enumerate(order[:2], start=1)} if len(order) > 1 else {}
-    return [places.get(quantity.text(row), 0) if takes else 0 for row, takes in zip(rows, taking_part)]
+    shown = [(quantity.text(row), row.n_identical if quantity.column == "psnr_db" else None) for row in rows]
+    best = {figure: value for figure, value, takes in zip(shown, values, taking_part) if takes}
+    order = sorted(best, key=lambda figure: -quantity.better * best[figure])
+    places = {figure: place for place, figure in enumerate(order[:2], start=1)} if len(order) > 1 else {}
+    return [places.get(figure, 0) if takes and figure[0] else 0 for figure, takes in zip(shown, taking_part)]
 
 
 def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]], footnotes: list[str]) -> list[Entry]:
@@ -251,7 +252,9 @@ Computed: steps in which everything is computed, of the reference's. Latency is 
 image, text encoding and decoding included; do not divide one row's by another's, since they were timed at different
 times. Speed-up is the median of paired ratios to full compute, timed side by side, with its 95 % order-statistic
 interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured. Metrics
-are means over images against the same images computed in full; identical images are counted, not averaged. Best in
-bold, second best underlined. Front: the metrics for which no other setting is both faster and better. Published figures
-are shown as published; *same schedule* marks those of another method that computes the same steps.
+are means over prompts, of several seeds a prompt's mean first, against the same images computed in full (CLIP: against
+the prompt). PSNR averages the images that differ, and the note counts identical ones. Of the settings that skip
+something the best is bold and the second best underlined; in PSNR an identical image then counts as one in which a
+single byte differs by one level. Front: the metrics for which no other setting is both faster and better. Published
+figures are shown as published; *same schedule* marks those of another method that computes the same steps.
 """

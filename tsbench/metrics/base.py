@@ -49,6 +49,11 @@ class Metric:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+    @property
     def best(self) -> float:
         """The value of identical images, of metrics against the reference."""
         return self.range[1] if self.higher_is_better else self.range[0]

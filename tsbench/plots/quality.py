@@ -79,21 +79,20 @@ def _heights(cells: pd.DataFrame, metric: Metric) -> pd.Series:
 
     Infinite for those whose images all are full compute's.
     """
-    sign = 1 if metric.higher_is_better else -1
     values = cells[metric.column].astype(float)
     if metric.against != "reference":
         return values
     identical = cells["n_identical"] == cells["n_samples"]
     if metric.by_distance:
-        distance = sign * (metric.best - values)
+        distance = metric.sign * (metric.best - values)
         identical |= distance <= ROUNDING  # also where no PSNR has counted them
-        values = -sign * np.log10(distance.mask(identical))
-    return values.mask(identical, sign * np.inf)
+        values = -metric.sign * np.log10(distance.mask(identical))
+    return values.mask(identical, metric.sign * np.inf)
 
 
 def _mark_distances(axis: Any, metric: Metric) -> None:
     """Name the heights of round distances to identical images, as many as an axis has room for."""
-    sign = -1 if metric.higher_is_better else 1
+    sign = -metric.sign
     low, high = sorted(sign * height for height in axis.get_ylim())
     powers = range(math.floor(low), math.ceil(high) + 1)
     for digits in ((1, 2, 5), (1, 3), (1,)):
@@ -130,7 +129,7 @@ def _label_front(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str
         if math.isfinite(height)
     ]
     points = np.column_stack([group["speedup"], _heights(group, metric)])
-    label_points(axis, points[np.isfinite(points).all(axis=1)], labels, 1 if metric.higher_is_better else -1)
+    label_points(axis, points[np.isfinite(points).all(axis=1)], labels, metric.sign)
 
 
 def implementations(cells: pd.DataFrame) -> Any:

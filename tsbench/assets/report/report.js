@@ -93,7 +93,7 @@ function drawPlot() {
     return;
   }
   const plot = { chosen, cells, ...plotScales(chosen, cells), svg: emptyPlot(chosen) };
-  plot.at = (cell) => [plot.x(cell[speed.value]), plot.y(cell[chosen.column])];
+  plot.at = (cell) => [plot.x(cell[speed.value]), plot.y(valueOf(chosen, cell))];
   plot.svg.append(...gridOf(plot));
   drawFront(plot, legend);
   for (const name of new Set(cells.map((cell) => cell.series))) drawSeries(plot, name, legend);
@@ -104,14 +104,19 @@ function drawPlot() {
 function plottedCells(chosen) {
   return data.cells.filter((cell) => {
     const drawn = cell.status === "ok" && cell.key !== cell.reference && cell.reference === workload.value;
-    return drawn && !isMissing(cell[chosen.column]) && !isMissing(cell[speed.value]);
+    return drawn && !isMissing(valueOf(chosen, cell)) && !isMissing(cell[speed.value]);
   });
+}
+
+/** Where all images are full compute's, PSNR is infinite, which JSON cannot say. */
+function valueOf(chosen, cell) {
+  return chosen.name === "psnr" && cell.n_identical === cell.n_samples ? Infinity : cell[chosen.column];
 }
 
 function plotScales(chosen, cells) {
   const always = speed.value === "computed_steps" ? [] : [1];
   const xRange = padded([...cells.map((cell) => cell[speed.value]), ...always]);
-  const yRange = padded(cells.map((cell) => heightOf(chosen, cell[chosen.column])));
+  const yRange = padded(cells.map((cell) => heightOf(chosen, valueOf(chosen, cell))));
   const x = clamped(xRange, FRAME.left, FRAME.right);
   const height = clamped(yRange, FRAME.bottom, FRAME.top);
   return { xRange, yRange, x, y: (value) => height(heightOf(chosen, value)) };
@@ -226,9 +231,11 @@ function drawPoint({ chosen, at, x, y, svg }, cell) {
 }
 
 function pointLabel(chosen, cell) {
-  const value = cell[speed.value];
-  const fast = speed.value === "computed_steps" ? `${shown(value, 1)} computed steps` : shown(value, 2, "x");
-  return `${cell.name}: ${fast}, ${chosen.label} ${shown(cell[chosen.column], chosen.digits)}`;
+  const times = cell[speed.value];
+  const fast = speed.value === "computed_steps" ? `${shown(times, 1)} computed steps` : shown(times, 2, "x");
+  const value = valueOf(chosen, cell);
+  const good = value === Infinity ? "identical images" : `${chosen.label} ${shown(value, chosen.digits)}`;
+  return `${cell.name}: ${fast}, ${good}`;
 }
 
 function onKeys(keys, act) {
@@ -453,7 +460,8 @@ function spread(cell, m, show) {
     .map((sample, index) => ({ index, value: sample.values[m.column], text: sample.text }))
     .filter(({ value }) => !isMissing(value));
   if (!samples.length) return element("p", {}, `${m.label}: every image is identical.`);
-  const [width, height, left, right, level] = [640, 44, 110, 580, 14];
+  const identical = cell.samples.length - samples.length;
+  const [width, height, left, right, level] = [720, 44, 110, 580, 14];
   const values = samples.map(({ value }) => value);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = scale(low, high, left, right);
@@ -471,6 +479,7 @@ function spread(cell, m, show) {
     element("line", { class: "grid", x1: left, x2: right, y1: level, y2: level }),
     ...ends,
     ...dots,
+    ...(identical ? [element("text", { x: right + 20, y: 18 }, `${identical} identical`)] : []),
   );
 }
 
