@@ -40,7 +40,7 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x, LPIPS 0.05" in text
-    assert "N=3 has 2.50x, given up since its interval reaches LPIPS 0.1" in text and "runner-up" not in text
+    assert "N=3 is faster (2.50x), but its interval reaches LPIPS 0.1" in text and "runner-up" not in text
     assert main(["recommend", "r", "--max-lpips=0.2"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
@@ -90,7 +90,7 @@ def test_nothing_drawn_is_no_success(here: Path, capsys: pytest.CaptureFixture[s
     """An empty run, and one of full compute alone: a script that goes on with an answer would have none."""
     Store(here / "results" / "r").open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 2
-    assert "'results/r' holds no cell yet; what draws them is x." in capsys.readouterr().err
+    assert "'results/r' has no cells yet; run x." in capsys.readouterr().err
     run(here / "results" / "r", {}, {})
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
     assert "nothing qualifies: no setting that skips steps was drawn" in capsys.readouterr().out
@@ -474,9 +474,9 @@ def test_a_regression_that_a_run_is_too_noisy_for_is_announced(here: Path, capsy
     run(here / "a", {2: GOOD}, {2: 0.5})
     run(here / "b", {2: GOOD}, {2: 0.51})
     assert main(["compare", "a", "b", "--fail-if", "slower=1%"]) == 0
-    assert "slower: in the middle cell a change fails from about 4" in capsys.readouterr().out
+    assert "slower: in a typical cell only a change above about 4" in capsys.readouterr().out
     assert main(["compare", "a", "b", "--fail-if", "slower=20%"]) == 0
-    assert "in the middle cell" not in capsys.readouterr().out
+    assert "in a typical cell" not in capsys.readouterr().out
 
 
 def test_more_cells_make_a_verdict_harder(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 
 import tsbench
 from tests.helpers import FLOAT32, cell
 from tests.stores import body, timed
 from tsbench.__main__ import main
 from tsbench.grid import expand
+from tsbench.methods import mag_cache
+from tsbench.models.source import configuration, find_model
 from tsbench.paths import carried
 from tsbench.plan import COLUMNS, measured_step_s, plan_table, planned_cells, totals
 from tsbench.store import Store
@@ -129,9 +132,9 @@ def test_architectures_of_a_plan_are_told_apart(here: Path, capsys: pytest.Captu
 
 SKIPPED = {
     ("backend=openvino", "method=taylorseer_official,taylorseer"):
-        "backend=openvino does not have it; it has: none, fewer_steps, taylorseer",
+        "backend=openvino does not support this method; it supports: none, fewer_steps, taylorseer",
     ("model=flux1-dev-architecture", "size=64", "method=first_block_cache,taylorseer"):
-        "with random weights its schedule is fiction: it depends on how much the first block's residual changes",
+        "meaningless with random weights: the schedule depends on how much the first block's residual changes",
 }  # fmt: skip
 
 
@@ -204,6 +207,18 @@ def test_mistakes(arguments: list[str], sentence: str, here: Path, capsys: pytes
     assert main(["plan", *arguments]) == 2
     shown = capsys.readouterr()
     assert sentence in shown.err and shown.err.count("\n") == 1 and shown.out == ""
+
+
+def test_ratios_that_diffusers_ships_give_mag_cache_a_plan(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of FLUX.1 nothing has to be measured: the schedule is that of the shipped ratios."""
+    config = configuration(find_model("embedded"), "transformer/config.json")
+    monkeypatch.setattr(mag_cache, "FLUX_BLOCKS", (config["num_layers"], config["num_single_layers"]))
+    table = planned(capsys, "model=tiny", "method=mag_cache", "steps=28")
+    shipped = mag_cache.MagCache(mag_ratios=FLUX_MAG_RATIOS.tolist()).promised_schedule(28)
+    assert table["schedule"].tolist() == ["C" * 28, shipped] and table["reason"].isna().all() and "." in shipped
+    assert table["max_flops_speedup"][1] == pytest.approx(28 / shipped.count("C"), rel=0.01)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

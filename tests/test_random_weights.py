@@ -44,7 +44,7 @@ def test_a_sweep_of_random_weights(here: Path, sibling: Path) -> None:
     cells = cells_of(f"model.path={sibling}", "method=taylorseer,auto,first_block_cache", "method.use_lite_mode=true")
     assert list(cells["status"]) == ["ok", "skipped", "skipped", "ok"]
     skipped = cells[cells["status"] == "skipped"]
-    assert skipped["reason"].str.startswith("with random weights its schedule is fiction: it depends on ").all()
+    assert skipped["reason"].str.startswith("meaningless with random weights: the schedule depends on ").all()
     cached = cells.iloc[3]
     assert cached["method"] == "taylorseer" and cached["schedule"] == "CCC.C." and cached["speedup"] > 0
     assert cached["note"] == "random weights"
@@ -54,7 +54,7 @@ def test_a_sweep_of_random_weights(here: Path, sibling: Path) -> None:
     assert not list(folder.rglob("*/*.png"))
     assert (folder / "speed.png").is_file() and not (folder / "pareto.png").exists()
     text = (folder / "table.md").read_text()
-    assert "random weights" in text and "skipped: with random weights its schedule is fiction" in text
+    assert "random weights" in text and "skipped: meaningless with random weights: the schedule depends on" in text
 
 
 def test_text_encoders_can_be_left_out_and_the_row_says_so(here: Path, sibling: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_front_and_the_schedule(store: Store) -> None:
     assert (rows[4].schedule, rows[4].computed_steps) == ("CC.C", 3)
     assert (rows[2].schedule, rows[2].computed_steps) == ("varies", 3.5)
     assert rows[4].note is None or np.isnan(rows[4].note)
-    assert rows[2].note == "computed other steps than its rule, CC.C"
+    assert rows[2].note == "did not follow its rule, CC.C"
     assert (rows[8].status, rows[8].reason) == ("failed", "no memory")
 
 
@@ -113,7 +113,7 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
     store.write(cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4), "ok", drawn, [image(0)] * 2)
-    assert by_interval(store)[5].note == "computed other steps of the same image in other runs"
+    assert by_interval(store)[5].note == "the schedule of an image differed between runs"
 
 
 def test_what_is_said_of_a_schedule() -> None:

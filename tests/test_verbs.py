@@ -173,7 +173,7 @@ def test_results_of_a_method_that_is_not_installed(here: Path, capsys: pytest.Ca
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
     store.write(replace(cell(steps=4), method="reuse"), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["report", "run"]) == 2
-    assert "The method 'reuse' is of a package that is not installed here; install it" in capsys.readouterr().err
+    assert "The method 'reuse' comes from a package that is not installed here; install it" in capsys.readouterr().err
 
 
 def test_a_metric_that_fails_costs_no_table(
@@ -308,12 +308,12 @@ def test_a_run_without_a_finished_cell_is_one_sentence(
     manifest = Path("run/manifest.json").read_text()
     assert main(verb) == 2
     error = capsys.readouterr().err
-    assert "'run' holds no cell yet; what draws them is x." in error
+    assert "'run' has no cells yet; run x." in error
     assert error.count("\n") == 1 and [path.name for path in Path("run").iterdir()] == ["manifest.json"]
     assert Path("run/manifest.json").read_text() == manifest
     Path("run/cells.csv").touch()
     assert main(verb) == 2
-    assert "'run' holds only the tables of cells that are elsewhere; what" in capsys.readouterr().err
+    assert "'run' has tables, but not the cells that they are made of; run" in capsys.readouterr().err
 
 
 def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

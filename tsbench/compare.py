@@ -24,7 +24,7 @@ usage: python -m tsbench compare A B [--fail-if slower=5% lpips=0.01 …] [--acr
 
 For each common cell how much slower it became, and the differences of metrics, B - A. `slower` is the change of the
 latency as a share of full compute's, from the timed pairs, so that a slower machine or day changes nothing. Of full
-compute itself the change in seconds is shown, and fails nothing. The intervals of a figure hold for all cells together
+compute itself the change in its time is shown, and fails nothing. The intervals of a figure hold for all cells together
 with 95 %; a star marks those that exclude zero, and metrics that are the same of every prompt are only counted. Of two
 backends, the cells of a method that compute the same steps are compared, each with its own full compute, where there is
 just one of either.
@@ -256,8 +256,8 @@ def _blunt(changes: Sequence[Change], limits: dict[str, float]) -> Iterator[str]
             least = judged_by[0].shown(limit + half, "")
             more = "pairs (timing.pairs)" if figure == SLOWER else "prompts"
             yield (
-                f"{figure}: in the middle cell a change fails from about {least} on, since intervals are that wide; "
-                f"more {more} make them narrower"
+                f"{figure}: in a typical cell only a change above about {least} can fail, because the intervals are "
+                f"that wide; more {more} make them narrower"
             )
 
 

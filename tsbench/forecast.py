@@ -230,7 +230,7 @@ def taylor_seer(
 
     Args:
         warmup_steps: earlier steps are computed; 1 or more.
-        skip_interval_steps: after them, of so many steps one is computed.
+        skip_interval_steps: after them, one step in this many is computed.
         n_derivatives: order of the series; 0 reuses the last output.
         dtype: of the factors; None keeps that of the output.
 

@@ -125,9 +125,9 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
 def impossible(cell: Cell, method: Method) -> str | None:
     """Why a cell cannot be drawn by design; None where it can."""
     if cell.method not in METHODS[cell.backend]:
-        return f"backend={cell.backend} does not have it; it has: {', '.join(METHODS[cell.backend])}"
+        return f"backend={cell.backend} does not support this method; it supports: {', '.join(METHODS[cell.backend])}"
     if cell.workload.random_weights and method.data_driven:
-        return f"with random weights its schedule is fiction: it depends on {method.decides_by}"
+        return f"meaningless with random weights: the schedule depends on {method.decides_by}"
     return None
 
 

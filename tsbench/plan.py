@@ -94,7 +94,8 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
     architectures = {source: architecture(model) for source, model in models.items()}
     rows = []
     for cell in cells:
-        method, work = methods[cell.key], cell.workload
+        work = cell.workload
+        method = methods[cell.key].on(architectures[work.model])
         skipped = impossible(cell, method)
         row: dict[str, Any] = {
             "reference": cell.reference.key,
@@ -198,13 +199,14 @@ def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float
     planned = planned_images(cells, pairs)
     images = sum(count.total for count in planned.values())
     stored = sum(len(cell.workload.samples) for cell in cells)
-    pixels = sum(len(cell.workload.samples) * cell.workload.height * cell.workload.width for cell in cells)
+    works = [cell.workload for cell in cells if not cell.workload.random_weights]  # whose images are stored
+    pixels = sum(len(work.samples) * work.height * work.width for work in works)
     lines = [
         f"{len(cells)} cells, {sum(cell.is_reference for cell in cells)} of them references"
         + (f", and {skipped} that will be skipped" if skipped else "")
         + f"; {images} images to draw "
         f"({stored} samples, the others warm-ups and {pairs} timed pairs a cell); "
-        f"at most {size_of(3 * pixels)} of images to store"
+        + (f"at most {size_of(3 * pixels)} of images to store" if pixels else "no images to store")
     ]
     rows = [row._asdict() for row in table.itertuples(index=False)]
     full = [None if pd.isna(row["tflop"]) else row["tflop"] * row["flops_speedup"] for row in rows]

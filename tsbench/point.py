@@ -152,9 +152,7 @@ def _check_openvino(config: SweepConfig, seeds: tuple[int, ...]) -> None:
     if key is not None:
         raise UserError(f"{key} is set, but backend=openvino does not have it; try {key}={defaults.get(key, 'false')}.")
     if max(seeds) >= 2**32:
-        raise UserError(
-            f"seeds is {list(seeds)}, but backend=openvino has whole numbers below 2^32 alone; try seeds=[0,1]."
-        )
+        raise UserError(f"seeds is {list(seeds)}, but backend=openvino accepts seeds below 2^32 only; try seeds=[0,1].")
 
 
 def _check_grammar(prompts: tuple[str, ...], model: ModelConfig, file: str | None) -> None:
@@ -177,7 +175,7 @@ def _parse_seeds(seeds: Any) -> tuple[int, ...]:
     whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
     if not whole or not numbers or len(set(numbers)) < len(numbers):
         raise UserError(
-            f"seeds is {seeds!r}, but must be different whole numbers, 0 or more and below 2^63; try seeds=[0,1]."
+            f"seeds is {seeds!r}, but must be distinct whole numbers, 0 or more and below 2^63; try seeds=[0,1]."
         )
     return tuple(numbers)
 

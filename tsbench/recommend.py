@@ -206,6 +206,4 @@ def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
     if fastest.speedup <= best.speedup:
         return ""
     missed = [f"{bar.label} {bar.shown(bar.worst(fastest) or 0.0)}" for bar in bars if bar.missed_by(fastest)]
-    return (
-        f"; {full_name(fastest)} has {fastest.speedup:.2f}x, given up since its interval reaches {' and '.join(missed)}"
-    )
+    return f"; {full_name(fastest)} is faster ({fastest.speedup:.2f}x), but its interval reaches {' and '.join(missed)}"

@@ -30,7 +30,7 @@ def official_taylorseer(steps: int, first_enhance: int, interval: int) -> str:
     Args:
         steps: number of denoising steps.
         first_enhance: earlier steps are computed.
-        interval: `interval`, called N in the paper: of so many steps one is computed.
+        interval: `interval`, called N in the paper: one step in this many is computed.
     """
     return _written(steps, lambda step: official_computes(step, first_enhance, interval))
 
@@ -82,7 +82,7 @@ def schedule_note(promised: str | None, measured: Sequence[str], steps: int) -> 
         by_rule = promised is not None and "." not in promised
         return f"inert: every step was computed{', as its rule has it for these settings' if by_rule else ''}"
     if promised is not None and any(schedule != promised for schedule in measured):
-        return f"computed other steps than its rule, {promised}"
+        return f"did not follow its rule, {promised}"
     return None
 
 

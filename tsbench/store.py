@@ -215,9 +215,9 @@ def opened(argument: str) -> Store:
         raise UserError(f"There are no results in {folder!r}; run python -m tsbench sweep name=NAME first.")
     if store.is_empty():
         has_tables = (store.folder / "cells.csv").is_file()
-        what = "only the tables of cells that are elsewhere" if has_tables else "no cell yet"
+        what = "tables, but not the cells that they are made of" if has_tables else "no cells yet"
         command = store.manifest()["commands"][-1]["command"]
-        raise UserError(f"{str(store.folder)!r} holds {what}; what draws them is {command}.")
+        raise UserError(f"{str(store.folder)!r} has {what}; run {command}.")
     return store
 
 

@@ -165,7 +165,7 @@ def _notes(document: dict[str, Any]) -> list[str]:
         note = schedule_note(document["promised_schedule"], document["schedules"], workload["steps"])
         notes += [note] if note else []
     if pair_schedules(document) != _image_schedules(document):
-        notes.append("computed other steps of the same image in other runs")
+        notes.append("the schedule of an image differed between runs")
     notes += ["random weights"] if workload["random_weights"] else []
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
 

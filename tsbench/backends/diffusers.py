@@ -39,7 +39,7 @@ def choose_device(wanted: str, offload: str) -> torch.device:
         ) from error
     if device.type not in ("cpu", "cuda"):
         raise UserError(
-            f"runtime.device is {wanted!r}, but clocks and memory are known of cpu and cuda alone; "
+            f"runtime.device is {wanted!r}, but time and memory can be measured on cpu and cuda only; "
             "try runtime.device=auto."
         )
     if offload != "none" and device.type != "cuda":

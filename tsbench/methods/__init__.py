@@ -79,8 +79,8 @@ def method_class(backend: str, name: str) -> type[Method]:
     found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
     if found is None:
         raise UserError(
-            f"The method {name!r} is of a package that is not installed here; install it, or leave these results to a "
-            "machine that has it."
+            f"The method {name!r} comes from a package that is not installed here; install it, or leave these results "
+            "to a machine that has it."
         )
     return found
 

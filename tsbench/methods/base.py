@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ class Method:
     title: ClassVar[str] = "Full compute"
     label_format: ClassVar[str] = ""  # of the label of a cell, with the parameters by name
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
-    data_driven: ClassVar[bool] = False  # they depend on the image: with random weights its schedule is fiction
+    data_driven: ClassVar[bool] = False  # they depend on the image: with random weights they mean nothing
     equivalent_parameters: ClassVar[dict[str, Any]] = {}  # of its namesake on another backend, that make it this one
 
     @classmethod
@@ -67,6 +67,10 @@ class Method:
     def enable_for_counting(self, pipeline: Any, steps: int) -> None:
         """`enable` for a run on tensors without data, in which all but the first steps are to be forecast."""
         self.enable(pipeline, steps)
+
+    def on(self, architecture: Mapping[str, Any]) -> Method:
+        """The method with what is known beforehand of a transformer of this configuration."""
+        return self
 
     def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
         """The method to draw a workload with, where something has to be measured on its model first.

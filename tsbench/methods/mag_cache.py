@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -73,14 +73,18 @@ class MagCache(Method):
     def condensed(self) -> tuple[Method, int]:
         return MagCache(threshold=1.0, retention_ratio=0.0, mag_ratios=[1.0, 1.0]), 2
 
-    def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
-        if self.mag_ratios is not None:
+    def on(self, architecture: Mapping[str, Any]) -> MagCache:
+        blocks = architecture["num_layers"], architecture["num_single_layers"]
+        if self.mag_ratios is not None or blocks != FLUX_BLOCKS:
             return self
-        config = pipeline.transformer.config
-        if (config.num_layers, config.num_single_layers) == FLUX_BLOCKS:
-            from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
+        from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 
-            return replace(self, mag_ratios=FLUX_MAG_RATIOS.tolist())
+        return replace(self, mag_ratios=FLUX_MAG_RATIOS.tolist())
+
+    def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
+        known = self.on(pipeline.transformer.config)
+        if known.mag_ratios is not None:
+            return known
         calibration = _Calibration()
         draw(calibration)
         return replace(self, mag_ratios=calibration.ratios)
