@@ -111,6 +111,20 @@ def test_intervals_of_means_cover_what_is_said_of_them(draws: str, n: int) -> No
     assert least <= np.mean(held) <= most
 
 
+@pytest.mark.parametrize(("prompts", "least", "most"), [(6, 0.20, 0.33), (16, 0.11, 0.22)])
+def test_of_many_settings_above_a_bar_some_run_finds_one_below_it(prompts: int, least: float, most: float) -> None:
+    """As docs/reading-results.md warns: 18 settings, all a tenth above it, their LPIPS correlated over the prompts."""
+    rng = np.random.default_rng(0)
+    for correlation, share in ((0.8, most), (0.95, least)):
+        shared, own = math.sqrt(correlation), math.sqrt(1 - correlation)
+        runs = [
+            np.exp(shared * rng.normal(size=(1, prompts)) + own * rng.normal(size=(18, prompts)) - 0.5)
+            for _ in range(400)
+        ]
+        found = [any(mean_interval(list(1.1 * values))[1] <= 1 for values in settings) for settings in runs]
+        assert np.mean(found) == pytest.approx(share, abs=0.05)
+
+
 NOISE = {
     "normal": lambda rng: rng.normal(0, 1, 6),
     "skewed": lambda rng: rng.exponential(1, 6),
