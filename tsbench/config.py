@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -172,36 +173,41 @@ def one_sentence(error: BaseException) -> str:
         group, _, choice = (error.missing_cfg_file or "").partition("/")
         return f"There is no {group} {choice!r}; there are: {', '.join(error.options)} (type {group}=CHOICE)."
     if isinstance(error, OverrideParseException):
-        text = str(error.override)
-        key, _, value = text.partition("=")
-        plain = value[:1] not in ("", "[", "{", '"')
-        quoted = shlex.quote(f'{key}="{value}"')
-        instead = f"; a value with such characters takes quotes: {quoted}" if plain else ""
-        return f"The override {text!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
+        return _unreadable(str(error.override))
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     key = getattr(cause, "full_key", None) or ""
     text = re.sub(r"\s+", " ", str(cause).split("\n    full_key")[0].split("\nSee https")[0]).strip().rstrip(".")
-    if unknown := re.fullmatch(r"Key '.*' not in '(\w+)'", text):
-        known = ", ".join(
-            f.name for f in fields((_SCHEMAS | _METHODS)[unknown[1]]) if unknown[1] not in _METHODS or f.name != "name"
-        )
-        return f"There is no parameter {key!r}; there are: {known}."
-    if wrong := re.fullmatch(r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", text):
-        kind, example = _KINDS[wrong[2]]
-        return f"{key} is {wrong[1]!r}, but must be {kind}, such as {key}={example}."
-    if text.endswith("is not Optional"):
-        return f"{key} is null, but must have a value; leave it out to take its default."
-    group = re.fullmatch(r"Invalid type assigned: \w+ is not a subclass of (\w+). value: (.*)", text)
-    if group and group[1] in _SCHEMAS:
-        keys = ", ".join(f"{key}.{field.name}" for field in fields(_SCHEMAS[group[1]]))
-        return f"{key} is {group[2]}, but has keys of its own, to be set one by one: {keys}."
-    if text.startswith("Ambiguous value"):
-        return "Only one configuration can be shown: give every override a single value."
-    if "is not a ListConfig, list or tuple" in text:
-        return f"{key} must be a list in brackets, such as seeds=[0,1] or metrics=[psnr,lpips]."
+    for pattern, sentence in _SENTENCES:
+        if found := re.fullmatch(pattern, text):
+            return sentence(key, *found.groups())
     return f"{key}: {text}." if key else f"{text}."
+
+
+def _unreadable(override: str) -> str:
+    key, _, value = override.partition("=")
+    plain = value[:1] not in ("", "[", "{", '"')
+    quoted = shlex.quote(f'{key}="{value}"')
+    instead = f"; a value with such characters takes quotes: {quoted}" if plain else ""
+    return f"The override {override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
+
+
+def _unknown(key: str, schema: str) -> str:
+    of_method = schema in _METHODS
+    names = [field.name for field in fields((_SCHEMAS | _METHODS)[schema])]
+    known = ", ".join(name for name in names if not (of_method and name == "name"))
+    return f"There is no parameter {key!r}; there are: {known}."
+
+
+def _of_another_type(key: str, value: str, wanted: str) -> str:
+    kind, example = _KINDS[wanted]
+    return f"{key} is {value!r}, but must be {kind}, such as {key}={example}."
+
+
+def _whole_group(key: str, schema: str, value: str) -> str:
+    keys = ", ".join(f"{key}.{field.name}" for field in fields(_SCHEMAS[schema]))
+    return f"{key} is {value}, but has keys of its own, to be set one by one: {keys}."
 
 
 _SCHEMAS: dict[str, Any] = {
@@ -210,3 +216,21 @@ _SCHEMAS: dict[str, Any] = {
 }
 _METHODS = {method.__name__: method for methods in METHODS.values() for method in methods.values()}
 _KINDS = {"Integer": ("a whole number", "4"), "Float": ("a number", "3.5"), "bool": ("true or false", "true")}
+_SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and the sentence of the key and the groups
+    (r"Key '.*' not in '(\w+)'", _unknown),
+    (r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", _of_another_type),
+    (
+        r"Cannot convert '(?:list|dict)' to string: '.*'",
+        lambda key: f"{key} must be one text, without brackets and without keys of its own, such as {key}=TEXT.",
+    ),
+    (r".*is not Optional", lambda key: f"{key} is null, but must have a value; leave it out to take its default."),
+    (rf"Invalid type assigned: \w+ is not a subclass of ({'|'.join(_SCHEMAS)}). value: (.*)", _whole_group),
+    (
+        r".*is not a ListConfig, list or tuple.*|Cannot merge DictConfig with ListConfig",
+        lambda key: f"{key} must be a list in brackets, such as seeds=[0,1] or metrics=[psnr,lpips].",
+    ),
+    (
+        r"Ambiguous value.*",
+        lambda key: "Only one configuration can be shown: give every override a single value.",
+    ),
+]
