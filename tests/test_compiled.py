@@ -14,6 +14,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from tests.helpers import FLOAT32, cell, workload
 from tsbench.backends.diffusers import DiffusersSession
+from tsbench.budget import planned_images
 from tsbench.cell import RECOMPILE_LIMIT
 from tsbench.errors import DrawingFailed
 from tsbench.generate import Drawn
@@ -98,14 +99,16 @@ def test_no_run_that_compiles_is_timed(compiled: DiffusersSession, monkeypatch: 
 
     monkeypatch.setattr(compiled, "draw", noted)
     images: list[int] = []
-    result = compiled.draw_cell(cell("taylorseer", '{"x":1}', steps=5), LITE, 2, images.append)
+    wanted = replace(cell("taylorseer", '{"x":1}', steps=5), settings=replace(FLOAT32, compile=True))
+    result = compiled.draw_cell(wanted, LITE, 2, images.append)
     cold, warm = False, True
     assert runs == [
         ("none", cold), ("taylorseer", cold),  # the warm-ups
         ("taylorseer", warm), ("none", cold), ("none", warm),
         ("none", warm), ("taylorseer", cold), ("taylorseer", warm),
     ]  # fmt: skip
-    assert len(result.pairs) == 2 and sum(images) == len(runs)
+    assert len(result.pairs) == 2
+    assert sum(images) == len(runs) == planned_images([wanted], 2)[wanted.key].total  # as it is announced
 
 
 def test_code_that_never_gets_warm_is_an_error(compiled: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:

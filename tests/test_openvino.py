@@ -149,13 +149,13 @@ def test_a_hiccup_in_one_run_of_a_cell_is_in_no_schedule(genai: OpenVinoSession)
 def test_the_device_of_a_cell_is_its_backends(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a GPU diffusers draws on it and OpenVINO on the CPU, unless told to take a GPU of its own."""
     sweep = Sweep(["backend=diffusers,openvino", "runtime.dtype=float32"])
-    sweep.device = torch.device("cuda")
+    sweep.sessions.device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name="H100"))
-    names = {cell.backend: sweep.hardware(cell) for cell in sweep.cells}
+    names = {cell.backend: sweep.sessions.hardware(cell) for cell in sweep.cells}
     assert names == {"diffusers": "H100", "openvino": device_name(torch.device("cpu"))}
     monkeypatch.setattr("openvino.Core.get_property", lambda core, device, name: f"Intel {device}")
-    sweep.openvino_device = "GPU"
-    assert {cell.backend: sweep.hardware(cell) for cell in sweep.cells}["openvino"] == "Intel GPU"
+    sweep.sessions.openvino_device = "GPU"
+    assert {cell.backend: sweep.sessions.hardware(cell) for cell in sweep.cells}["openvino"] == "Intel GPU"
 
 
 def test_left_out_the_cache_would_be_on(genai: OpenVinoSession) -> None:

@@ -16,6 +16,7 @@ from tests.helpers import FLOAT32
 from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
+from tsbench.sessions import Sessions
 from tsbench.store import Store
 from tsbench.sweep import Sweep
 
@@ -68,11 +69,12 @@ def test_text_encoders_are_loaded_for_the_cells_that_have_them_alone(
     sibling: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both kinds in one sweep: a session of the other kind would time what the row does not say."""
-    monkeypatch.setattr(Sweep, "load", lambda self, cell: SimpleNamespace(first=cell.workload, close=lambda: None))
+    monkeypatch.setattr(
+        Sessions, "_load", lambda self, cell: SimpleNamespace(first=cell.workload, pipeline_s=0.0, close=lambda: None)
+    )
     both = "model.text_encoders=true,false"
     sweep = Sweep(["model=flux1-dev-architecture", *SMALL, f"model.path={sibling}", both])
-    sessions = sweep.with_sessions(sweep.cells, sweep.first_session(sweep.cells))
-    had = [(cell.workload.text_encoders, session.first.text_encoders) for cell, session in sessions]
+    had = [(cell.workload.text_encoders, sweep.sessions.of(cell).first.text_encoders) for cell in sweep.cells]
     assert had == [(True, True)] * 2 + [(False, False)] * 2
 
 

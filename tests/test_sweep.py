@@ -21,10 +21,9 @@ from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell, Settings
 from tsbench.environment import environment
-from tsbench.generate import Session
 from tsbench.paths import ASSETS
 from tsbench.store import Store, differences
-from tsbench.sweep import NotLoaded, Sweep
+from tsbench.sweep import Sweep
 from tsbench.tables import COLUMNS
 
 TIMED = [{"batch": 0, "method": timing(1, 1)}]
@@ -202,15 +201,15 @@ def test_what_another_sweep_drew_while_the_model_loads_is_kept(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
     """Its finished cells are not drawn again over them, and no cells are added to those of another machine."""
-    store, loading = Store(here / "results" / "sweep"), Sweep.first_session
+    store, loading = Store(here / "results" / "sweep"), Sweep.check_model
 
-    def first_session(self: Sweep, cells: list[Cell]) -> Session | NotLoaded:
+    def check_model(self: Sweep, cells: list[Cell]) -> None:
         machine = environment(torch.device("cpu")) | ({"processor": "another"} if meanwhile == "machine" else {})
         store.open_run(machine, "P", None, "python -m tsbench sweep", ["psnr"])
         store.write(cells[0], "ok", body(["C" * 8] * 2, TIMED, "C" * 8), [image(0)] * 2)
-        return loading(self, cells)
+        loading(self, cells)
 
-    monkeypatch.setattr(Sweep, "first_session", first_session)
+    monkeypatch.setattr(Sweep, "check_model", check_model)
     assert main(SMALL) == 2
     sentence = {"cells": "Another sweep has drawn cells of", "machine": "was made in another environment (processor"}
     assert sentence[meanwhile] in capsys.readouterr().err

@@ -14,6 +14,7 @@ class SweepProgress:
     def __init__(self, console: Console, cells: int, images: int) -> None:
         self.console, self.cells, self.images = console, cells, images
         self.done_cells = self.done_images = 0
+        self.before = 0  # images of finished cells
         self.started = time.perf_counter()
         self.bar = Progress(
             BarColumn(),
@@ -35,10 +36,11 @@ class SweepProgress:
         self.done_images += count
         self.bar.update(self.task, completed=self.done_images, description=self.pace())
 
-    def cell_finished(self, text: str, planned_images: int, drawn_before: int) -> None:
+    def cell_finished(self, text: str, planned_images: int) -> None:
         """Print the cell's line; images that a failed cell did not draw are no longer waited for."""
         self.done_cells += 1
-        self.images -= planned_images - (self.done_images - drawn_before)
+        self.images -= planned_images - (self.done_images - self.before)
+        self.before = self.done_images
         self.bar.update(self.task, total=self.images)
         width = len(str(self.cells))
         self.console.print(f"[{self.done_cells:{width}}/{self.cells}] {text}  ({self.pace()})", soft_wrap=True)

@@ -6,14 +6,13 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsbench.budget import planned_images
-from tsbench.cell import Cell, Settings
+from tsbench.cell import Cell
 from tsbench.errors import UserError, first_line
 from tsbench.grid import cells_of, expand, for_its_method, impossible
 from tsbench.methods import Method
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from tsbench.generate import CellResult, Session
+    from tsbench.generate import CellResult
     from tsbench.progress import SweepProgress
 
 SHOWING_FLAGS = {"--help", "-h", "--cfg", "-c", "--resolve"}
@@ -42,57 +41,21 @@ def main(arguments: list[str]) -> int:
     return Sweep(arguments).run(output())
 
 
-@dataclass(frozen=True)
-class NotLoaded:
-    """Why there is no model for a cell."""
-
-    reason: str
-    traceback: str
-
-
 class Sweep:
     """A grid that was expanded and checked as a whole, before anything ran."""
 
     def __init__(self, arguments: list[str], prompts: tuple[str, ...] | None = None) -> None:
-        import torch
-
-        from tsbench.backends.diffusers import choose_device
         from tsbench.metrics import check_metrics
-        from tsbench.models.source import check_is_flux, find_model, identity
+        from tsbench.sessions import Sessions
 
         points = expand(arguments, prompts)
         check_one_run(points)
         first = points[0].config
-        self.arguments = arguments
-        backends = {point.config.backend for point in points}
-        self.name = first.folder_name
-        self.report = first.report
+        self.arguments, self.name, self.report = arguments, first.folder_name, first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
-        self.threads = first.runtime.threads
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        self.device, self.openvino_device = torch.device("cpu"), None
-        if "openvino" in backends:
-            from tsbench.backends.openvino_export import check_installed
-
-            check_installed()
-            from tsbench.backends.openvino import choose_openvino_device
-
-            self.openvino_device = choose_openvino_device(first.runtime.device)
-        if "diffusers" in backends:
-            for offload in {point.config.runtime.offload for point in points}:
-                self.device = choose_device(first.runtime.device, offload)
-        self.costs: dict[str, dict[str, Any]] = {}  # by key, of the cells to draw
-        self.paths: dict[str, str] = {}  # as the user gave them, by identity
-        self.folders: dict[str, Path] = {}
-        identities: dict[tuple[str, str | None], str] = {}
-        for path, architecture in dict.fromkeys(point.config.model.source for point in points):
-            folder = find_model(path, architecture)
-            check_is_flux(folder)
-            known = identities[path, architecture] = identity(folder)
-            self.paths[known], self.folders[known] = path, folder
-        self.cells, self.methods = cells_of(points, identities)
+        self.sessions = Sessions(points)
+        self.cells, self.methods = cells_of(points, self.sessions.identities)
 
     def run(self, console: Console) -> int:
         """Draw what is missing, then score and report everything.
@@ -100,16 +63,15 @@ class Sweep:
         Returns:
             0, or 1 where a cell has failed.
         """
-        from tsbench.environment import environment
         from tsbench.metrics import check_columns
 
         store = Store(Path("results") / self.name)
         check_columns([*store.manifest().get("metrics", []), *self.metrics])
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
-        here = environment(self.device, self.openvino_device)
+        here = self.sessions.environment()
         if missing:
             store.check_environment(here)
-            session = self.first_session(missing)
+            self.check_model(missing)
             with store.held():
                 store.check_environment(here)  # again: another sweep may have drawn here meanwhile
                 if any(store.is_done(cell.key) for cell in missing):
@@ -117,7 +79,7 @@ class Sweep:
                         f"Another sweep has drawn cells of {store.folder} while this one loaded its model; "
                         "type the same command again for the rest."
                     )
-                self._draw_missing(store, missing, session, here, console)
+                self._draw_missing(store, missing, here, console)
         else:
             console.print(f"{store.folder}: all {len(self.cells)} cells are there already")
             store.add_metrics(self.metrics)
@@ -131,14 +93,20 @@ class Sweep:
         console.print("scoring and drawing tables and plots")
         return build_report(store, console)
 
-    def _draw_missing(
-        self, store: Store, missing: list[Cell], session: Session | NotLoaded, here: dict[str, Any], console: Console
-    ) -> None:
+    def check_model(self, cells: list[Cell]) -> None:
+        """Raise `UserError` where the model of the first cell cannot be loaded and no cell needs another one."""
+        from tsbench.sessions import NotLoaded
+
+        session = self.sessions.of(cells[0])
+        if isinstance(session, NotLoaded) and len({cell.loading for cell in cells}) == 1:
+            raise UserError(session.reason)
+
+    def _draw_missing(self, store: Store, missing: list[Cell], here: dict[str, Any], console: Console) -> None:
         from tsbench.environment import git_revision
         from tsbench.progress import SweepProgress
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
-        devices = "; ".join(dict.fromkeys(self.hardware(cell) for cell in self.cells))
+        devices = "; ".join(dict.fromkeys(map(self.sessions.hardware, self.cells)))
         store.open_run(here, devices, git_revision(), command, self.metrics)
         possible = [cell for cell in missing if impossible(cell, self.methods[cell.key]) is None]
         planned = {key: images.total for key, images in planned_images(possible, self.pairs).items()}
@@ -149,116 +117,43 @@ class Sweep:
             + (f"; {done} cells are there already" if done else ""),
             soft_wrap=True,
         )
-        self.costs = {cell.key: self._cost(cell, self.methods[cell.key]) for cell in possible}
-        started, in_pipeline, share = time.perf_counter(), 0.0, 0.0
+        costs = {cell.key: self._cost(cell) for cell in possible}
+        started, share = time.perf_counter(), 0.0
         titles, workload = workloads(self.cells), ""
         with SweepProgress(console, len(missing), images) as progress:
-            for cell, loaded in self.with_sessions(missing, session):
+            for cell in missing:
                 if cell.reference.key != workload:
                     workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
-                before = 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s
-                self._run_cell(cell, loaded, store, progress, planned.get(cell.key, 0))
-                in_pipeline += 0.0 if isinstance(loaded, NotLoaded) else loaded.pipeline_s - before
-                share = in_pipeline / (time.perf_counter() - started)
+                outcome = self._run_cell(cell, store, progress, costs)
+                method = self.methods[cell.key]
+                name = method.full_name(method.parameters())
+                progress.cell_finished(f"{name}: {outcome}", planned.get(cell.key, 0))
+                share = self.sessions.pipeline_s / (time.perf_counter() - started)
                 store.note_share(share)
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
 
-    def hardware(self, cell: Cell) -> str:
-        """The name of the device that draws a cell."""
-        import torch
-
-        from tsbench.environment import device_name
-
-        if cell.backend != "openvino":
-            return device_name(self.device)
-        from tsbench.backends.openvino import full_device_name
-
-        assert self.openvino_device is not None
-        return full_device_name(self.openvino_device) or device_name(torch.device("cpu"))
-
-    def load(self, cell: Cell) -> Session:
-        from tsbench.backends.diffusers import DiffusersSession
-
-        work = cell.workload
-        try:
-            if cell.backend == "openvino":
-                from tsbench.backends.openvino import OpenVinoSession
-
-                assert self.openvino_device is not None
-                return OpenVinoSession(self.folders[work.model], cell.settings, self.openvino_device, self.threads)
-            return DiffusersSession(
-                self.folders[work.model], cell.settings, self.device, work.random_weights, work.text_encoders
-            )
-        except Exception as error:
-            raise UserError(
-                f"The model {cell.workload.model_name!r} could not be loaded with {describe(cell.settings)}: "
-                f"{first_line(error)}."
-            ) from error
-
-    def first_session(self, cells: list[Cell]) -> Session | NotLoaded:
-        """The model that the first of the cells needs.
-
-        Raises:
-            UserError: where it cannot be loaded and all cells need the same.
-        """
-        session = self._loaded(cells[0])
-        if isinstance(session, NotLoaded) and len({cell.loading for cell in cells}) == 1:
-            raise UserError(session.reason)
-        return session
-
-    def with_sessions(
-        self, cells: list[Cell], session: Session | NotLoaded
-    ) -> Iterator[tuple[Cell, Session | NotLoaded]]:
-        """Every cell with the loaded model it needs, or with the reason why there is none."""
-        groups = groupby(cells, key=lambda cell: cell.loading)
-        for number, (_, group) in enumerate(groups):
-            members = list(group)
-            if number > 0:
-                if not isinstance(session, NotLoaded):
-                    session.close()
-                session = self._loaded(members[0])
-            for cell in members:
-                yield cell, session
-
-    def _loaded(self, cell: Cell) -> Session | NotLoaded:
+    def _run_cell(self, cell: Cell, store: Store, progress: SweepProgress, costs: Mapping[str, dict[str, Any]]) -> str:
+        """Draw and store a cell, or store why it was not drawn; and what to say of it."""
         from tsbench.measure import release_memory
+        from tsbench.sessions import NotLoaded
 
-        try:
-            return self.load(cell)
-        except UserError as error:
-            failure = NotLoaded(str(error), traceback.format_exc())
-        release_memory()  # which the exception held until here
-        return failure
-
-    def _run_cell(
-        self, cell: Cell, session: Session | NotLoaded, store: Store, progress: SweepProgress, planned: int
-    ) -> None:
-        before = progress.done_images
         method = self.methods[cell.key]
-        label = method.full_name(method.parameters())
         if reason := impossible(cell, method):
             self._write(store, cell, "skipped", {"reason": reason})
-            outcome = f"skipped, {reason}"
-        elif isinstance(session, NotLoaded):
-            self._write(store, cell, "failed", asdict(session))
-            outcome = f"FAILED: {session.reason}"
+            return f"skipped, {reason}"
+        session = self.sessions.of(cell)
+        if isinstance(session, NotLoaded):
+            failure = asdict(session)
         else:
-            outcome = self._draw(cell, method, session, store, progress)
-        progress.cell_finished(f"{label}: {outcome}", planned, before)
-
-    def _draw(self, cell: Cell, method: Method, session: Session, store: Store, progress: SweepProgress) -> str:
-        """Draw and store a cell, or store why it failed; and what to say of it."""
-        from tsbench.measure import release_memory
-
-        try:
-            result = session.draw_cell(cell, method, self.pairs, progress.images_drawn)
-        except Exception as error:
-            failure = {"reason": first_line(error), "traceback": traceback.format_exc()}
-        else:
-            images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
-            self._write(store, cell, "ok", self._body(cell, method, result), images)
-            return _outcome(result, cell)
+            try:
+                result = session.draw_cell(cell, method, self.pairs, progress.images_drawn)
+            except Exception as error:
+                failure = {"reason": first_line(error), "traceback": traceback.format_exc()}
+            else:
+                images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
+                self._write(store, cell, "ok", self._body(cell, method, result) | costs[cell.key], images)
+                return _outcome(result, cell)
         self._write(store, cell, "failed", failure)
         release_memory()
         return f"FAILED: {failure['reason']}"
@@ -266,7 +161,7 @@ class Sweep:
     def _write(
         self, store: Store, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()
     ) -> None:
-        store.write(cell, status, body | {"hardware": self.hardware(cell)}, images)
+        store.write(cell, status, body | {"hardware": self.sessions.hardware(cell)}, images)
 
     def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
         return {
@@ -281,20 +176,18 @@ class Sweep:
             "pairs": result.pairs,
             "peak_memory_bytes": result.peak_memory_bytes,
             "peak_memory_reason": result.peak_memory_reason,
-            "model_path": self.paths[cell.workload.model],
-            "device": self.openvino_device if cell.backend == "openvino" else str(self.device),
-            "threads": self.threads,
-            **self.costs[cell.key],
+            "model_path": self.sessions.paths[cell.workload.model],
+            "device": self.sessions.device_of(cell),
+            "threads": self.sessions.threads,
         }
 
-    def _cost(self, cell: Cell, method: Method) -> dict[str, Any]:
+    def _cost(self, cell: Cell) -> dict[str, Any]:
         """What a step costs, counted; or why it could not be."""
         from tsbench.flops import step_cost
-        from tsbench.models.source import configuration
 
         try:
-            config = configuration(self.folders[cell.workload.model], "transformer/config.json")
-            return {"cost": asdict(step_cost(config, cell, method)), "cost_reason": None}
+            cost = step_cost(self.sessions.architecture(cell), cell, self.methods[cell.key])
+            return {"cost": asdict(cost), "cost_reason": None}
         except Exception as error:
             return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
 
@@ -348,12 +241,6 @@ def show_configuration(arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(one_sentence(error)) from error
     return 0
-
-
-def describe(settings: Settings) -> str:
-    compiled = ", compiled" if settings.compile else ""
-    quantized = f", quantization {settings.quantization}" if settings.quantization else ""
-    return f"dtype {settings.dtype}, offload {settings.offload}{quantized}{compiled}"
 
 
 def _outcome(result: CellResult, cell: Cell) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from tsbench.errors import UserError, first_line
 from tsbench.grid import impossible
 from tsbench.progress import output
+from tsbench.sessions import NotLoaded
 from tsbench.stats import speedups
-from tsbench.sweep import NotLoaded, Sweep
+from tsbench.sweep import Sweep
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\
@@ -50,7 +51,8 @@ def _try(sweep: Sweep) -> int:
     console = output()
     full: dict[str, Any] = {}  # images by the key of their reference
     rows = []
-    for cell, session in sweep.with_sessions(sweep.cells, sweep.first_session(sweep.cells)):
+    for cell in sweep.cells:
+        session = sweep.sessions.of(cell)
         if isinstance(session, NotLoaded):
             raise UserError(session.reason)
         method = sweep.methods[cell.key]

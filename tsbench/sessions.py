@@ -1,0 +1,144 @@
+"""The models of a sweep: found beforehand, loaded when a cell needs them, one in memory at a time."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tsbench.backends.diffusers import choose_device
+from tsbench.cell import Cell, Settings
+from tsbench.environment import device_name, environment
+from tsbench.errors import first_line
+from tsbench.measure import release_memory
+from tsbench.models.source import check_is_flux, configuration, find_model, identity
+from tsbench.point import Point
+
+if TYPE_CHECKING:
+    from tsbench.generate import Session
+
+
+@dataclass(frozen=True)
+class NotLoaded:
+    """Why there is no model for a cell."""
+
+    reason: str
+    traceback: str
+
+
+class Sessions:
+    """What draws the cells of a sweep.
+
+    Attributes:
+        identities: of the models, by source.
+        paths: of the models as the user gave them, by identity.
+    """
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        """Choose the devices, set torch's number of threads, and find the models' files.
+
+        Raises:
+            UserError: for a device that is not there, or a model that is not found or no Flux.
+        """
+        runtime = points[0].config.runtime
+        backends = {point.config.backend for point in points}
+        self.threads = runtime.threads
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        self.device, self.openvino_device = torch.device("cpu"), None
+        if "openvino" in backends:
+            from tsbench.backends.openvino_export import check_installed
+
+            check_installed()
+            from tsbench.backends.openvino import choose_openvino_device
+
+            self.openvino_device = choose_openvino_device(runtime.device)
+        if "diffusers" in backends:
+            for offload in {point.config.runtime.offload for point in points}:
+                self.device = choose_device(runtime.device, offload)
+        self.identities: dict[tuple[str, str | None], str] = {}
+        self.paths: dict[str, str] = {}
+        self._folders = {}
+        for path, architecture in dict.fromkeys(point.config.model.source for point in points):
+            folder = find_model(path, architecture)
+            check_is_flux(folder)
+            known = self.identities[path, architecture] = identity(folder)
+            self.paths[known], self._folders[known] = path, folder
+        self._loading: tuple[Any, ...] | None = None  # that the present session is for
+        self._session: Session | NotLoaded | None = None
+        self._closed_s = 0.0  # spent inside the pipelines of sessions that are closed
+
+    def of(self, cell: Cell) -> Session | NotLoaded:
+        """The model that a cell needs, or why there is none; another one is given up for it."""
+        if cell.loading != self._loading or self._session is None:
+            self.close()
+            self._loading, self._session = cell.loading, self._loaded(cell)
+        return self._session
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._session is not None and not isinstance(self._session, NotLoaded):
+            self._closed_s += self._session.pipeline_s
+            self._session.close()
+        self._session = None
+
+    @property
+    def pipeline_s(self) -> float:
+        """Seconds spent inside pipelines so far."""
+        return self._closed_s + getattr(self._session, "pipeline_s", 0.0)
+
+    def environment(self) -> dict[str, Any]:
+        """What figures made here depend on."""
+        return environment(self.device, self.openvino_device)
+
+    def hardware(self, cell: Cell) -> str:
+        """The name of the device that draws a cell."""
+        if cell.backend != "openvino":
+            return device_name(self.device)
+        from tsbench.backends.openvino import full_device_name
+
+        assert self.openvino_device is not None
+        return full_device_name(self.openvino_device) or device_name(torch.device("cpu"))
+
+    def device_of(self, cell: Cell) -> str | None:
+        """The device that draws a cell, as its backend calls it."""
+        return self.openvino_device if cell.backend == "openvino" else str(self.device)
+
+    def architecture(self, cell: Cell) -> dict[str, Any]:
+        """The configuration of the transformer that draws a cell."""
+        return configuration(self._folders[cell.workload.model], "transformer/config.json")
+
+    def _loaded(self, cell: Cell) -> Session | NotLoaded:
+        try:
+            return self._load(cell)
+        except Exception as error:
+            failure = NotLoaded(
+                f"The model {cell.workload.model_name!r} could not be loaded with {described(cell.settings)}: "
+                f"{first_line(error)}.",
+                traceback.format_exc(),
+            )
+        release_memory()  # which the exception held until here
+        return failure
+
+    def _load(self, cell: Cell) -> Session:
+        folder = self._folders[cell.workload.model]
+        if cell.backend == "openvino":
+            from tsbench.backends.openvino import OpenVinoSession
+
+            assert self.openvino_device is not None
+            return OpenVinoSession(folder, cell.settings, self.openvino_device, self.threads)
+        from tsbench.backends.diffusers import DiffusersSession
+
+        return DiffusersSession(
+            folder, cell.settings, self.device, cell.workload.random_weights, cell.workload.text_encoders
+        )
+
+
+def described(settings: Settings) -> str:
+    """Settings as they are written in a sentence."""
+    compiled = ", compiled" if settings.compile else ""
+    quantized = f", quantization {settings.quantization}" if settings.quantization else ""
+    return f"dtype {settings.dtype}, offload {settings.offload}{quantized}{compiled}"
