@@ -13,9 +13,8 @@ from diffusers import FluxTransformer2DModel
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from tests.helpers import FLOAT32, cell, workload
-from tsbench.backends.diffusers import DiffusersSession
+from tsbench.backends.diffusers import RECOMPILE_LIMIT, DiffusersSession
 from tsbench.budget import planned_images
-from tsbench.cell import RECOMPILE_LIMIT
 from tsbench.errors import DrawingFailed
 from tsbench.generate import Drawn
 from tsbench.methods import Method

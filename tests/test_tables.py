@@ -6,7 +6,6 @@ import itertools
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,16 +173,6 @@ def test_the_latex_compiles(store: Store, tmp_path: Path) -> None:
     source = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + table + "\\end{document}\n"
     (tmp_path / "t.tex").write_text(source)
     subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
-
-
-def test_without_pyarrow_the_cells_are_there_and_it_is_said(store: Store) -> None:
-    code = "import sys; sys.modules['pyarrow'] = None; from tsbench.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    report = [sys.executable, "-c", code, "report", str(store.folder)]
-    shown = subprocess.run(report, capture_output=True, text=True)
-    assert shown.returncode == 1, shown.stderr  # one cell of the fixture has failed
-    assert "because pyarrow is not installed" in " ".join(shown.stdout.split())
-    assert not list(store.folder.glob("*.parquet"))
-    assert len(pd.read_csv(store.folder / "cells.csv")) == 5
 
 
 def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None:

@@ -50,21 +50,6 @@ class Workload:
         return [samples[i : i + self.batch_size] for i in range(0, len(samples), self.batch_size)]
 
 
-RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
-QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
-TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
-COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
-
-
-def quantization_call(backend: str, component: str, kwargs: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """How a component of the pipeline is quantized: its library, the class there, and the arguments by its names."""
-    if component not in TEXT_ENCODERS:
-        return "diffusers", QUANTIZATION_CLASSES[backend], kwargs
-    names = {"weights_dtype": "weights"} if backend == "quanto" else {}
-    renamed = {names.get(name, name): value for name, value in kwargs.items()}
-    return "transformers", QUANTIZATION_CLASSES[backend], renamed
-
-
 @dataclass(frozen=True)
 class Settings:
     """How the model is run, as far as it can change an image or what a speed-up is compared with."""

@@ -25,6 +25,11 @@ class StepCost:
     forecast_flop: float | None  # None where no step of the run that counted was a forecast
     cache_bytes: int
 
+    @property
+    def forecast_share(self) -> float | None:
+        """A forecast step's share of the FLOPs of a full one."""
+        return None if self.forecast_flop is None else self.forecast_flop / self.full_flop
+
     def columns(self, schedules: Sequence[str], steps: int, batch_size: int) -> dict[str, Any]:
         """`COST_COLUMNS` of a cell.
 
@@ -34,13 +39,12 @@ class StepCost:
             batch_size: images a batch.
 
         Returns:
-            `forecast_share`: a forecast step's share of the FLOPs of a full one; `tflop`: of the transformer, per
+            `forecast_share`; `tflop`: of the transformer, per
             image; `flops_speedup`: the reference's over these; `cache_bytes`: per batch. Where the cell skips steps
             whose cost is not known, `cost_reason` says so instead.
         """
-        share = None if self.forecast_flop is None else self.forecast_flop / self.full_flop
-        row: dict[str, Any] = {"forecast_share": share, "cache_bytes": self.cache_bytes}
-        if share is None:
+        row: dict[str, Any] = {"forecast_share": self.forecast_share, "cache_bytes": self.cache_bytes}
+        if self.forecast_share is None:
             if not schedules or any("." in schedule for schedule in schedules):
                 return row | {"cost_reason": UNCOUNTED}
         elif not schedules:
@@ -53,4 +57,4 @@ class StepCost:
 
     def _in_full_steps(self, schedule: str) -> float:
         computed = computed_steps(schedule)
-        return computed + (len(schedule) - computed) * (self.forecast_flop or 0.0) / self.full_flop
+        return computed + (len(schedule) - computed) * (self.forecast_share or 0.0)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from tsbench.errors import UserError
+from tsbench.paths import carried
 from tsbench.progress import output
 
 USAGE = """\
@@ -68,14 +69,18 @@ def libraries() -> list[str]:
 def models() -> list[str]:
     from huggingface_hub import get_token
 
-    lines = ["tiny: embedded", "flux1-dev-architecture: embedded, random weights; on a GPU of 40 GB or more"]
-    for name, path in (
-        ("flux1-dev", "black-forest-labs/FLUX.1-dev"),
-        ("flux1-schnell", "black-forest-labs/FLUX.1-schnell"),
-    ):
-        lines.append(
-            f"{name}: {'in the local cache' if _is_cached(path) else 'not in the local cache, has to be downloaded'}"
-        )
+    from tsbench.config import composed
+
+    lines = []
+    for name in sorted(path.stem for path in (carried("conf") / "model").glob("*.yaml")):
+        path = composed((f"model={name}",)).model.path
+        if path == "embedded":
+            lines.append(f"{name}: embedded")
+        elif path == "architecture":
+            lines.append(f"{name}: embedded, random weights; on a GPU of 40 GB or more")
+        else:
+            cached = "in the local cache" if _is_cached(path) else "not in the local cache, has to be downloaded"
+            lines.append(f"{name}: {cached}")
     return [*lines, f"hub token: {'present' if get_token() else 'none; FLUX.1-dev needs one: hf auth login'}"]
 
 

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
+from tsbench.cost import StepCost
 from tsbench.errors import UserError
 from tsbench.flags import read_flags
 from tsbench.present import full_name, workload_titles
@@ -96,17 +97,14 @@ def chain(document: dict[str, Any]) -> list[Link]:
     latencies = [("full compute", full_s)]
     if computed:
         latencies.append((f"{computed:g} of {steps} steps computed", full_s * computed / steps))
-    cost = document["cost"]
-    if cost is not None and cost["forecast_flop"] is not None:
-        share = cost["forecast_flop"] / cost["full_flop"]
+    share = _forecast_share(document)
+    if share is not None:
         what = f"forecast steps at {100 * share:.3g} % of a full one, as counted"
         latencies.append((what, full_s * (computed + forecast * share) / steps))
+    inside_s = computed * step_s + forecast_s
     if forecast:
         each = 100 * forecast_s / forecast / step_s
-        latencies.append(
-            (f"at {each:.3g} %, as measured", full_s * (computed * step_s + forecast_s) / (steps * step_s))
-        )
-    inside_s = computed * step_s + forecast_s
+        latencies.append((f"at {each:.3g} %, as measured", full_s * inside_s / (steps * step_s)))
     latencies.append((f"with {outside_s:.3g} s outside denoising, of which nothing is skipped", inside_s + outside_s))
     latencies.append(("as measured: what computed steps really take, and bookkeeping", measured_s))
     latencies.append(("by the median of the pairs' ratios, as in the table", full_s / speedup))
@@ -114,14 +112,17 @@ def chain(document: dict[str, Any]) -> list[Link]:
     return [Link(what, latency_s, before / latency_s) for before, (what, latency_s) in zip(befores, latencies)]
 
 
+def _forecast_share(document: dict[str, Any]) -> float | None:
+    return None if document["cost"] is None else StepCost(**document["cost"]).forecast_share
+
+
 def sentences(document: dict[str, Any]) -> list[str]:
     """What limits the speed-up, in words."""
     schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
     note = schedule_note(document["promised_schedule"], schedules, steps)
     said = [note] if note else []
-    cost = document["cost"]
-    if cost is not None and cost["forecast_flop"] and cost["forecast_flop"] > 0.3 * cost["full_flop"]:
-        share = cost["forecast_flop"] / cost["full_flop"]
+    share = _forecast_share(document)
+    if share is not None and share > 0.3:
         said.append(
             f"a forecast step still costs {100 * share:.0f} % of a full one: by FLOPs "
             f"no interval passes {1 / share:.2f}x"

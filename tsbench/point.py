@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from tsbench.cell import COMPONENTS, QUANTIZATION_CLASSES, Cell, Settings, Workload, canonical_json
+from tsbench.cell import Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, between, one_of
 from tsbench.config import ModelConfig, QuantizationConfig, SweepConfig
 from tsbench.errors import UserError
 from tsbench.methods import Method
 from tsbench.prompts import read_prompts
+from tsbench.quantization import COMPONENTS, QUANTIZATION_CLASSES
 
 MOST_THREADS = 1024  # a system may refuse to start more
 OFFLOADS = ("none", "model", "sequential")

@@ -42,7 +42,7 @@ def build_report(store: Store, console: Console) -> int:
     for failure in score_cells(store, manifest["metrics"]):
         console.print(Text.assemble(("not scored ", "red"), failure))
     cells = cells_table(store)
-    missing = write_tables(store, cells)
+    write_tables(store, cells)
     write_text(store.folder / "table.md", paper.markdown(cells, manifest))
     write_text(store.folder / "table.tex", paper.latex(cells, manifest))
     write_html(store, cells, manifest)
@@ -51,8 +51,6 @@ def build_report(store: Store, console: Console) -> int:
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
         console.print(Text.assemble(("failed ", "red"), f"{present.full_name(row)}: {row.reason}"))
-    if missing:
-        console.print(f"note: {missing}")
     _print_files(store.folder, plots, console)
     return int((cells["status"] == "failed").any())
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from tsbench.cell import RECOMPILE_LIMIT, quantization_call
 from tsbench.config import composed
 from tsbench.methods import Method, method_class
+from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.paths import ASSETS, carried
 from tsbench.prompts import CARRIED, read_prompts
+from tsbench.quantization import quantization_call
 
 
 def snippet(document: dict[str, Any]) -> list[str]:
@@ -67,11 +68,12 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
         "model": "pipe.enable_model_cpu_offload()",
         "sequential": "pipe.enable_sequential_cpu_offload()",
     }[settings["offload"]]
-    compiled = [
-        f"torch._dynamo.config.recompile_limit = {RECOMPILE_LIMIT}",
-        "pipe.transformer.compile_repeated_blocks()",
-    ]
-    return imports, options, [placed, *(compiled if settings["compile"] else [])]
+    if not settings["compile"]:
+        return imports, options, [placed]
+    from tsbench.backends.diffusers import RECOMPILE_LIMIT
+
+    limit = f"torch._dynamo.config.recompile_limit = {RECOMPILE_LIMIT}"
+    return imports, options, [placed, limit, "pipe.transformer.compile_repeated_blocks()"]
 
 
 def _openvino_snippet(document: dict[str, Any], path: str, method: Method, prompt: str, given: str) -> list[str]:
@@ -82,7 +84,7 @@ def _openvino_snippet(document: dict[str, Any], path: str, method: Method, promp
         [f'"{document["device"]}"', *(f"{name}={json.dumps(value)}" for name, value in loaded.items())]
     )
     values = [f"config.{name} = {value}" for name, value in method.parameters().items()]
-    cached = method.name == "taylorseer"
+    cached = isinstance(method, OpenVinoTaylorSeer)
     return [
         "import openvino_genai",
         "from PIL import Image",

@@ -100,22 +100,13 @@ def samples_table(store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_tables(store: Store, cells: pd.DataFrame) -> str | None:
-    """Write `cells.csv` and the two Parquet files.
-
-    Returns:
-        Why a file is missing, or None.
-    """
+def write_tables(store: Store, cells: pd.DataFrame) -> None:
+    """Write `cells.csv` and the two Parquet files."""
     with replaced(store.folder / "cells.csv") as partial:
         cells.to_csv(partial, index=False)
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        return "cells.parquet and samples.parquet were not written, because pyarrow is not installed"
     for name, table in (("cells", cells), ("samples", samples_table(store))):
         with replaced(store.folder / f"{name}.parquet") as partial:
             table.to_parquet(partial, index=False)
-    return None
 
 
 def _cell_row(

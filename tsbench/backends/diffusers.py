@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import RECOMPILE_LIMIT, TEXT_ENCODERS, Sample, Settings, Workload, quantization_call
+from tsbench.cell import Sample, Settings, Workload
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.models.source import configuration
 from tsbench.probe import ScheduleProbe, cached_bytes, check_hooked, remove_hooks
+from tsbench.quantization import TEXT_ENCODERS, quantization_call
+
+RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 
 
 def choose_device(wanted: str, offload: str) -> torch.device:

@@ -142,9 +142,8 @@ def _generation_config(method: Method) -> Any:
     if not isinstance(method, OpenVinoTaylorSeer):
         return None
     config = openvino_genai.TaylorSeerCacheConfig()
-    config.cache_interval = method.cache_interval
-    config.disable_cache_before_step = method.disable_cache_before_step
-    config.disable_cache_after_step = method.disable_cache_after_step
+    for name, value in method.parameters().items():
+        setattr(config, name, value)
     return config
 
 

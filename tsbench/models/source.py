@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tsbench.cell import COMPONENTS
 from tsbench.errors import UserError, first_line
 from tsbench.paths import ASSETS
+from tsbench.quantization import COMPONENTS
 
 HUB_PATIENCE_S = 12.0
 WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10

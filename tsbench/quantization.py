@@ -1,0 +1,18 @@
+"""Which components of a pipeline can be quantized, and how their libraries call it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
+
+
+def quantization_call(backend: str, component: str, kwargs: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """How a component of the pipeline is quantized: its library, the class there, and the arguments by its names."""
+    if component not in TEXT_ENCODERS:
+        return "diffusers", QUANTIZATION_CLASSES[backend], kwargs
+    names = {"weights_dtype": "weights"} if backend == "quanto" else {}
+    renamed = {names.get(name, name): value for name, value in kwargs.items()}
+    return "transformers", QUANTIZATION_CLASSES[backend], renamed
