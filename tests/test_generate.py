@@ -215,7 +215,7 @@ def test_pairs_are_spread_over_prompts_before_seeds(session: DiffusersSession) -
 def test_a_missing_device_is_a_users_mistake() -> None:
     with pytest.raises(UserError, match=r"runtime.device is 'cuda:99', which this machine does not have"):
         choose_device("cuda:99", "none")
-    with pytest.raises(UserError, match=r"runtime.device is 'meta', but time and memory can be measured on cpu and cuda"):
+    with pytest.raises(UserError, match=r"runtime.device is 'meta', but time and memory can be measured on"):
         choose_device("meta", "none")
     with pytest.raises(UserError, match=r"runtime.offload is 'model', but there is no GPU"):
         choose_device("cpu", "model")

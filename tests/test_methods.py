@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -317,3 +319,50 @@ def test_what_has_no_place_in_a_name_is_added_to_the_series() -> None:
     )
     mapped = TaylorSeerDecorator(step_map="C" + "." * 7).resolved(8)
     assert TaylorSeerDecorator.full_name(mapped) == "taylor_seer (tsbench), transformer, maps, C......."
+
+
+@dataclass
+class Leaky(Method):
+    """A cache of a package that is being written: every other step reuses the last, and nothing is undone."""
+
+    name: str = "leaky"
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        transformer, kept, calls = pipeline.transformer, [], []
+        forward = transformer.forward
+
+        def reusing(*args: Any, **kwargs: Any) -> Any:
+            calls.append(None)
+            if len(calls) % 2:
+                kept[:] = [forward(*args, **kwargs)]
+            return kept[0]
+
+        transformer.forward = reusing
+        transformer.norm_out.register_forward_hook(lambda module, given, output: output)
+
+
+def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(session: DiffusersSession) -> None:
+    """Else it would stay in full compute, and every speed-up after it would be against a cached baseline."""
+    work = workload()
+    full = session.draw(work, work.batches[0], Method())
+    with pytest.raises(DrawingFailed, match="on 2 modules, such as the transformer itself"):
+        session.draw(work, work.batches[0], Leaky())
+    again = session.draw(work, work.batches[0], Method())
+    assert again.schedule == "C" * 8 and np.array_equal(again.images, full.images)
+
+
+def test_full_compute_that_skips_a_step_is_an_error(session: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However that came about: what it is the baseline of would be wrong."""
+    Leaky().enable(session.pipeline, 8)
+    try:
+        with pytest.raises(DrawingFailed, match=r"full compute has not computed every step: C\.C\.C\.C\."):
+            session.draw(workload(), workload().batches[0], Method())
+    finally:
+        del session.pipeline.transformer.forward
+        session.pipeline.transformer.norm_out._forward_hooks.clear()
+
+
+def test_what_a_method_leaves_out_is_not_the_references() -> None:
+    """Its rows would be named full compute, and planned as computing every step."""
+    assert Leaky.title == "leaky" and Leaky().promised_schedule(8) is None
+    assert Method.title == "Full compute" and Method().promised_schedule(8) == "C" * 8

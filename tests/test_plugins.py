@@ -63,8 +63,21 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
     rule.unlink()
 
 
-def test_a_package_that_does_not_import_is_a_sentence(installed: Path, here: Path) -> None:
-    (here / "reuse_method.py").write_text("1 / 0")  # the working directory comes first
-    shown = tsbench(installed, here, "plan")
-    assert shown.returncode == 2 and shown.stderr.count("\n") == 1
-    assert "The method 'reuse' of the package 'reuse-method' does not import (ZeroDivisionError" in shown.stderr
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("1 / 0", "does not import (ZeroDivisionError: division by zero)"),
+        ("class Reuse: pass", "is no subclass of tsbench.methods.Method"),
+        ("from tsbench.methods import Method as Reuse", "has the name 'none', but must have its entry point's"),
+    ],
+)
+def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path, code: str, wrong: str) -> None:
+    (here / "reuse_method.py").write_text(code)  # the working directory comes first
+    sentence = f"The method 'reuse' of the package 'reuse-method' {wrong}"
+    planned = tsbench(installed, here, "plan", "size=64", "steps=4")
+    assert planned.returncode == 0 and planned.stderr.count("\n") == 1
+    assert f"tsbench: left out: {sentence}" in planned.stderr
+    asked = tsbench(installed, here, "plan", "method=reuse")
+    assert asked.returncode == 2 and asked.stderr.endswith(
+        f"tsbench: {sentence}; fix it, or type pip uninstall reuse-method.\n"
+    )

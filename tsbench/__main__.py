@@ -56,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(module, "USAGE") and {"-h", "--help"} & set(rest):
             print(module.USAGE)
             return 0
+        if verb != "doctor":  # which lists them
+            for reason in import_module("tsbench.methods").BROKEN.values():
+                print(f"tsbench: left out: {reason}", file=sys.stderr)
         return module.main(rest)
     except UserError as error:
         print(f"tsbench: {error}", file=sys.stderr)

@@ -20,7 +20,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tsbench.errors import UserError
-from tsbench.methods import METHODS, PLUGINS, Method
+from tsbench.methods import BROKEN, METHODS, PLUGINS, Method
 from tsbench.paths import carried
 
 GROUPS = {"model": "tiny", "method": "taylorseer", "prompts": "model", "runtime": "default"}  # of conf/sweep.yaml
@@ -171,6 +171,8 @@ def one_sentence(error: BaseException) -> str:
     """What Hydra or OmegaConf wants to say, in one sentence."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, choice = (error.missing_cfg_file or "").partition("/")
+        if group == "method" and choice in BROKEN:
+            return BROKEN[choice]
         return f"There is no {group} {choice!r}; there are: {', '.join(error.options)} (type {group}=CHOICE)."
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))

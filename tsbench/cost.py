@@ -52,7 +52,7 @@ class StepCost:
         full_steps = fmean(self._in_full_steps(schedule) for schedule in schedules)
         return row | {
             "tflop": full_steps * self.full_flop / batch_size / 1e12,
-            "flops_speedup": steps / full_steps,
+            "flops_speedup": steps / full_steps if full_steps else None,  # of a cache that computes nothing
         }
 
     def _in_full_steps(self, schedule: str) -> float:

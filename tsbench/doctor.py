@@ -94,7 +94,7 @@ def _is_cached(path: str) -> bool:
 
 
 def methods() -> list[str]:
-    from tsbench.methods import METHODS, PLUGINS
+    from tsbench.methods import BROKEN, METHODS, PLUGINS
 
     lines = []
     for backend, known in METHODS.items():
@@ -102,7 +102,8 @@ def methods() -> list[str]:
         note = "; not installed: pip install -c constraints.txt -e '.[openvino]'" if missing else ""
         lines.append(f"{backend}: {', '.join(known)}{note}")
         lines += [f"{name}: {reason}" for name, method in known.items() if (reason := method.missing())]
-    return lines + ([f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else [])
+    lines += [f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else []
+    return [*lines, *BROKEN.values()]
 
 
 def metrics() -> list[str]:

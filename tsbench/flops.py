@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
 from tsbench.methods import Method, method_class
-from tsbench.probe import ScheduleProbe, cached_bytes, check_hooked, remove_hooks
+from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, remove_hooks, restore_calls
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 
@@ -57,9 +57,10 @@ def _counted(
     pipeline = SimpleNamespace(transformer=model)
     flops: dict[str, float] = {}
     most = 0
+    before = calls(model)
     try:
         method.enable_for_counting(pipeline, steps)
-        check_hooked(model, method, steps)
+        check_hooked(model, method, steps, before)
         probe = ScheduleProbe(model)
         with probe.watching(), torch.no_grad():
             for step in range(steps):
@@ -72,6 +73,7 @@ def _counted(
     finally:
         method.disable(pipeline)
         remove_hooks(model)
+        restore_calls(model, before)
     return StepCost(flops["C"], flops.get("."), most)
 
 

@@ -14,6 +14,8 @@ from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE, unwrap
 from tsbench.methods.base import Method
 
+Calls = dict[nn.Module, list[Any]]
+
 
 def hooked_modules(model: nn.Module) -> list[nn.Module]:
     """The modules that a cache has taken hold of: by a hook of diffusers or by a forecaster of tsbench."""
@@ -25,9 +27,17 @@ def hook_registry(module: nn.Module) -> Any:
     return getattr(module, "_diffusers_hook", None)
 
 
-def check_hooked(model: nn.Module, method: Method, steps: int) -> None:
-    """Raise `DrawingFailed` where a cache that skips steps, or decides while it draws, has hooked no module."""
-    if "." in (method.promised_schedule(steps) or ".") and not hooked_modules(model) and not method.states(model):
+def check_hooked(model: nn.Module, method: Method, steps: int, before: Calls) -> None:
+    """Raise `DrawingFailed` where a cache that skips steps, or decides while it draws, has taken hold of nothing.
+
+    Args:
+        model: with the method enabled.
+        method: of the run.
+        steps: of the reference.
+        before: the model's `calls` before the method was enabled.
+    """
+    skips = "." in (method.promised_schedule(steps) or ".")
+    if skips and not hooked_modules(model) and not method.states(model) and calls(model) == before:
         raise DrawingFailed("the cache found no module of this model to hook")
 
 
@@ -68,6 +78,35 @@ def remove_hooks(model: nn.Module) -> int:
         for name in list(getattr(registry, "hooks", {})):
             registry.remove_hook(name, recurse=False)
     return len(modules)
+
+
+TORCH_HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+
+
+def calls(model: nn.Module) -> Calls:
+    """What a call of each module runs: its forward, below what accelerate offloads by, and torch's hooks around it."""
+    return {
+        module: [getattr(module, _forward_of(module)), *(dict(getattr(module, hooks)) for hooks in TORCH_HOOKS)]
+        for module in model.modules()
+    }
+
+
+def restore_calls(model: nn.Module, before: Calls) -> list[str]:
+    """Make calls run again what they ran before; the names of the modules whose calls ran something else."""
+    now, changed = calls(model), []
+    for name, module in model.named_modules():
+        if module in before and now[module] != before[module]:
+            forward, *hooks = before[module]
+            setattr(module, _forward_of(module), forward)
+            for place, kept in zip(TORCH_HOOKS, hooks):
+                getattr(module, place).clear()
+                getattr(module, place).update(kept)
+            changed.append(name or "the transformer itself")
+    return changed
+
+
+def _forward_of(module: nn.Module) -> str:
+    return "_old_forward" if hasattr(module, "_hf_hook") else "forward"
 
 
 class ScheduleProbe:

@@ -19,7 +19,7 @@ from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.models.source import configuration
-from tsbench.probe import ScheduleProbe, cached_bytes, check_hooked, remove_hooks
+from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, remove_hooks, restore_calls
 from tsbench.quantization import TEXT_ENCODERS, quantization_call
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
@@ -157,6 +157,8 @@ class DiffusersSession(Session):
             durations_s = self.clock.durations_s(recorder.marks)
             self.pipeline_s += time.perf_counter() - started_s
             energy_j = self.energy.used_j()
+        if method == Method() and "." in probe.schedule:
+            raise DrawingFailed(f"full compute has not computed every step: {probe.schedule}")
         if not np.isfinite(pictures).all():
             raise DrawingFailed("the image is not finite (NaN or infinity)")
         return Drawn(
@@ -183,9 +185,10 @@ class DiffusersSession(Session):
     def _applied(self, method: Method, steps: int) -> Iterator[ScheduleProbe]:
         """The method on the pipeline, its state fresh, with a probe that counts; all of it undone at the end."""
         transformer = self.pipeline.transformer
+        before = calls(transformer)
         try:
             method.enable(self.pipeline, steps)
-            check_hooked(transformer, method, steps)
+            check_hooked(transformer, method, steps, before)
             transformer._reset_stateful_cache()
             probe = ScheduleProbe(transformer)
             with probe.watching():
@@ -194,8 +197,14 @@ class DiffusersSession(Session):
             transformer._reset_stateful_cache()
             method.disable(self.pipeline)
             left_behind = remove_hooks(transformer)
+            changed = restore_calls(transformer, before)
         if left_behind:
             raise DrawingFailed(f"{left_behind} modules still had hooks of the cache after disabling it")
+        if changed:
+            raise DrawingFailed(
+                f"the method's disable has not undone its enable: it left another forward or hook on {len(changed)} "
+                f"modules, such as {changed[0]}"
+            )
 
     def _encode(self, workload: Workload, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompt embeddings of a batch, kept in host memory."""

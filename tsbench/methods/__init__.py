@@ -5,7 +5,7 @@ Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins
 
 from importlib.metadata import EntryPoint, entry_points
 
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.methods.auto import Auto
 from tsbench.methods.base import Method
 from tsbench.methods.cache_dit import CacheDit
@@ -36,34 +36,42 @@ DIFFUSERS: tuple[type[Method], ...] = (
 )
 
 
-def _plugged_in() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group="tsbench.methods")}
-
-
 def _loaded(entry: EntryPoint) -> type[Method]:
     """The method of another package.
 
     Raises:
         UserError: where it does not import, is not a method, or has the name of another.
     """
-    package = entry.dist.name if entry.dist else entry.value
     try:
         method = entry.load()
     except Exception as error:
-        raise UserError(
-            f"The method {entry.name!r} of the package {package!r} does not import ({type(error).__name__}: {error}); "
-            f"fix it, or type pip uninstall {package}."
-        ) from error
-    is_method = isinstance(method, type) and issubclass(method, Method) and method.name == entry.name
-    if not is_method or entry.name in {own.name for own in DIFFUSERS}:
-        raise UserError(
-            f"The entry point {entry.name!r} of the package {package!r} has to be a subclass of tsbench.methods.Method "
-            f"with the same name, which no method of tsbench has; fix it, or type pip uninstall {package}."
-        )
+        raise UserError(_unusable(entry, f"does not import ({first_line(error)})")) from error
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise UserError(_unusable(entry, "is no subclass of tsbench.methods.Method"))
+    if method.name != entry.name:
+        raise UserError(_unusable(entry, f"has the name {method.name!r}, but must have its entry point's"))
+    if entry.name in {own.name for own in DIFFUSERS}:
+        raise UserError(_unusable(entry, "has the name of a method of tsbench"))
     return method
 
 
-PLUGINS = {name: _loaded(entry) for name, entry in _plugged_in().items()}
+def _unusable(entry: EntryPoint, wrong: str) -> str:
+    package = entry.dist.name if entry.dist else entry.value
+    return f"The method {entry.name!r} of the package {package!r} {wrong}; fix it, or type pip uninstall {package}."
+
+
+def _plugins() -> tuple[dict[str, type[Method]], dict[str, str]]:
+    """The methods of other packages by name, and why the others cannot be used."""
+    usable, broken = {}, {}
+    for entry in entry_points(group="tsbench.methods"):
+        try:
+            usable[entry.name] = _loaded(entry)
+        except UserError as error:
+            broken[entry.name] = str(error)
+    return usable, broken
+
+
+PLUGINS, BROKEN = _plugins()
 METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
     "diffusers": {method.name: method for method in DIFFUSERS} | PLUGINS,
     "openvino": {method.name: method for method in (Method, FewerSteps, OpenVinoTaylorSeer)},
@@ -77,6 +85,8 @@ def method_class(backend: str, name: str) -> type[Method]:
         UserError: where no installed package has it.
     """
     found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
+    if name in BROKEN:
+        raise UserError(BROKEN[name])
     if found is None:
         raise UserError(
             f"The method {name!r} comes from a package that is not installed here; install it, or leave these results "
@@ -85,4 +95,4 @@ def method_class(backend: str, name: str) -> type[Method]:
     return found
 
 
-__all__ = ["METHODS", "PLUGINS", "Method", "method_class"]
+__all__ = ["BROKEN", "METHODS", "PLUGINS", "Method", "method_class"]

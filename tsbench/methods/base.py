@@ -24,6 +24,14 @@ class Method:
     data_driven: ClassVar[bool] = False  # they depend on the image: with random weights they mean nothing
     equivalent_parameters: ClassVar[dict[str, Any]] = {}  # of its namesake on another backend, that make it this one
 
+    def __init_subclass__(cls) -> None:
+        """What a method leaves out is not the reference's: neither its title, nor its promise to compute every step."""
+        if cls.title == Method.title:
+            cls.title = cls.name
+        promises = cls.promised_schedule is not Method.promised_schedule or cls.drawn_steps is not Method.drawn_steps
+        if not (promises or cls.decides_by):
+            cls.decides_by = "code that promises no schedule"
+
     @classmethod
     def missing(cls) -> str | None:
         """Why nothing can be drawn with it here, and what to type; None where all is there."""
