@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -39,7 +40,7 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert (fair.lpips_low, fair.lpips_high) == pytest.approx((0.09 - half, 0.09 + half), rel=1e-6)
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 0
     text = capsys.readouterr().out
-    assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x, LPIPS 0.05" in text
+    assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x [1.94, 2.06], LPIPS 0.05" in text
     assert "N=3 is faster (2.50x), but its interval reaches LPIPS 0.1" in text and "runner-up" not in text
     assert main(["recommend", "r", "--max-lpips=0.2"]) == 0
     text = capsys.readouterr().out
@@ -48,6 +49,25 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert "nothing qualifies; nearest: TaylorSeer (diffusers), default, warm-up 3, N=2, 2.00x: LPIPS reaches 0.05" in (
         capsys.readouterr().out
     )
+
+
+def test_of_equally_fast_settings_the_nearer_one_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=3 is 1 % slower in pairs that spread by 6 %, and has the better LPIPS; N=4 is slower by more than a tenth."""
+    run(here / "results" / "r", {2: FAIR, 3: GOOD, 4: [0.01] * 6}, {2: 0.5, 3: 0.505, 4: 0.6})
+    assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1].startswith("use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x [")
+    assert lines[2].startswith("as fast within the noise, and nearer to full compute: TaylorSeer (diffusers), default")
+    assert "N=3: 1.98x [" in lines[2]
+    assert main(["recommend", "r", "--max-lpips", "0.2", "--min-ssim", "-1"]) == 1  # SSIM was not computed
+
+
+def test_every_metric_has_a_bar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
+    store.write_scores(keys(store)[2], {"flip": GOOD, "clip_score:some/model": [30.0] * 6})
+    assert main(["recommend", "r", "--max-flip", "0.1", "--min-clip-score", "29"]) == 0
+    assert "N=2: 2.00x [1.94, 2.06], FLIP 0.05, CLIP score 30" in capsys.readouterr().out
+    assert main(["recommend", "r", "--max-flip", "0.01"]) == 1
 
 
 def keys(store: Store) -> dict[int, str]:
@@ -408,7 +428,10 @@ def test_cells_of_several_workloads_are_told_apart(here: Path, capsys: pytest.Ca
     store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
     pairs = [{"batch": 0, "method": timed(1.0, [0.2] * 4)}] * 6
     store.write(cell(steps=4, prompts=PROMPTS, guidance_scale=1.0), "ok", body(["CCCC"] * 6, pairs, "CCCC"))
-    assert main(["compare", "r", "r"]) == 0
+    assert main(["compare", "r", "./results/r"]) == 2
+    assert "compare takes two runs, but both are results/r; draw the other one with name=" in capsys.readouterr().err
+    shutil.copytree(here / "results" / "r", here / "results" / "same")
+    assert main(["compare", "r", "same"]) == 0
     told = [line.strip().split(":")[0] for line in capsys.readouterr().out.splitlines() if ": " in line]
     title = "tiny, 64 x 64, 4 steps, 6 images, float32, guidance"
     assert {f"{title} 3.5", f"{title} 1", "64x64 TaylorSeer (diffusers), default, warm-up 3, N=2"} <= set(told)
@@ -554,7 +577,10 @@ MISTAKES = [
     (["recommend", "r", "--min-speedup", "0.5"], "nothing slower than full compute is ever recommended"),
     (["recommend", "r", "--min-ssim", "5"], "--min-ssim is 5, but SSIM lies between -1 and 1; try --min-ssim 0.9."),
     (["explain", "r", "--all"], "'--all' is not a flag of explain; explain has no flags."),
-    (["recommend", "r", "--best"], "'--best' is not a flag of recommend; its flags are: --max-lpips"),
+    (
+        ["recommend", "r", "--best"],
+        "'--best' is not a flag of recommend; its flags are: --min-psnr-db, --min-ssim",
+    ),
     (["recommend", "nowhere", "--max-lpips", "1"], "There are no results in 'results/nowhere'"),
     (["explain"], "explain takes a results folder"),
     (["compare", "r"], "compare takes two results folders"),

@@ -109,6 +109,21 @@ def test_the_quick_experiment_covers_what_it_promises() -> None:
     assert min(len(point.prompts) for point in points) >= 6
 
 
+def test_a_key_is_given_once() -> None:
+    """Else the first of two values would be left out without a word."""
+    with pytest.raises(
+        UserError, match="steps is given twice, by 'steps=8' and 'steps=9'; leave one out, or type both"
+    ):
+        expand(["steps=8", "size=128", "steps=9"])
+    assert {point.config.steps for point in expand(["steps=8,9", "size=128"])} == {8, 9}
+
+
+def test_fewer_steps_are_half_of_the_reference_unless_told_otherwise() -> None:
+    cells = [point.cell("m") for point in expand(["method=fewer_steps", "steps=8,12"])]
+    assert [cell.parameters for cell in cells] == ['{"num_inference_steps":4}', '{"num_inference_steps":6}']
+    assert cells[0].key == expand(["method=fewer_steps", "steps=8", "method.num_inference_steps=4"])[0].cell("m").key
+
+
 @pytest.mark.parametrize("path", sorted(carried("experiments").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_expands_and_opens_with_its_command(path: Path) -> None:
     assert expand([f"experiment={path.stem}"])

@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tests.helpers import cell, workload
 from tests.stores import body, image, timing
 from tsbench.__main__ import main
 from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell, Settings
 from tsbench.environment import environment
+from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS
 from tsbench.store import Store, differences
 from tsbench.sweep import Sweep
@@ -189,6 +191,39 @@ def test_an_inert_cache_is_called_inert(here: Path, monkeypatch: pytest.MonkeyPa
     assert pd.read_csv("results/sweep/cells.csv")["note"][1] == "inert: every step was computed"
 
 
+def test_a_cell_that_lost_an_image_is_drawn_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At once, not found missing when everything else is drawn."""
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    store = Store(here / "results" / "sweep")
+    cached = next(document for document in store.documents() if document["method"] == "taylorseer")
+    lost = store.cells / cached["key"] / "0001.png"
+    before = lost.read_bytes()
+    lost.unlink()
+    capsys.readouterr()
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert "1 cells to draw" in capsys.readouterr().out and lost.read_bytes() == before
+
+
+def test_a_failure_of_another_sweep_is_told_and_fails_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder has it, and how to be rid of it; what was typed went well."""
+    store = Store(here / "results" / "sweep")
+    store.open_run(environment(torch.device("cpu")), "P", None, "python -m tsbench sweep", ["psnr"])
+    other = cell("taylorseer", json.dumps(TaylorSeer().resolved(8)))
+    store.write(other, "failed", {"reason": "no memory", "traceback": ""})
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert f"no memory; delete results/sweep/cells/{other.key} to forget it" in capsys.readouterr().out
+    assert main(["report", "sweep"]) == 1
+
+
+def test_a_run_is_not_mixed_with_other_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "results" / "reference" / "amd").mkdir(parents=True)
+    (here / "results" / "file").touch()
+    for name, sentence in (("reference", "has other files than a run's"), ("file", "is a file; choose another name")):
+        assert main([*SMALL, f"name={name}"]) == 2
+        assert f"results/{name} {sentence}" in capsys.readouterr().err
+    assert [path.name for path in sorted((here / "results").rglob("*"))] == ["file", "reference", "amd"]
+
+
 def test_two_sweeps_do_not_draw_in_one_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store(here / "results" / "sweep").held():
         assert main([*SMALL, "metrics=[psnr]"]) == 2
@@ -230,7 +265,7 @@ def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixtur
     manifest["environment"]["libraries"]["torch"] = "1.0"
     path.write_text(json.dumps(manifest))
     before = sorted(Path("results").rglob("*"))
-    assert main([*SMALL, "metrics=[psnr]", "steps=9"]) == 2
+    assert main([*SMALL, "metrics=[psnr]", "method.cache_interval=9"]) == 2
     error = capsys.readouterr().err
     assert "made in another environment (libraries.torch: 1.0 there, " in error and "name=NAME" in error
     assert sorted(Path("results").rglob("*")) == before
@@ -318,7 +353,6 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_images_are_stored_without_loss(here: Path, session: DiffusersSession) -> None:
     assert main([*SMALL, "metrics=[psnr]", "method=none"]) == 0
-    from tests.helpers import workload
     from tsbench.methods import Method
     from tsbench.prompts import read_prompts
 

@@ -107,6 +107,8 @@ def main(arguments: list[str]) -> int:
         raise UserError("compare takes two results folders: python -m tsbench compare A B.")
     limits = thresholds(flags.get("--fail-if", []))
     a, b = opened(rest[0]), opened(rest[1])
+    if a.folder.resolve() == b.folder.resolve():
+        raise UserError(f"compare takes two runs, but both are {a.folder}; draw the other one with name=NAME.")
     _check_scored(a, limits, rest[0])
     found = compared(a, b, rest)
     console = output()

@@ -218,6 +218,7 @@ _SCHEMAS: dict[str, Any] = {
 }
 _METHODS = {method.__name__: method for methods in METHODS.values() for method in methods.values()}
 _KINDS = {"Integer": ("a whole number", "4"), "Float": ("a number", "3.5"), "bool": ("true or false", "true")}
+_LISTS = {"seeds": "seeds=[0,1]", "metrics": "metrics=[psnr,lpips]"}
 _SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and the sentence of the key and the groups
     (r"Key '.*' not in '(\w+)'", _unknown),
     (r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", _of_another_type),
@@ -229,7 +230,7 @@ _SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and
     (rf"Invalid type assigned: \w+ is not a subclass of ({'|'.join(_SCHEMAS)}). value: (.*)", _whole_group),
     (
         r".*is not a ListConfig, list or tuple.*|Cannot merge DictConfig with ListConfig",
-        lambda key: f"{key} must be a list in brackets, such as seeds=[0,1] or metrics=[psnr,lpips].",
+        lambda key: f"{key} must be a list in brackets, such as {_LISTS.get(key, f'{key}=[VALUE,VALUE]')}.",
     ),
     (
         r"Ambiguous value.*",

@@ -141,8 +141,14 @@ def _parsed(arguments: list[str]) -> list[Override]:
         overrides = OverridesParser.create().parse_overrides(arguments)
     except HydraException as error:
         raise UserError(one_sentence(error)) from error
+    first: dict[str, str] = {}
     for override in overrides:
-        key = override.get_key_element()
+        key, text = override.get_key_element(), str(override.input_line)
+        if first.setdefault(key, text) is not text:
+            raise UserError(
+                f"{key} is given twice, by {first[key]!r} and {text!r}; leave one out, or type both values in one: "
+                f"{key}=VALUE,VALUE."
+            )
         if override.is_hydra_override():
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
         if key == "method.name":

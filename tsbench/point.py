@@ -14,6 +14,7 @@ from tsbench.methods import Method
 from tsbench.prompts import read_prompts
 from tsbench.quantization import COMPONENTS, QUANTIZATION_CLASSES
 
+LARGEST_SIDE = 8192  # pixels: far more than any Flux draws
 MOST_THREADS = 1024  # a system may refuse to start more
 OFFLOADS = ("none", "model", "sequential")
 
@@ -189,4 +190,7 @@ def _parse_size(size: Any) -> tuple[int, int]:
             f"size is {size!r}, but must be a positive multiple of 16 pixels, or two of them as height x width; "
             "try size=128 or size=1024x768."
         )
-    return int(parts[0]), int(parts[-1])
+    height, width = int(parts[0]), int(parts[-1])
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(f"size is {size!r}, but must be {LARGEST_SIDE} pixels or less; try size=1024.")
+    return height, width

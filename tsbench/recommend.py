@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,19 +12,14 @@ import pandas as pd
 
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
-from tsbench.metrics import METRICS
-from tsbench.present import full_name, number, workload_titles
+from tsbench.fronts import ranked_value
+from tsbench.metrics import METRICS, Metric
+from tsbench.present import full_name, number, with_interval, workload_titles
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
+from tsbench.stats import difference_interval, speedups
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
-
-USAGE = """\
-usage: python -m tsbench recommend RESULTS BAR…
-
-For every workload of a run the fastest setting whose whole 95 % intervals meet the bars, the runner-up, and Python to
-paste. A setting that skips no step, or that by its interval may be slower than full compute, is never recommended.
-  --max-lpips 0.1  --min-ssim 0.9  --min-psnr-db 25  --min-speedup 1.5  --max-memory-gb 40"""
 
 
 @dataclass(frozen=True)
@@ -81,17 +77,40 @@ class Bar:
         return f"{self.label} {'>=' if self.sign > 0 else '<='} {self.shown(self.limit)}"
 
 
+EXAMPLES = {  # of limits
+    "psnr": 25, "ssim": 0.9, "lpips": 0.1, "lpips_vgg": 0.2, "lpips_squeeze": 0.1, "ms_ssim": 0.9, "flip": 0.1,
+    "clip_score": 30,
+}  # fmt: skip
+
+
+def _metric_bar(metric: Metric) -> Bar:
+    flag = f"--{'min' if metric.higher_is_better else 'max'}-{metric.column.replace('_', '-')}"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return Bar(flag, metric.column, metric.sign, EXAMPLES[metric.name], metric.label, unit)
+
+
 BARS = {
     bar.flag: bar  # each with the limit that an error shows as an example
     for bar in (
-        Bar("--max-lpips", "lpips", -1, 0.1, "LPIPS"),
-        Bar("--min-ssim", "ssim", 1, 0.9, "SSIM"),
-        Bar("--min-psnr-db", "psnr_db", 1, 25, "PSNR", " dB"),
+        *map(_metric_bar, METRICS.values()),
         Bar("--min-speedup", "speedup", 1, 1.5, "speed-up", "x"),
         Bar("--max-memory-gb", "peak_memory_bytes", -1, 40, "peak memory", " GB", 1e9),
     )
 }
 FASTER = replace(BARS["--min-speedup"], limit=1.0)  # than full compute: what every setting has to be
+
+
+NEARLY = 0.9  # of the fastest setting's speed-up: what may stand beside it as equally fast
+_FLAGS = textwrap.fill(
+    "   ".join(f"{bar.flag}\u00a0{bar.limit:g}" for bar in BARS.values()), 110, break_on_hyphens=False
+)
+USAGE = f"""\
+usage: python -m tsbench recommend RESULTS BAR…
+
+For every workload of a run the fastest setting whose whole 95 % intervals meet the bars, and Python to paste; beside it
+the runner-up, or one that is nearer to full compute and as fast as far as the pairs can tell, within a tenth. A
+setting that skips no step, or that by its interval may be slower than full compute, is never recommended. Bars:
+{_FLAGS}"""
 
 
 def main(arguments: list[str]) -> int:
@@ -168,11 +187,33 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
         return [*lines, nearest(group, bars), *not_judged, ""], False
     best = good[0]
     lines += [f"  use {full_name(best)}: {gives(best)}{given_up(group, best, bars)}"]
-    if len(good) > 1:
+    if rival := as_fast(store, good, bars):
+        lines += [f"  as fast within the noise, and nearer to full compute: {full_name(rival)}: {gives(rival)}"]
+    elif len(good) > 1:
         lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
     document = store.document(best.key)
     lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
     return lines, True
+
+
+def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | None:
+    """Of the cells that may be as fast as the first, the best in the first metric that has a bar, or in LPIPS.
+
+    As fast: within a tenth, and by Welch's interval of the difference of their pairs' speed-ups perhaps faster. None
+    where the first is the best itself.
+    """
+    asked = [bar for bar in bars if bar.column not in (FASTER.column, "peak_memory_bytes")]
+    bar = asked[0] if asked else BARS["--max-lpips"]
+    best, *others = good
+    fastest = [math.log(ratio) for ratio in speedups(store.document(best.key)["pairs"])]
+    alike = [best]
+    for row in others:
+        slower = difference_interval([math.log(x) for x in speedups(store.document(row.key)["pairs"])], fastest)
+        if row.speedup >= NEARLY * best.speedup and (slower is None or slower[0] <= 0):
+            alike.append(row)
+    scored = [row for row in alike if not pd.isna(getattr(row, bar.column, None))]
+    nearest_one = max(scored, key=lambda row: bar.sign * ranked_value(row, bar.column), default=best)
+    return None if nearest_one is best else nearest_one
 
 
 def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
@@ -194,9 +235,9 @@ def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
 
 def gives(row: Any) -> str:
     """What a cell brings."""
-    metrics = [bar for bar in BARS.values() if bar.column in ("psnr_db", "ssim", "lpips")]
-    figures = [(bar, getattr(row, bar.column)) for bar in metrics]
-    return ", ".join([f"{row.speedup:.2f}x", *(f"{bar.label} {bar.shown(x)}" for bar, x in figures if not pd.isna(x))])
+    columns = {metric.column for metric in METRICS.values()}
+    known = [bar for bar in BARS.values() if bar.column in columns and not pd.isna(getattr(row, bar.column, None))]
+    return ", ".join([with_interval(row), *(f"{bar.label} {bar.shown(getattr(row, bar.column))}" for bar in known)])
 
 
 def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:

@@ -50,7 +50,9 @@ def build_report(store: Store, console: Console) -> int:
     plots = write_plots(store, cells, hardware)
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
-        console.print(Text.assemble(("failed ", "red"), f"{present.full_name(row)}: {row.reason}"))
+        place = store.cells / row.key
+        text = f"{present.full_name(row)}: {row.reason}; delete {place} to forget it"
+        console.print(Text.assemble(("failed ", "red"), text), soft_wrap=True)
     _print_files(store.folder, plots, console)
     return int((cells["status"] == "failed").any())
 

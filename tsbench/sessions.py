@@ -16,6 +16,7 @@ from tsbench.errors import first_line
 from tsbench.measure import release_memory
 from tsbench.models.source import check_is_flux, configuration, find_model, identity
 from tsbench.point import Point
+from tsbench.quantization import check_installed
 
 if TYPE_CHECKING:
     from tsbench.generate import Session
@@ -50,15 +51,18 @@ class Sessions:
             torch.set_num_threads(self.threads)
         self.device, self.openvino_device = torch.device("cpu"), None
         if "openvino" in backends:
-            from tsbench.backends.openvino_export import check_installed
+            from tsbench.backends import openvino_export
 
-            check_installed()
+            openvino_export.check_installed()
             from tsbench.backends.openvino import choose_openvino_device
 
             self.openvino_device = choose_openvino_device(runtime.device)
         if "diffusers" in backends:
             for offload in {point.config.runtime.offload for point in points}:
                 self.device = choose_device(runtime.device, offload)
+        for quantized in dict.fromkeys(point.config.runtime.quantization.backend for point in points):
+            if quantized is not None:
+                check_installed(quantized)
         self.identities: dict[tuple[str, str | None], str] = {}
         self.paths: dict[str, str] = {}
         self._folders = {}

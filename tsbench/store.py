@@ -46,6 +46,13 @@ class Store:
             raise UserError(f"{self.folder} has cells but no {MANIFEST}, which says what made them; {OTHER_MANIFEST}.")
         return manifest
 
+    def check_is_run(self) -> None:
+        """Raise `UserError` where there is something else than a run, which would be lost among its files."""
+        if self.folder.is_dir() and not self.manifest() and set(self.folder.iterdir()) - {self.cells}:
+            raise UserError(f"{self.folder} has other files than a run's; choose another folder by name=NAME.")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is a file; choose another name for the folder by name=NAME.")
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """For the one process that draws here: two at once would draw the same cells and slow each other down.
@@ -119,7 +126,10 @@ class Store:
         return self.cells.glob(f"[!.]*/{DOCUMENT}")
 
     def is_done(self, key: str) -> bool:
-        return self.document(key).get("status", "failed") != "failed"
+        """Whether a cell was drawn or skipped, and no image of it is missing."""
+        document = self.document(key)
+        done = document.get("status", "failed") != "failed"
+        return done and all(path.is_file() for path in self._image_files(document))
 
     def write(self, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()) -> None:
         """Put a cell in its place, in one step; a failed one that is there gives way.
@@ -175,9 +185,11 @@ class Store:
         Raises:
             UserError: where one is missing or damaged.
         """
-        document = self.document(key)
+        return [_image(path) for path in self._image_files(self.document(key))]
+
+    def _image_files(self, document: dict[str, Any]) -> list[Path]:
         drawn = 0 if document["workload"]["random_weights"] else len(document.get("schedules", []))
-        return [_image(self.cells / key / image_name(number)) for number in range(drawn)]
+        return [self.cells / document["key"] / image_name(number) for number in range(drawn)]
 
     def scores(self, key: str, across: bool = False) -> dict[str, list[float]]:
         """`{metric: [value of each sample]}`; empty where unscored.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -58,14 +59,15 @@ class Sweep:
         self.cells, self.methods = cells_of(points, self.sessions.identities)
 
     def run(self, console: Console) -> int:
-        """Draw what is missing, then score and report everything.
+        """Draw what is missing, then score and report everything that is in the folder.
 
         Returns:
-            0, or 1 where a cell has failed.
+            0, or 1 where a cell of this sweep has failed.
         """
         from tsbench.metrics import check_columns
 
         store = Store(Path("results") / self.name)
+        store.check_is_run()
         check_columns([*store.manifest().get("metrics", []), *self.metrics])
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
         here = self.sessions.environment()
@@ -87,11 +89,12 @@ class Sweep:
             console.print(
                 f"cells are in {store.folder}; python -m tsbench report {self.name} builds tables and plots of them"
             )
-            return int(any(document["status"] == "failed" for document in store.documents()))
-        from tsbench.report import build_report
+        else:
+            from tsbench.report import build_report
 
-        console.print("scoring and drawing tables and plots")
-        return build_report(store, console)
+            console.print("scoring and drawing tables and plots")
+            build_report(store, console)
+        return int(any(store.document(cell.key)["status"] == "failed" for cell in self.cells))
 
     def check_model(self, cells: list[Cell]) -> None:
         """Raise `UserError` where the model of the first cell cannot be loaded and no cell needs another one."""
@@ -126,8 +129,7 @@ class Sweep:
                     workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
                 outcome = self._run_cell(cell, store, progress, costs)
-                method = self.methods[cell.key]
-                name = method.full_name(method.parameters())
+                name = self.methods[cell.key].full_name(json.loads(cell.parameters))
                 progress.cell_finished(f"{name}: {outcome}", planned.get(cell.key, 0))
                 share = self.sessions.pipeline_s / (time.perf_counter() - started)
                 store.note_share(share)

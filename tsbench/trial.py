@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ def _try(sweep: Sweep) -> int:
         if isinstance(session, NotLoaded):
             raise UserError(session.reason)
         method = sweep.methods[cell.key]
-        name = method.full_name(method.parameters())
+        name = method.full_name(json.loads(cell.parameters))
         if reason := impossible(cell, method):
             raise UserError(f"{name} cannot be drawn: {reason}.")
         try:

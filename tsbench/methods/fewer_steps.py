@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tsbench.checks import between
 from tsbench.methods.base import Method
@@ -14,18 +14,19 @@ class FewerSteps(Method):
     """All steps computed, but fewer of them; the reference keeps the workload's number."""
 
     name: str = "fewer_steps"
-    num_inference_steps: int = 14
+    num_inference_steps: int | None = None  # half of the reference's
     title: ClassVar[str] = "Fewer steps"
     label_format: ClassVar[str] = "{num_inference_steps} steps"
 
     def check(self, steps: int) -> None:
-        example = max(1, steps // 2)
-        between(
-            "method.num_inference_steps", self.num_inference_steps, 1, steps, example, ", the steps of the reference"
-        )
+        drawn = self.drawn_steps(steps)
+        between("method.num_inference_steps", drawn, 1, steps, max(1, steps // 2), ", the steps of the reference")
+
+    def resolved(self, steps: int) -> dict[str, Any]:
+        return {"num_inference_steps": self.drawn_steps(steps)}
 
     def drawn_steps(self, steps: int) -> int:
-        return self.num_inference_steps
+        return max(1, steps // 2) if self.num_inference_steps is None else self.num_inference_steps
 
     def condensed(self) -> tuple[Method, int]:
         return Method(), 1
