@@ -20,8 +20,10 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from transformers import CLIPModel, CLIPProcessor
 
 from tsbench.errors import UserError
-from tsbench.metrics import METRICS, check_metrics, lpips, scorer
+from tsbench.metrics import METRICS, check_metrics, scorer
+from tsbench.metrics.lpips_network import distance, to_tensor
 from tsbench.models.tiny.pictures import draw, scene_of
+from tsbench.paths import ASSETS
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -70,9 +72,9 @@ def test_lpips_is_the_lpips_packages() -> None:
 
 
 def test_lpips_gives_the_same_for_a_batch_as_alone() -> None:
-    weights = lpips.load_file(lpips.ASSETS / "lpips_alex.safetensors")
-    a, b = (lpips.torch.cat([lpips.to_tensor(picture(i)) for i in pair]) for pair in ((0, 1), (2, 3)))
-    together = lpips.distance(a, b, weights)
+    weights = load_file(ASSETS / "lpips_alex.safetensors")
+    a, b = (torch.cat([to_tensor(picture(i)) for i in pair]) for pair in ((0, 1), (2, 3)))
+    together = distance(a, b, weights)
     alone = [scorer("lpips")(picture(0), picture(2)), scorer("lpips")(picture(1), picture(3))]
     assert together.tolist() == pytest.approx(alone, abs=1e-6)
 

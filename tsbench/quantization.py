@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tsbench.environment import installed_version
 from tsbench.errors import UserError
 
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
@@ -14,6 +13,8 @@ COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
 
 def check_installed(backend: str) -> None:
     """Raise `UserError` where the library of a quantization is missing."""
+    from tsbench.environment import installed_version
+
     package = {"bitsandbytes": "bitsandbytes", "quanto": "optimum-quanto"}[backend]
     if installed_version(package) is None:
         raise UserError(

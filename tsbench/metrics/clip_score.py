@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from tsbench.errors import UserError, first_line
 from tsbench.metrics.base import Metric, Score
@@ -25,6 +24,7 @@ def load(checkpoint: str) -> Score:
     Raises:
         UserError: where there is no CLIP model, or not the whole of it.
     """
+    import torch
     from transformers import CLIPModel, CLIPProcessor
 
     try:

@@ -14,6 +14,7 @@ from tsbench.metrics.base import Metric, Score
 
 
 def load() -> Score:
+    """Scores of an image and its reference, uint8 [height, width, 3]."""
     import flip_evaluator
 
     def score(image: np.ndarray, reference: np.ndarray) -> float:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import torch
 
 from tsbench.checks import needs_package
 from tsbench.metrics.base import Metric, Score
 
 
 def load() -> Score:
+    """Scores of an image and its reference, uint8 [height, width, 3]."""
+    import torch
     from pytorch_msssim import ms_ssim
 
     def score(image: np.ndarray, reference: np.ndarray) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 
 from tsbench.metrics.base import Metric, Score
 
 
 def load() -> Score:
+    """Scores of an image and its reference, uint8 [height, width, 3]."""
+    import torch
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     def score(image: np.ndarray, reference: np.ndarray) -> float:

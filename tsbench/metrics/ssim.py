@@ -11,6 +11,7 @@ from tsbench.metrics.base import Metric, Score
 
 
 def load() -> Score:
+    """Scores of an image and its reference, uint8 [height, width, 3]."""
     from skimage.metrics import structural_similarity
 
     def score(image: np.ndarray, reference: np.ndarray) -> float:
