@@ -331,7 +331,7 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
     crowd = [(1 + place / 100, 3.0) for place in range(40)]
     axis.plot(*zip(*near, *crowd), label="points")
     axis.margins(0.1)
-    style.finish(figure, axes, "title")
+    style.finish(figure, axes.flat, "title")
     labels = [style.Label(x, y, f"label {place}", "black") for place, (x, y) in enumerate([*near, *crowd])]
     style.label_points(axis, np.array([*near, *crowd]), labels, 1)
     figure.canvas.draw()
@@ -347,7 +347,7 @@ def test_a_legend_is_as_wide_as_its_figure_at_most() -> None:
     figure, axes = style.panels(1, 1, 4, 3)
     for number in range(5):
         axes[0][0].plot([0, 1], label=f"a method with a name that is far from short, setting {number}")
-    style.finish(figure, axes, "title")
+    style.finish(figure, axes.flat, "title")
     figure.canvas.draw()
     (legend,) = figure.legends
     box = legend.get_window_extent()
@@ -474,6 +474,24 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     assert {"4.16x", "893.54", "29.328 (not comparable)"} <= {shown["published"] for shown in beside}
     (tflop,) = (shown for shown in beside if shown["published"] == "893.54")
     assert (tflop["figure"], tflop["measured"]) == ("TFLOP", "86.00") and "FoCa" in tflop["of"]
+
+
+def test_a_disturbed_timing_is_told(tmp_path: Path) -> None:
+    """Full compute that takes three times as long in one pair, and a denoising faster than half of its steps can be."""
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC"), [image(0)] * 2)
+    steady = [{"batch": 0, "reference": timing(1, 1), "method": timing(0.52, 0.52)}] * 2
+    for interval, first in ((2, timing(1, 1)), (3, timing(3, 3)), (4, timing(1.9, 1.9))):
+        pairs = [steady[0] | {"reference": first}, steady[1]]
+        method = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=interval).resolved(4)), steps=4)
+        store.write(method, "ok", body(["C..C"] * 2, pairs), [image(0)] * 2)
+    rows = by_interval(store)
+    assert pd.isna(rows[0].timing_disturbed) and pd.isna(rows[2].timing_disturbed)
+    both = "timing disturbed: full compute took from 1 to 3 s, denoising was 3.85x faster, and 2.00x is possible"
+    assert rows[3].timing_disturbed == both
+    assert rows[4].timing_disturbed == "timing disturbed: denoising was 2.79x faster, and 2.00x is possible"
+    assert both in paper.markdown(cells_table(store), store.manifest())
 
 
 def test_looks_of_series_are_all_different() -> None:

@@ -24,8 +24,8 @@ from tsbench.metrics import METRICS
 from tsbench.paper import published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
-from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
-from tsbench.recommend import BARS, FASTER, qualified, unjudged
+from tsbench.present import full_name, notes_of, provenance, series_and_label, with_interval, workload_titles
+from tsbench.recommend import BARS, FASTER, nearest, qualified, unjudged
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 
@@ -41,7 +41,7 @@ SPEEDS = {
 FIGURES = [
     "key", "reference", "status", "computed_steps", "latency_s", "speedup", "speedup_low", "speedup_high",
     "denoise_speedup", "tflop", "flops_speedup",
-    "n_identical", "n_samples", *FRONTS,
+    "n_identical", "n_samples", *FRONTS, "near_front",
 ]  # fmt: skip
 
 
@@ -72,19 +72,24 @@ def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
     for reference, group in cells.groupby("reference", sort=False):
         first, title = next(group.itertuples()), titles[str(reference)]
         if "lpips" not in group or group["lpips"].isna().all():
-            text = "images of random weights mean nothing" if first.random_weights else "no LPIPS was computed"
+            text = "images of random weights mean nothing" if first.random_weights else _without_lpips(group)
             found.append({"workload": title, "wanted": "", "key": None, "text": text})
             continue
         for level, limit in LEVELS.items():
             bars = [replace(BARS["--max-lpips"], limit=limit), FASTER]
             good, unknown = qualified(group, bars), unjudged(group, bars)
-            text = f"{full_name(good[0])}: {good[0].speedup:.2f}x" if good else "none: see the nearest in the table"
+            text = f"{full_name(good[0])}: {with_interval(good[0])}" if good else nearest(group, bars).strip()
             if unknown and not good:
                 text = f"not known: {'; '.join(unknown)}"
             key = good[0].key if good else None
             wanted = f"{level} (LPIPS up to {limit:g})"
             found.append({"workload": title, "wanted": wanted, "key": key, "text": text})
     return found
+
+
+def _without_lpips(group: pd.DataFrame) -> str:
+    failed = (group["status"] == "failed").sum()
+    return f"{failed} of {len(group)} cells have failed: see the table" if failed else "no LPIPS was computed"
 
 
 def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
         columns.append([Entry(number(row.energy_j, 0)) for row in rows])
         table.headings.append("Energy (J)")
     for heading, texts in (
-        ("Front", [(row.on_front or "").replace(";", ", ") for row in rows]),
+        ("Front", [front_text(row) for row in rows]),
         ("Note", ["; ".join(notes_of(row)) for row in rows]),
     ):
         if any(texts):
@@ -116,6 +116,12 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
             first = [Entry("" if number_in_series else series), Entry(label), Entry(computed)]
             table.rows.append(first + [column[len(table.rows)] for column in columns])
     return table
+
+
+def front_text(row: Any) -> str:
+    """The metrics on whose front a cell is, and in parentheses those on whose front it may be: `ssim (lpips)`."""
+    on, near = ((text or "").replace(";", ", ") for text in (row.on_front, row.near_front))
+    return " ".join(filter(None, [on, f"({near})" if near else ""]))
 
 
 IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}", 1)
@@ -255,6 +261,7 @@ interval in brackets (from six pairs on). TFLOP are the transformer's, counted f
 are means over prompts, of several seeds a prompt's mean first, against the same images computed in full (CLIP: against
 the prompt). PSNR averages the images that differ, and the note counts identical ones. Of the settings that skip
 something the best is bold and the second best underlined; in PSNR an identical image then counts as one in which a
-single byte differs by one level. Front: the metrics for which no other setting is both faster and better. Published
-figures are shown as published; *same schedule* marks those of another method that computes the same steps.
+single byte differs by one level. Front: the metrics for which no other setting is both faster and better, and in
+parentheses those for which one is by the figures, but not beyond the intervals. Published figures are shown as
+published; *same schedule* marks those of another method that computes the same steps.
 """

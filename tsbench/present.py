@@ -144,7 +144,8 @@ def provenance(manifest: dict[str, Any]) -> str:
 def notes_of(row: Any) -> list[str]:
     """What is to be said of a cell beside its figures."""
     notes = [] if row.status == "ok" else [f"{row.status}: {row.reason}"]
-    notes += [note for note in (row.note, row.cost_reason, row.metric_reason) if isinstance(note, str)]
+    remarks = (row.note, row.timing_disturbed, row.cost_reason, row.metric_reason)
+    notes += [remark for remark in remarks if isinstance(remark, str)]
     if pd.notna(row.n_identical) and row.n_identical:
         notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
     return notes

@@ -36,6 +36,7 @@ COLUMNS = [
 EXTRA_COLUMNS = [
     "n_identical",
     "note",
+    "timing_disturbed",
     "cost_reason",
     "published",
     "reference",
@@ -57,6 +58,8 @@ EXTRA_COLUMNS = [
     "dominated_by",
     "hardware",
 ]
+UNSTEADY = 2.0  # the slowest of runs of the same over the fastest, from which on it is said
+TOO_FAST = 1.1  # denoising's speed-up over that of computed steps alone, likewise
 
 
 def cells_table(store: Store) -> pd.DataFrame:
@@ -140,6 +143,7 @@ def _cell_row(
     return {
         **row,
         "note": "; ".join(_notes(document)) or None,
+        "timing_disturbed": disturbance(document),
         **_speed(document["pairs"], document["key"] == document["reference"]),
         **_quality(scores, len(workload["prompts"])),
         "psnr_db_across_backends": finite_mean(store.scores(document["key"], across=True).get("psnr", [])),
@@ -159,6 +163,24 @@ def _notes(document: dict[str, Any]) -> list[str]:
         notes.append("the schedule of an image differed between runs")
     notes += ["random weights"] if workload["random_weights"] else []
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
+
+
+def disturbance(document: dict[str, Any]) -> str | None:
+    """What shows that other work on the machine was in a cell's timing, or None.
+
+    That is runs of the same that differ by far, and a denoising speed-up beyond that of forecasts that cost nothing.
+    """
+    found, pairs, steps = [], document["pairs"], document["workload"]["steps"]
+    for arm, what in (("reference", "full compute"), ("method", "it")):
+        latencies = [pair[arm]["latency_s"] for pair in pairs if arm in pair]
+        if latencies and max(latencies) > UNSTEADY * min(latencies):
+            found.append(f"{what} took from {min(latencies):.3g} to {max(latencies):.3g} s")
+    computed = statistics.fmean(computed_steps(schedule) for schedule in document["schedules"])
+    if "reference" in pairs[0] and computed:
+        ideal, measured = steps / computed, statistics.median(speedups(pairs, "denoise_s"))
+        if measured > TOO_FAST * ideal:
+            found.append(f"denoising was {measured:.2f}x faster, and {ideal:.2f}x is possible")
+    return f"timing disturbed: {', '.join(found)}" if found else None
 
 
 def pair_schedules(document: dict[str, Any]) -> list[str]:

@@ -14,7 +14,9 @@ from tsbench.plots.style import (
     Label,
     finish,
     label_points,
+    limits,
     name_panel,
+    panel_grid,
     panels,
     short_label,
     styles,
@@ -41,8 +43,8 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
             else:
                 axis.set_axis_off()
                 axis.text(0.5, 0.5, f"no {metric.title} here", ha="center", color="0.45", transform=axis.transAxes)
-        name_panel(row[0], titles[str(reference)])
-    finish(figure, axes, f"Speed-up against full compute on {hardware}")
+        name_panel(row[0], titles[str(reference)], across=len(metrics))
+    finish(figure, axes.flat, f"Speed-up against full compute on {hardware}")
     for row, (_, group) in zip(axes, groups):
         for axis, metric in zip(row, metrics):
             if axis.axison:
@@ -60,10 +62,15 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
             cells["speedup"], _heights(cells, metric), **looks[str(series)], markersize=6, alpha=0.9, zorder=2,
             linewidth=1.2 if series == CONTROL else 0.8, label=series,
         )  # fmt: skip
+        axis.hlines(
+            _heights(cells, metric), cells["speedup_low"], cells["speedup_high"], alpha=0.3, linewidth=1,
+            colors=looks[str(series)]["color"], zorder=1,
+        )  # fmt: skip
     axis.axvline(1, color="0.8", linewidth=0.8, zorder=0)
     axis.set_xlabel("speed-up (x)")
     axis.set_ylabel(f"{metric.title}, {'higher' if metric.higher_is_better else 'lower'} is better")
     axis.margins(0.08, 0.12)
+    axis.set_xlim(limits([1, *group["speedup"]], group["speedup_low"].dropna(), group["speedup_high"].dropna()))
     if metric.by_distance:
         _mark_distances(axis, metric)
     _mark_identical(axis, group, metric, looks)
@@ -100,19 +107,21 @@ def _mark_distances(axis: Any, metric: Metric) -> None:
         ticks = [distance for distance in distances if low <= math.log10(distance) <= high]
         if len(ticks) <= 7:
             break
-    labels = [f"{metric.best + sign * distance:.12f}".rstrip("0") for distance in ticks]
+    labels = [f"{metric.best + sign * distance:.12f}".rstrip("0").rstrip(".") for distance in ticks]
     axis.set_yticks([sign * math.log10(distance) for distance in ticks], labels)
 
 
 def _mark_identical(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
     """At the panel's edge the cells whose images all are full compute's."""
-    edge = 1 if metric.higher_is_better else 0
-    for row in group[np.isinf(_heights(group, metric))].itertuples():
-        at_edge = {"transform": axis.get_xaxis_transform(), "clip_on": False}
+    edge, identical = 1 if metric.higher_is_better else 0, group[np.isinf(_heights(group, metric))]
+    at_edge = {"transform": axis.get_xaxis_transform(), "clip_on": False}
+    for row in identical.itertuples():
         axis.plot(row.speedup, edge, **looks[row.series] | {"linestyle": "none"}, markersize=6, **at_edge)
+    if len(identical):
+        text = "identical" if len(identical) == 1 else f"{len(identical)} identical"
         axis.annotate(
-            "identical", (row.speedup, edge), xycoords=at_edge["transform"], xytext=(5, 0 if edge else 6),
-            textcoords="offset points", va="center", fontsize=8, color=looks[row.series]["color"],
+            text, (identical["speedup"].max(), edge), xycoords=at_edge["transform"], xytext=(6, 0 if edge else 6),
+            textcoords="offset points", va="center", fontsize=8, color="0.35",
         )  # fmt: skip
 
 
@@ -145,8 +154,8 @@ def implementations(cells: pd.DataFrame) -> Any:
     if len(set(drawn["backend"])) < 2:
         return None
     groups = list(drawn.groupby(drawn["reference"].map(titles), sort=False))
-    figure, axes = panels(1, len(groups), 8, 5)
-    for axis, (title, group) in zip(axes[0], groups):
+    figure, axes = panel_grid(len(groups), 8, 5)
+    for axis, (title, group) in zip(axes, groups):
         for name, line in group.groupby("series", sort=False):
             line = line.sort_values(["computed_steps", "psnr_db"])
             axis.plot(line["computed_steps"], line["psnr_db"], **looks[str(name)], label=name)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.plots.style import MARKERS, finish, name_panel, panels, styles, with_series
+from tsbench.plots.style import ACROSS, MARKERS, finish, limits, name_panel, panel_grid, styles, with_series
 from tsbench.present import workload_titles
 
 BESIDE = 0.1  # steps of the cache interval, between the lines of a panel
@@ -26,8 +26,8 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
     if drawn.empty:
         return None
     groups = list(drawn.groupby("reference", sort=False))
-    figure, axes = panels(1, len(groups), 5.6, 4.4)
-    for axis, (reference, group) in zip(axes[0], groups):
+    figure, axes = panel_grid(len(groups), 5.6, 4.4)
+    for axis, (reference, group) in zip(axes, groups):
         steps = int(group["steps"].iloc[0])
         reach = range(max(1, int(group["computed_steps"].min())), steps + 1)
         axis.plot(reach, [steps / computed for computed in reach], color="0.6", linestyle=":", label="ideal, T/C")
@@ -72,8 +72,8 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     series, labels = (list(dict.fromkeys(lines[name])) for name in ("series", "label"))
     colours = {name: looks[name]["color"] for name in series}
     markers = {label: MARKERS[number % len(MARKERS)] for number, label in enumerate(labels)}
-    figure, axes = panels(1, len(shown), 5.4, 4.3, sharey=True)
-    for axis, (group, column, swept, title) in zip(axes[0], shown):
+    figure, axes = panel_grid(len(shown), 5.4, 4.3, sharey=True)
+    for axis, (group, column, swept, title) in zip(axes, shown):
         values = list(dict.fromkeys(group[column]))  # in order, also where a line lacks one
         axis.set_xticks(range(len(values)), map(str, values))
         for (name, label), line in group.groupby(["series", "label"], sort=False):
@@ -83,10 +83,11 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
         axis.set_xlabel(swept)
         name_panel(axis, title)
     for name, colour in colours.items():
-        axes[0][0].plot([], [], color=colour, label=name)
+        axes[0].plot([], [], color=colour, label=name)
     for label, marker in markers.items():
-        axes[0][0].plot([], [], color="0.4", marker=marker, linestyle="", label=label)
-    axes[0][0].set_ylabel("speed-up (x)")
+        axes[0].plot([], [], color="0.4", marker=marker, linestyle="", label=label)
+    for axis in axes[::ACROSS]:
+        axis.set_ylabel("speed-up (x)")
     finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure
 
@@ -97,6 +98,8 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
     Returns:
         A matplotlib figure, or None where no series has several intervals.
     """
+    from matplotlib.ticker import MaxNLocator
+
     drawn, titles = with_series(cells), workload_titles(cells)
     looks = styles(drawn["series"])
     drawn = drawn.assign(interval=[json.loads(params).get("cache_interval") for params in drawn["params"]])
@@ -105,8 +108,8 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
     if drawn.empty:
         return None
     groups = list(drawn.groupby("reference", sort=False))
-    figure, axes = panels(1, len(groups), 4.2, 4, sharey=True)
-    for axis, (reference, group) in zip(axes[0], groups):
+    figure, axes = panel_grid(len(groups), 4.2, 4, sharey=True)
+    for axis, (reference, group) in zip(axes, groups):
         lines = list(group.groupby("series", sort=False))
         for place, (name, line) in enumerate(lines):
             line = line.sort_values("interval")
@@ -115,8 +118,11 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
             colour = looks[str(name)]["color"]
             axis.vlines(beside, line["speedup_low"], line["speedup_high"], colors=colour, alpha=0.4, linewidth=1.5)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("cache interval")
         name_panel(axis, titles[str(reference)])
-    axes[0][0].set_ylabel("speed-up (x)")
+    axes[0].set_ylim(limits([1, *drawn["speedup"]], drawn["speedup_low"].dropna(), drawn["speedup_high"].dropna()))
+    for axis in axes[::ACROSS]:
+        axis.set_ylabel("speed-up (x)")
     finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure

@@ -12,10 +12,11 @@ from tsbench.present import series_and_label, workload_titles
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart
+BESIDE = 2  # workloads in a row
 
 
 def steps(cells: pd.DataFrame, store: Store) -> Any:
-    """Relative error of the latents after every step, above the schedules as strips; a column per workload.
+    """Relative error of the latents after every step, above the schedules as strips, for every workload.
 
     Shown are the settings on a front, at most `MOST` of them, spread over the front.
 
@@ -35,10 +36,17 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
         return None
     rows = max(len(drawn) for _, drawn in columns)
     heights = [3.2, 0.28 * rows + 0.2]
+    blocks = -(-len(columns) // BESIDE)
+    across = min(len(columns), BESIDE)
     figure, axes = panels(
-        2, len(columns), 7, sum(heights) / 2 + 0.1, sharex="col", gridspec_kw={"height_ratios": heights}
+        2 * blocks, across, 7, sum(heights) / 2 + 0.1, gridspec_kw={"height_ratios": heights * blocks}
     )
-    for (_title, drawn), errors, strips in zip(columns, axes[0], axes[1]):
+    above, below = axes[::2].flatten(), axes[1::2].flatten()
+    for axis in [*above[len(columns) :], *below[len(columns) :]]:
+        axis.remove()
+    for (_title, drawn), errors, strips in zip(columns, above, below):
+        errors.sharex(strips)
+        errors.tick_params(labelbottom=False)
         for place, (_row, document) in enumerate(drawn):
             colour = COLOURS[place % len(COLOURS)]
             values = document["step_errors"]
@@ -57,7 +65,7 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
         strips.invert_yaxis()
         strips.set_xlabel("denoising step; coloured: computed")
     figure.tight_layout()  # tells how much the names leave of the width
-    for (title, _), axis in zip(columns, axes[0]):
+    for (title, _), axis in zip(columns, above):
         name_panel(axis, title)
     figure.tight_layout()
     return figure

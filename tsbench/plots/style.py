@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import fill
@@ -19,6 +20,7 @@ COLOURS = (
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL = FewerSteps.title  # every cache has to beat it
 LEGEND_ROW, TITLE = 0.22, 0.3  # inches
+ACROSS = 3  # panels in a row
 POINT_RADIUS, LABEL_GAP = 3.5, 5  # points of 1/72 inch
 # Of a label beside its point: how far to the right, and how far to the free side.
 PLACES = ((0, 1), (1, 0), (1, 1), (-1, 1), (0, -1))
@@ -75,9 +77,28 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
     return figure, axes
 
 
-def name_panel(axis: Any, title: str) -> None:
-    """The title of a panel, in as many lines as its width takes."""
-    inches = axis.get_window_extent().width / axis.figure.dpi
+def panel_grid(count: int, width: float, height: float, **options: Any) -> tuple[Any, list[Any]]:
+    """A figure and so many axes, `ACROSS` in a row at most."""
+    columns = min(count, ACROSS)
+    figure, axes = panels(-(-count // columns), columns, width, height, **options)
+    for axis in axes.flat[count:]:
+        axis.remove()
+    return figure, list(axes.flat[:count])
+
+
+def limits(points: Iterable[float], lows: Iterable[float], highs: Iterable[float]) -> tuple[float, float]:
+    """Ends of an axis that show all points, and of their bars as much as half of the points' span beyond."""
+    finite = [point for point in points if math.isfinite(point)]
+    low, high = min(finite), max(finite)
+    reach = max(high - low, 0.2) / 2
+    least = max(low - reach, min([low, *(end for end in lows if math.isfinite(end))]))
+    most = min(high + reach, max([high, *(end for end in highs if math.isfinite(end))]))
+    return least - 0.1 * reach, most + 0.1 * reach
+
+
+def name_panel(axis: Any, title: str, across: int = 1) -> None:
+    """The title of a panel, or of so many beside each other, in as many lines as their width takes."""
+    inches = across * axis.get_window_extent().width / axis.figure.dpi
     axis.set_title(fill(title, round(13.5 * inches)), loc="left", fontsize=9, fontweight="bold")
 
 
@@ -110,10 +131,10 @@ def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) 
             note.remove()
 
 
-def finish(figure: Any, axes: Any, title: str) -> None:
+def finish(figure: Any, axes: Iterable[Any], title: str) -> None:
     """The title above and one legend of all panels below, in as many columns as fit, with room for both."""
     handles: dict[str, Any] = {}
-    for axis in axes.flat:
+    for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels()):
             handles.setdefault(label, handle)
     for columns in range(min(4, len(handles)), 0, -1):

@@ -251,16 +251,24 @@ const workloadParts = Object.values(data.workloads).map((title) => title.split("
 const columns = [
   { title: "Workload", of: (cell) => ownParts(cell.workload) },
   { title: "Setting", of: (cell) => cell.name },
+  { title: "Status", of: (cell) => (cell.status === "ok" ? "" : cell.status) },
   { title: "Computed", of: (cell) => cell.computed_steps, digits: 1 },
   { title: "Speed-up", of: (cell) => cell.speedup, digits: 2 },
   ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
+  { title: "Front", of: frontText },
   { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },
   { title: "TFLOP", of: (cell) => cell.tflop, digits: tflopDigits() },
   { title: "FLOPs speed-up", of: (cell) => cell.flops_speedup, digits: 2 },
-  { title: "Status", of: (cell) => cell.status },
   { title: "Published", of: (cell) => cell.published.map((p) => `${p.figure} ${p.published}`).join(", ") },
   { title: "Note", of: (cell) => cell.says },
 ].filter((column) => data.cells.some((cell) => !isMissing(column.of(cell)) && column.of(cell) !== ""));
+
+/** The metrics on whose front a cell is, and in parentheses those on whose front it may be, as in table.md. */
+function frontText(cell) {
+  const [on, near] = [cell.on_front, cell.near_front].map((names) => (names ?? "").replaceAll(";", ", "));
+  return [on, near && `(${near})`].filter(Boolean).join(" ");
+}
+
 let order = { column: null, down: false };
 
 function drawTable() {
