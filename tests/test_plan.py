@@ -44,6 +44,18 @@ def test_the_papers_table(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert list(here.iterdir()) == []
 
 
+def test_published_speeds_stand_beside_what_is_planned(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For who has no GPU: measured by others, with machine and source; compiled runs beside compiled cells."""
+    overrides = ["model=flux1-dev", "size=1024", "steps=50", "runtime.compile=false,true", "method=fewer_steps,none"]
+    table = planned(capsys, *overrides, "method.num_inference_steps=22")
+    said = table[["compile", "published_latency_s", "published_speedup", "published_hardware"]]
+    assert [tuple(row) for row in said.itertuples(index=False)] == [
+        (False, 15.32, 1.0, "H100"), (False, 6.86, 2.23, "H100"),
+        (True, 11.744348, 1.0, "H100"), (True, 5.271367, 2.228, "H100"),
+    ]  # fmt: skip
+    assert table["published_speed"].str.startswith("diffusers PR #12648 findings; ").all()
+
+
 def test_openvinos_default(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = planned(capsys, "experiment=openvino_taylorseer")
     default = table[table["params"].str.contains('"cache_interval":3') & table["params"].str.contains('step":6')]

@@ -12,7 +12,16 @@ import pandas as pd
 from tsbench import published
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS
-from tsbench.present import notes_of, number, provenance, series_and_label, tflop_text, with_interval, workload_titles
+from tsbench.present import (
+    notes_of,
+    number,
+    provenance,
+    series_and_label,
+    significant,
+    tflop_text,
+    with_interval,
+    workload_titles,
+)
 
 BEST, SECOND = 1, 2
 TIMES = "{:.2f}x".format
@@ -56,7 +65,7 @@ class PaperTable:
 def quantities(cells: pd.DataFrame) -> list[Quantity]:
     """The columns that at least one of the cells has figures for."""
     found = [
-        Quantity("latency_s", "Latency (s)", lambda r: number(r.latency_s, 3, kind="g"), lambda v: f"{v:.4g}", 0),
+        Quantity("latency_s", "Latency (s)", lambda r: significant(r.latency_s, 3), lambda v: f"{v:.4g}", 0),
         Quantity("speedup", "Speed-up", with_interval, TIMES, 1),
         Quantity("tflop", "TFLOP", lambda r: tflop_text(r.tflop), lambda v: f"{v:.2f}", -1),
         Quantity("flops_speedup", "FLOPs speed-up", lambda r: number(r.flops_speedup, 2, "x"), TIMES, 1),

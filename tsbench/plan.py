@@ -33,7 +33,8 @@ USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
 
 One row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
-costs, FLOPs and the speed-up that they make, the bytes of the cache, and the published FLOPs where there are some.
+costs, FLOPs and the speed-up that they make, the bytes of the cache, and published FLOPs and speeds where there are
+some.
   --step-s SECONDS     of a full step of the first cell, per image, for device hours; default: measured in results/NAME
   --format csv|json|md write the table to standard output, and nothing else: csv and json with all columns"""
 
@@ -42,7 +43,7 @@ COLUMNS = [
     "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile", "height", "width", "steps",
     "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "weights", "random_weights", "text_encoders", "prompts",
     "schedule", "computed_steps", *COST_COLUMNS, "max_flops_speedup", "published_tflop", "published_difference",
-    "published", "reason",
+    "published", "published_latency_s", "published_speedup", "published_hardware", "published_speed", "reason",
 ]  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "max_flops_speedup": most,
             "reason": figures.get("cost_reason") if schedule is not None else f"depends on {method.decides_by}",
         }
-        rows.append(row | published.columns(row))
+        rows.append(row | published.columns(row) | published.speed_columns(row))
     return pd.DataFrame(rows, columns=["reference", "skipped", *COLUMNS])
 
 
@@ -215,7 +216,8 @@ def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float
         for cell, row, whole in zip(cells, rows, full)
     ]
     known = sum(tflop for tflop in drawn if tflop is not None)
-    work = f"{known / 1000:.3g} PFLOP" if known >= 1000 else f"{known:.3g} TFLOP"
+    peta = known / 1000
+    work = f"{known:.3g} TFLOP" if peta < 1 else f"{peta:.3g} PFLOP" if peta < 1000 else f"{peta:.0f} PFLOP"
     rest = "" if None not in drawn else "; cells whose FLOPs are not known beforehand are not in it"
     if step_s is None:
         lines.append(f"{work} in the transformer{rest}; --step-s SECONDS turns it into device hours")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pandas as pd
@@ -93,11 +94,17 @@ def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         row: of the plan's table.
         marks: what published figures are of, as far as rows before refer to it by a number; is added to.
     """
-    mark = ""
-    if not pd.isna(row.published):
-        if row.published not in marks:
-            marks.append(row.published)
-        mark = f" ({1 + marks.index(row.published)})"
+
+    def marked(text: str, source: Any) -> str:
+        if not text:
+            return ""
+        if source not in marks:
+            marks.append(source)
+        return f"{text} ({1 + marks.index(source)})"
+
+    speed = [number(row.published_speedup, 2, "x"), number(row.published_latency_s, 4, " s", kind="g")]
+    on = "" if pd.isna(row.published_hardware) else f" on {row.published_hardware}"
+    off_by = "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %"
     unknown = not pd.isna(row.reason)
     return {
         "Schedule": row.reason if unknown else row.schedule,
@@ -105,13 +112,14 @@ def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
         "TFLOP": tflop_text(row.tflop),
         "By FLOPs": number(row.max_flops_speedup, 2, "x", prefix="< " if unknown else ""),
         "Published TFLOP": number(row.published_tflop, 2),
-        "Off by": "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %{mark}",
+        "Off by": marked(off_by, row.published),
+        "Published speed": marked(", ".join(filter(None, speed)) + on if any(speed) else "", row.published_speed),
     }
 
 
 def plan_footnotes(marks: list[str]) -> list[str]:
     """What the numbers of `plan_row` stand for."""
-    return [f"({place}) published as: {text}" for place, text in enumerate(marks, start=1)]
+    return [f"({place}) published: {text}" for place, text in enumerate(marks, start=1)]
 
 
 def _padded(name: str, text: str, widths: dict[str, int]) -> str:
@@ -158,7 +166,15 @@ def number(value: Any, digits: int, suffix: str = "", kind: str = "f", prefix: s
 
 def tflop_text(value: Any) -> str:
     """As the papers write it, and of small models as many digits as are of use."""
-    return number(value, 2) if pd.isna(value) or value >= 1 else f"{value:.3g}"
+    return number(value, 2) if pd.isna(value) or value >= 1 else significant(value, 3)
+
+
+def significant(value: Any, digits: int) -> str:
+    """A figure with so many significant digits, zeros at its end included, and never an exponent; nothing for none."""
+    if value is None or pd.isna(value):
+        return ""
+    decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(0, decimals)}f}"
 
 
 def with_interval(row: Any) -> str:

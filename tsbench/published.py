@@ -82,3 +82,19 @@ def columns(cell: Mapping[str, Any]) -> dict[str, Any]:
         "published_difference": cell["tflop"] / first - 1,
         "published": found[0].title + "".join(dict.fromkeys(further)),
     }
+
+
+def speed_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What is published of the speed of a cell's method at its setting: seconds an image, speed-up, and on what.
+
+    Returns:
+        `published_latency_s`, `published_speedup`, `published_hardware`, and `published_speed`, which says what they
+        are of; None where nothing is.
+    """
+    known = [match.row for match in matches(cell) if match.same_method]
+    timed = [row for row in known if row["latency_s"] is not None or row["speedup"] is not None]
+    row = min(timed, key=lambda row: row["compile"] is None, default={})  # rather one that says whether it was compiled
+    of = "; ".join(filter(None, map(row.get, ("source", "caveat"))))
+    return {f"published_{name}": row.get(name) for name in ("latency_s", "speedup", "hardware")} | {
+        "published_speed": of or None
+    }
