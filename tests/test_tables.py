@@ -476,6 +476,17 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     assert (tflop["figure"], tflop["measured"]) == ("TFLOP", "86.00") and "FoCa" in tflop["of"]
 
 
+def test_a_table_has_no_column_of_what_nobody_knows(tmp_path: Path) -> None:
+    """Where the system tells no memory, of any cell."""
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    drawn = body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC") | {"peak_memory_bytes": None}
+    store.write(cell(steps=4), "ok", drawn, [image(0)] * 2)
+    (head,) = (line for line in paper.markdown(cells_table(store), store.manifest()).splitlines() if "Method" in line)
+    headings = [heading.strip() for heading in head.strip("|").split("|")]
+    assert headings == ["Method", "Setting", "Computed", "Latency (s)", "Speed-up ↑", "TFLOP ↓", "FLOPs speed-up ↑"]
+
+
 def test_a_disturbed_timing_is_told(tmp_path: Path) -> None:
     """Full compute that takes three times as long in one pair, and a denoising faster than half of its steps can be."""
     store = Store(tmp_path / "run")

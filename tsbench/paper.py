@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,9 @@ class Entry:
     rank: int = 0
     footnotes: tuple[int, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -49,6 +52,9 @@ class Quantity:
     @property
     def heading(self) -> str:
         return self.title + {1: " ↑", -1: " ↓", 0: ""}[self.better]
+
+
+IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}", 1)
 
 
 @dataclass
@@ -80,60 +86,47 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
 
 
 def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
-    """The table of one workload's cells, the reference first, the rows of a series together."""
+    """The table of one workload's cells, the reference first, the rows of a series together; no column is empty."""
     by_series: dict[str, list[tuple[str, Any]]] = {}
     for row in group.itertuples():
         series, label = series_and_label(row)
         by_series.setdefault(series, []).append((label, row))
     rows = [row for members in by_series.values() for _, row in members]
-    table = PaperTable(title, ["Method", "Setting", "Computed"], [], set())
-    shown = quantities(group)
-    matches = [published.matches(row._asdict()) for row in rows]
-    columns: list[list[Entry]] = []
-    for quantity in shown:
-        ranks = ranked(rows, quantity)
-        columns.append([Entry(quantity.text(row), rank) for row, rank in zip(rows, ranks)])
-        table.headings.append(quantity.heading)
-        said = _published(quantity, matches, table.footnotes)
-        if any(entry.text for entry in said):
-            columns.append(said)
-            table.headings.append(f"{quantity.title}, published")
-    said = _published(IMAGE_REWARD, matches, table.footnotes)
-    if any(entry.text for entry in said):
-        columns.append(said)
-        table.headings.append("ImageReward, published")
-    if group["psnr_db_across_backends"].notna().any():
-        columns.append([Entry(number(row.psnr_db_across_backends, 2)) for row in rows])
-        table.headings.append("PSNR (dB) to diffusers in full")
-    if group["peak_memory_bytes"].notna().any():
-        columns.append([Entry(number(row.peak_memory_bytes / 1e9, 2)) for row in rows])
-        table.headings.append("Memory (GB)")
-    if group["energy_j"].notna().any():
-        columns.append([Entry(number(row.energy_j, 0)) for row in rows])
-        table.headings.append("Energy (J)")
-    for heading, texts in (
-        ("Front", [front_text(row) for row in rows]),
-        ("Note", ["; ".join(notes_of(row)) for row in rows]),
-    ):
-        if any(texts):
-            columns.append([Entry(text) for text in texts])
-            table.headings.append(heading)
+    footnotes: list[str] = []
+    columns = [(heading, entries) for heading, entries in _columns(rows, quantities(group), footnotes) if any(entries)]
+    table = PaperTable(title, ["Method", "Setting", "Computed", *(heading for heading, _ in columns)], [], set())
+    table.footnotes = footnotes
     for series, members in by_series.items():
         table.group_starts.add(len(table.rows))
         for number_in_series, (label, row) in enumerate(members):
             computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
             first = [Entry("" if number_in_series else series), Entry(label), Entry(computed)]
-            table.rows.append(first + [column[len(table.rows)] for column in columns])
+            table.rows.append(first + [entries[len(table.rows)] for _, entries in columns])
     return table
+
+
+def _columns(rows: Sequence[Any], shown: Sequence[Quantity], footnotes: list[str]) -> Iterator[tuple[str, list[Entry]]]:
+    """Headings and entries, one a row, of all that a table may show; footnotes are added to."""
+    matches = [published.matches(row._asdict()) for row in rows]
+    for quantity in shown:
+        measured = [Entry(quantity.text(row), rank) for row, rank in zip(rows, ranked(rows, quantity))]
+        yield quantity.heading, measured
+        yield f"{quantity.title}, published", _published(quantity, matches, footnotes)
+    yield f"{IMAGE_REWARD.title}, published", _published(IMAGE_REWARD, matches, footnotes)
+    for heading, text in (
+        ("PSNR (dB) to diffusers in full", lambda row: number(row.psnr_db_across_backends, 2)),
+        ("Memory (GB)", lambda row: "" if pd.isna(row.peak_memory_bytes) else f"{row.peak_memory_bytes / 1e9:.2f}"),
+        ("Energy (J)", lambda row: number(row.energy_j, 0)),
+        ("Front", front_text),
+        ("Note", lambda row: "; ".join(notes_of(row))),
+    ):
+        yield heading, [Entry(text(row)) for row in rows]
 
 
 def front_text(row: Any) -> str:
     """The metrics on whose front a cell is, and in parentheses those on whose front it may be: `ssim (lpips)`."""
     on, near = ((text or "").replace(";", ", ") for text in (row.on_front, row.near_front))
     return " ".join(filter(None, [on, f"({near})" if near else ""]))
-
-
-IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}", 1)
 
 
 def ranked(rows: Sequence[Any], quantity: Quantity) -> list[int]:
