@@ -21,7 +21,6 @@ from tsbench.__main__ import main
 from tsbench.compare import metric_change
 from tsbench.explain import chain, sentences
 from tsbench.grid import expand
-from tsbench.methods import METHODS
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paper import BEST, SECOND, quantities, ranked
@@ -604,13 +603,6 @@ def test_mistakes(arguments: list[str], sentence: str, here: Path, capsys: pytes
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
-
-
-def test_every_method_has_a_snippet() -> None:
-    """Of two lists of lines that compile."""
-    for method in METHODS["diffusers"].values():
-        imports, lines = method().snippet(28)
-        compile("\n".join(imports + lines), "snippet", "exec")
 
 
 def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,8 +95,8 @@ def test_a_batch_costs_its_images() -> None:
     assert one["tflop"] == pytest.approx(two["tflop"], rel=1e-12)
 
 
-def test_the_real_model_does_what_was_counted() -> None:
-    """Counting leaves no hooks behind and repeats: the second count meets the model of the first."""
+def test_counting_repeats_and_leaves_nothing_behind() -> None:
+    """The second count meets the model of the first."""
     cell = flux_cell(128, 32)
     first = step_cost(TINY, cell, TaylorSeer(cache_interval=3))
     assert step_cost(TINY, cell, Method()).full_flop == first.full_flop

@@ -32,6 +32,7 @@ from tsbench.methods.sea_cache import SeaCache
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
+from tsbench.paths import ASSETS
 from tsbench.probe import hooked_modules
 from tsbench.schedule import schedule_note
 
@@ -295,6 +296,7 @@ CHANGED = {  # where neither a larger number nor the opposite is another value
     "mag_ratios": ([1.0, 1.0], [1.0, 0.9]),
     "step_map": ("CC.C", "CCC."),
     "wrap": ("blocks",),
+    "num_inference_steps": (14, 7),
 }
 
 
@@ -319,6 +321,27 @@ def test_what_has_no_place_in_a_name_is_added_to_the_series() -> None:
     )
     mapped = TaylorSeerDecorator(step_map="C" + "." * 7).resolved(8)
     assert TaylorSeerDecorator.full_name(mapped) == "taylor_seer (tsbench), transformer, maps, C......."
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_python_to_paste_draws_what_the_cell_drew(session: DiffusersSession, name: str) -> None:
+    """In every bit, on the pipeline as a user has it: nothing of tsbench runs but what the lines ask for."""
+    work, method = workload(steps=STEPS), calibrated(session, EVERY[name])
+    drawn = session.draw(work, work.batches[0], method)
+    pipe = DiffusersSession(ASSETS / "tiny", FLOAT32, torch.device("cpu")).pipeline
+    imports, lines = method.snippet(STEPS)
+    exec("\n".join(["import torch", *imports, *lines]), {"pipe": pipe})
+    picture = pipe(
+        prompt=[work.prompts[0]],
+        height=work.height,
+        width=work.width,
+        num_inference_steps=method.drawn_steps(STEPS),
+        guidance_scale=work.guidance_scale,
+        max_sequence_length=work.max_sequence_length,
+        generator=[torch.Generator("cpu").manual_seed(0)],
+        output_type="np",
+    ).images[0]
+    assert np.array_equal((picture * 255).round().astype(np.uint8), drawn.images[0])
 
 
 @dataclass

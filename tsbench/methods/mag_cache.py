@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least
-from tsbench.errors import UserError
+from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import always_skipping
 
@@ -87,6 +87,8 @@ class MagCache(Method):
             return known
         calibration = _Calibration()
         draw(calibration)
+        if not calibration.ratios:
+            raise DrawingFailed("the image that is to give mag_ratios has left none")
         return replace(self, mag_ratios=calibration.ratios)
 
     def enable(self, pipeline: Any, steps: int) -> None:
