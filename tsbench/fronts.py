@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ FRONTS = {"on_front": "speedup", "on_front_denoise": "denoise_speedup", "on_fron
 
 
 @dataclass(frozen=True)
-class Draws:
+class RawFigures:
     """What the figures of a cell are taken from.
 
     Attributes:
@@ -59,17 +59,17 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
     return pd.Series({index: ";".join(names) for index, names in found.items()}, dtype=object)
 
 
-def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.Series, pd.Series]:
+def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[pd.Series, pd.Series]:
     """For each cell off a front: the metrics for which it cannot be told apart from it, and who dominates it.
 
-    Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates that by the
-    figures is at least as fast and as good, and is better in one of the two by the whole interval of the
-    difference. Where front cells are so by the figures only, the cell is near the front. Intervals are wide enough for
-    a cell's comparisons with all others of its workload together (Bonferroni).
+    Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates another that it
+    beats by the figures, being at least as fast and as good, if it is better in one of the two by the whole interval
+    of the difference. A cell that front cells beat by the figures only is near the front. Intervals are wide enough
+    for a cell's comparisons with all others of its workload together (Bonferroni).
 
     Args:
         table: with `on_front`.
-        draws: of every finished cell, by key.
+        raw: of every finished cell, by key.
 
     Returns:
         `lpips;ssim`, and `psnr:KEY;lpips:KEY`.
@@ -81,28 +81,31 @@ def against_front(table: pd.DataFrame, draws: Mapping[str, Draws]) -> tuple[pd.S
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
-            points: list[tuple[Any, float, float]] = []
-            front: list[tuple[Any, float, float]] = []
-            for row in rows:
-                is_full = row.key == row.reference
-                perfect = is_full and metric.against == "reference"
-                point = (row, row.speedup, np.inf if perfect else metric.sign * ranked_value(row, metric.column))
-                (front if is_full or metric.name in row.on_front.split(";") else points).append(point)
-            front.sort(key=lambda point: -point[1])
-            coverage = 1 - 0.05 / max(1, len(points) + len(front) - 1)  # either of two figures, in one direction
-            for row, speedup, value in points:
-                above = [f for f, fast, good in front if fast >= speedup and good >= value]
-                if not above:
-                    continue
-                best = next((f for f in above if _surely_better(f, row, metric, draws, coverage)), None)
-                if best is None:
+            for row, better in _off_front(rows, metric, raw):
+                if better is None:
                     near[row.Index].append(metric.name)
                 else:
-                    by[row.Index].append(f"{metric.name}:{best.key}")
+                    by[row.Index].append(f"{metric.name}:{better.key}")
     return (
         pd.Series({index: ";".join(names) for index, names in near.items()}, dtype=object),
         pd.Series({index: ";".join(names) for index, names in by.items()}, dtype=object),
     )
+
+
+def _off_front(rows: Sequence[Any], metric: Metric, raw: Mapping[str, RawFigures]) -> Iterator[tuple[Any, Any]]:
+    """Each cell that front cells of a metric beat by the figures, with the fastest that surely does, or None."""
+    front, others = [], []
+    for row in rows:
+        is_full = row.key == row.reference
+        perfect = is_full and metric.against == "reference"
+        point = (row, row.speedup, np.inf if perfect else metric.sign * ranked_value(row, metric.column))
+        (front if is_full or metric.name in row.on_front.split(";") else others).append(point)
+    front.sort(key=lambda point: -point[1])
+    coverage = 1 - 0.05 / max(1, len(rows) - 1)  # either of two figures, in one direction
+    for row, speedup, value in others:
+        above = [better for better, fast, good in front if fast >= speedup and good >= value]
+        if above:
+            yield row, next((better for better in above if _surely_better(better, row, metric, raw, coverage)), None)
 
 
 def ranked_value(row: Any, column: str) -> float:
@@ -119,28 +122,33 @@ def ranked_value(row: Any, column: str) -> float:
     return value
 
 
-def _surely_better(one: Any, other: Any, metric: Metric, draws: Mapping[str, Draws], coverage: float) -> bool:
+def _surely_better(one: Any, other: Any, metric: Metric, raw: Mapping[str, RawFigures], coverage: float) -> bool:
     """Whether a cell is faster, or better in a metric, by the whole interval, or by the figures where there is none.
 
-    Speed-ups by their pairs, which are independent; the metric by prompts, which both have drawn.
+    Never where the other one has identical images that this one has not: in PSNR these are better than any other, by
+    more than can be averaged. Full compute's images are perfect.
     """
-    mine, theirs, column = draws[one.key], draws[other.key], metric.column
     is_full = one.key == one.reference
-    if is_full:
-        faster = mean_interval([-logarithm for logarithm in theirs.log_speedups], coverage)
-    else:
-        faster = difference_interval(theirs.log_speedups, mine.log_speedups, coverage)
-    surely_faster = one.speedup > other.speedup if faster is None else faster[0] > 0
-    others = theirs.scores[column]
     if is_full and metric.against == "reference":
-        is_better = not all(math.isclose(score, metric.best, abs_tol=1e-6) for score in others)  # rounding of SSIM
-        return is_better or surely_faster
-    ours = mine.scores[column]
-    if metric.name == "psnr" and any(math.isinf(y) and not math.isinf(x) for x, y in zip(ours, others)):
-        return False  # an identical image is better than any other, by more than can be averaged
-    if surely_faster:
+        differing = (not math.isclose(x, metric.best, abs_tol=1e-6) for x in raw[other.key].scores[metric.column])
+        return any(differing) or _surely_faster(one, other, raw, coverage)  # SSIM is rounded
+    ours, theirs = raw[one.key].scores[metric.column], raw[other.key].scores[metric.column]
+    if metric.name == "psnr" and any(math.isinf(y) and not math.isinf(x) for x, y in zip(ours, theirs)):
+        return False
+    if _surely_faster(one, other, raw, coverage):
         return True
-    differences = [metric.sign * difference for difference in prompt_differences(others, ours, mine.prompts)]
-    better = mean_interval(differences, coverage)
-    by = metric.sign * (ranked_value(one, column) - ranked_value(other, column)) if better is None else better[0]
-    return by > 0
+    differences = prompt_differences(theirs, ours, raw[one.key].prompts)  # both have drawn the same prompts
+    better = mean_interval([metric.sign * difference for difference in differences], coverage)
+    if better is None:
+        return metric.sign * (ranked_value(one, metric.column) - ranked_value(other, metric.column)) > 0
+    return better[0] > 0
+
+
+def _surely_faster(one: Any, other: Any, raw: Mapping[str, RawFigures], coverage: float) -> bool:
+    """By the pairs of either cell, which are independent; full compute's speed-up of 1 is exact."""
+    theirs = raw[other.key].log_speedups
+    if one.key == one.reference:
+        faster = mean_interval([-logarithm for logarithm in theirs], coverage)
+    else:
+        faster = difference_interval(theirs, raw[one.key].log_speedups, coverage)
+    return one.speedup > other.speedup if faster is None else faster[0] > 0

@@ -12,7 +12,7 @@ import pandas as pd
 from tsbench import published
 from tsbench.cell import Workload, canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
-from tsbench.fronts import FRONTS, Draws, against_front, fronts
+from tsbench.fronts import FRONTS, RawFigures, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
 from tsbench.stats import (
@@ -74,7 +74,7 @@ def cells_table(store: Store) -> pd.DataFrame:
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
     table["near_front"], table["dominated_by"] = against_front(
-        table, {d["key"]: _draws(d, scores[d["key"]]) for d in documents if d["status"] == "ok"}
+        table, {d["key"]: _raw_figures(d, scores[d["key"]]) for d in documents if d["status"] == "ok"}
     )
     order = {key: number for number, key in enumerate(_readable_order(by_key))}
     return table.sort_values("key", key=lambda keys: keys.map(order)).reset_index(drop=True)
@@ -245,8 +245,8 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
     return reasons
 
 
-def _draws(document: dict[str, Any], scores: dict[str, list[float]]) -> Draws:
-    return Draws(
+def _raw_figures(document: dict[str, Any], scores: dict[str, list[float]]) -> RawFigures:
+    return RawFigures(
         len(document["workload"]["prompts"]),
         [] if document["key"] == document["reference"] else list(map(math.log, speedups(document["pairs"]))),
         {metric_of(name).column: values for name, values in scores.items()},

@@ -111,6 +111,7 @@ def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) 
         labels: the most important ones first.
         upwards: 1 where it is free above the points, -1 where it is below.
     """
+    from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
     renderer = axis.figure.canvas.get_renderer()
@@ -123,6 +124,7 @@ def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) 
                 label.text, (label.x, label.y), textcoords="offset points", fontsize=8, color=label.colour, zorder=3,
                 xytext=(right * LABEL_GAP, up * upwards * LABEL_GAP), ha=("center", "left", "right")[right],
                 va=("center", "bottom", "top")[up * upwards],
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],  # or bars would strike it through
             )  # fmt: skip
             box = note.get_window_extent(renderer)
             if axis.bbox.containsx(box.x0) and axis.bbox.containsx(box.x1) and not box.count_overlaps(taken):
