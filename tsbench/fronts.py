@@ -94,7 +94,8 @@ def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[p
 
 def _off_front(rows: Sequence[Any], metric: Metric, raw: Mapping[str, RawFigures]) -> Iterator[tuple[Any, Any]]:
     """Each cell that front cells of a metric beat by the figures, with the fastest that surely does, or None."""
-    front, others = [], []
+    front: list[tuple[Any, float, float]] = []
+    others: list[tuple[Any, float, float]] = []
     for row in rows:
         is_full = row.key == row.reference
         perfect = is_full and metric.against == "reference"
