@@ -178,7 +178,7 @@ MISTAKES = {
     "method=null": "method is null, but must be a name; try method=taylorseer.",
     "prompts=null": "prompts is null, but must be a name; try prompts=model.",
     "runtime=null": "runtime is null, but must be a name; try runtime=default.",
-    "runtime.threads=0": "runtime.threads is 0, but must be 1 or more (or null, which leaves them to the library); try",
+    "runtime.threads=0": "runtime.threads is 0, but must be from 1 to 1024 (or null, which leaves them to",
     "steps": "'steps' is not an override; overrides look like",
     "+foo=1": "'+foo=1' adds or deletes a key",
     "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
@@ -195,10 +195,10 @@ MISTAKES = {
     "steps=null": "steps is null, but must have a value; leave it out to take its default.",
     "timing=6": "timing is 6, but has keys of its own, to be set one by one: timing.pairs.",
     "steps=1": "steps is 1, but must be 2 or more for a step to be forecast",
-    "steps=2": "and this sweep has 2 steps; try method.disable_cache_before_step=1.",
+    "steps=2": "and this sweep has 2 steps); try method.disable_cache_before_step=1.",
     "guidance_scale=nan": "guidance_scale is nan, but must be 0 or more",
     "seeds=9223372036854775808": "0 or more and below 2^63; try seeds=[0,1].",
-    "runtime.threads=1025": "runtime.threads is 1025, but must be 1024 or less; try runtime.threads=2.",
+    "runtime.threads=1025": "runtime.threads is 1025, but must be from 1 to 1024 (or null",
     "method.cache_identifiers=['(']": "method.cache_identifiers has '(', which is no regular expression",
 }
 

@@ -290,7 +290,7 @@ MISTAKES = [
     ("method.cache_interval=1", "but must be 2 or more (OpenVINO GenAI accepts no less); try method.cache_interval=3."),
     ("method.max_order=2", "No cell of this sweep has the parameter 'method.max_order'; leave it out."),
     ("seeds=[4294967296]", "seeds is [4294967296], but backend=openvino accepts seeds below 2^32 only; try seeds"),
-    ("runtime.threads=0", "runtime.threads is 0, but must be 1 or more"),
+    ("runtime.threads=0", "runtime.threads is 0, but must be from 1 to 1024"),
 ]
 
 

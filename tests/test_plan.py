@@ -205,7 +205,9 @@ MISTAKES = [
         "No cell of this sweep has the parameter 'method.max_order'; leave it out.",
     ),
     (["backend=openvino", "method.cache_interval=1"], "must be 2 or more (OpenVINO GenAI accepts no less)"),
-    (["method=fewer_steps", "method.num_inference_steps=29"], "must be from 1 to 28, the steps of the reference"),
+    (["method=sea_cache", "method.residual_order=2"], "method.residual_order is 2, but must be from 0 to 1; try"),
+    (["method=auto", "method.tolerance=0"], "method.tolerance is 0.0, but must be more than 0 (a relative error); try"),
+    (["method=fewer_steps", "method.num_inference_steps=29"], "must be from 1 to 28 (the steps of the reference)"),
     (["method=taylorseer_official", "method.first_enhance=0"], "method.first_enhance is 0, but must be from 1 to 27"),
 ]
 

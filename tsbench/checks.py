@@ -38,17 +38,25 @@ def between(key: str, value: float, least: float, most: float, example: float, m
     Args:
         key, value, least, example: as of `at_least`.
         most: the largest that is allowed.
-        meaning: what more is to be said, with its own comma, colon or blank before it.
+        meaning: what more is to be said of the values that are allowed.
     """
     if not least <= value <= most:
-        raise UserError(f"{key} is {value}, but must be from {least} to {most}{meaning}; try {key}={example}.")
+        allowed = f"from {least} to {most}{f' ({meaning})' if meaning else ''}"
+        raise UserError(f"{key} is {value}, but must be {allowed}; try {key}={example}.")
+
+
+def positive(key: str, value: float, example: float, meaning: str = "") -> None:
+    """Raise `UserError` for a number that is not more than 0 and finite; arguments are those of `at_least`."""
+    if not 0 < value < math.inf:
+        allowed = f"more than 0{f' ({meaning})' if meaning else ''}"
+        raise UserError(f"{key} is {value}, but must be {allowed}; try {key}={example}.")
 
 
 def warm_up(key: str, value: int, steps: int) -> None:
     """Raise `UserError` for a number of first steps to compute that leaves none of `steps` to forecast, or is 0."""
     if steps < 2:
         raise UserError(f"steps is {steps}, but must be 2 or more for a step to be forecast; try steps=28.")
-    meaning = f": something must be computed before it is forecast, and this sweep has {steps} steps"
+    meaning = f"something must be computed before it is forecast, and this sweep has {steps} steps"
     between(key, value, 1, steps - 1, min(3, steps - 1), meaning)
 
 

@@ -87,7 +87,7 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     at_least("guidance_scale", config.guidance_scale, 0, 3.5)
     at_least("batch_size", config.batch_size, 1, 1)
     at_least("timing.pairs", config.timing.pairs, 1, 6)
-    between("max_sequence_length", config.max_sequence_length, 1, 512, 512, " text tokens")
+    between("max_sequence_length", config.max_sequence_length, 1, 512, 512, "text tokens")
     seeds = _parse_seeds(config.seeds)
     samples = len(prompts) * len(seeds)
     if config.batch_size > samples:
@@ -98,12 +98,8 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     if not config.model.text_encoders and not config.model.random_weights:
         raise UserError("model.text_encoders=false is for random weights only; try model=flux1-dev-architecture.")
     if config.runtime.threads is not None:
-        at_least("runtime.threads", config.runtime.threads, 1, 2, "or null, which leaves them to the library")
-        if config.runtime.threads > MOST_THREADS:
-            raise UserError(
-                f"runtime.threads is {config.runtime.threads}, but must be {MOST_THREADS} or less; "
-                "try runtime.threads=2."
-            )
+        threads = config.runtime.threads
+        between("runtime.threads", threads, 1, MOST_THREADS, 2, "or null, which leaves them to the library")
     if config.backend == "openvino":
         _check_openvino(config, seeds)
     if missing := config.method.missing():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least
-from tsbench.errors import UserError
+from tsbench.checks import at_least, between, positive
 from tsbench.methods.base import Method
 from tsbench.schedule import always_skipping
 
@@ -32,13 +30,8 @@ class Auto(Method):
     decides_by: ClassVar[str] = "the errors of its forecasts"
 
     def check(self, steps: int) -> None:
-        if not 0 < self.tolerance < math.inf:
-            raise UserError(
-                f"method.tolerance is {self.tolerance}, but must be a relative error, more than 0; "
-                "try method.tolerance=0.2."
-            )
-        if self.max_order not in (1, 2):
-            raise UserError(f"method.max_order is {self.max_order}, but must be 1 or 2; try method.max_order=1.")
+        positive("method.tolerance", self.tolerance, 0.2, "a relative error")
+        between("method.max_order", self.max_order, 1, 2, 1)
         at_least("method.max_gap", self.max_gap, 1, 8)
 
     def fewest_computed(self, steps: int) -> str:

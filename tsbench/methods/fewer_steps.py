@@ -20,7 +20,7 @@ class FewerSteps(Method):
 
     def check(self, steps: int) -> None:
         drawn = self.drawn_steps(steps)
-        between("method.num_inference_steps", drawn, 1, steps, max(1, steps // 2), ", the steps of the reference")
+        between("method.num_inference_steps", drawn, 1, steps, max(1, steps // 2), "the steps of the reference")
 
     def resolved(self, steps: int) -> dict[str, Any]:
         return {"num_inference_steps": self.drawn_steps(steps)}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least
+from tsbench.checks import at_least, between
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import always_skipping
@@ -34,11 +34,7 @@ class MagCache(Method):
     def check(self, steps: int) -> None:
         at_least("method.threshold", self.threshold, 0, 0.06, "an accumulated error")
         at_least("method.max_skip_steps", self.max_skip_steps, 0, 3)
-        if not 0 <= self.retention_ratio <= 1:
-            raise UserError(
-                f"method.retention_ratio is {self.retention_ratio}, but must be a share of the steps, from 0 to 1; "
-                "try method.retention_ratio=0.2."
-            )
+        between("method.retention_ratio", self.retention_ratio, 0, 1, 0.2, "a share of the steps")
         if self.mag_ratios is not None and not self.mag_ratios:
             raise UserError(
                 "method.mag_ratios is [], but must be one ratio per step, or null to calibrate; "

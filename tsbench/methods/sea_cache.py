@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least
-from tsbench.errors import UserError
+from tsbench.checks import at_least, between, positive
 from tsbench.methods.base import Method
 
 
@@ -33,14 +31,10 @@ class SeaCache(Method):
 
     def check(self, steps: int) -> None:
         at_least("method.threshold", self.threshold, 0, 0.25)
-        if self.residual_order not in (0, 1):
-            raise UserError(
-                f"method.residual_order is {self.residual_order}, but must be 0 or 1; try method.residual_order=1."
-            )
+        between("method.residual_order", self.residual_order, 0, 1, 1)
         for name in ("retention_steps", "cache_end_steps", "max_consecutive_cached"):
             at_least(f"method.{name}", getattr(self, name), 0, 1)
-        if not 0 < self.power_exp < math.inf:
-            raise UserError(f"method.power_exp is {self.power_exp}, but must be more than 0; try method.power_exp=3.")
+        positive("method.power_exp", self.power_exp, 3)
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import SeaCacheConfig

@@ -39,8 +39,7 @@ class TaylorSeerDecorator(Method):
                 )
             return
         at_least("method.skip_interval_steps", self.skip_interval_steps, 1, 5, EVERY_STEP)
-        meaning = ": the first step has to be computed"
-        between("method.warmup_steps", self.warmup_steps, 1, steps, min(3, steps), meaning)
+        between("method.warmup_steps", self.warmup_steps, 1, steps, min(3, steps), "the first step has to be computed")
 
     def resolved(self, steps: int) -> dict[str, Any]:
         """The map takes the place of the rule, so only one of the two is part of what is computed."""
