@@ -257,6 +257,35 @@ def test_an_offloaded_model_is_still_offloaded_after_cache_dit(session: Diffuser
         remove_hook_from_module(transformer)
 
 
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_every_method_works_on_a_model_that_is_offloaded(
+    session: DiffusersSession, monkeypatch: pytest.MonkeyPatch, name: str, offload: str
+) -> None:
+    """As accelerate does it, on a machine without a GPU: `forward` is replaced, of the model, and again at the end of
+    every image, or of every part of it. Nothing of that is taken for what a method left behind."""
+    work, transformer = workload(steps=STEPS), session.pipeline.transformer
+    method = calibrated(session, EVERY[name])
+    alone = session.draw(work, work.batches[0], method)
+
+    def offloaded() -> None:
+        remove_hook_from_module(transformer, recurse=True)
+        for module in transformer.modules() if offload == "sequential" else [transformer]:
+            if module is transformer or next(module.parameters(recurse=False), None) is not None:
+                add_hook_to_module(module, ModelHook())
+
+    offloaded()
+    if offload == "model":
+        monkeypatch.setattr(session.pipeline, "maybe_free_model_hooks", offloaded)
+    try:
+        for _ in range(2):
+            drawn = session.draw(work, work.batches[0], method)
+            assert drawn.schedule == alone.schedule and np.array_equal(drawn.images, alone.images)
+        assert session.draw(work, work.batches[0], Method()).schedule == "C" * STEPS
+    finally:
+        remove_hook_from_module(transformer, recurse=True)
+
+
 def test_more_blocks_than_there_are_is_a_sentence(session: DiffusersSession) -> None:
     with pytest.raises(DrawingFailed, match="are 8 and 5, but this model has 12 blocks in all"):
         session.draw(workload(), workload().batches[0], CacheDit(Bn_compute_blocks=5))
