@@ -61,6 +61,19 @@ def test_of_equally_fast_settings_the_nearer_one_is_named(here: Path, capsys: py
     assert main(["recommend", "r", "--max-lpips", "0.2", "--min-ssim", "-1"]) == 1  # SSIM was not computed
 
 
+def test_identical_images_are_the_nearest(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their PSNR is infinite, and has no figure: N=3 draws full compute's images, N=2 others at 40 dB."""
+    store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.505})
+    for interval, psnr in ((2, [40.0, 41.0] * 3), (3, [math.inf] * 6)):
+        store.write_scores(keys(store)[interval], {"psnr": psnr})
+    assert main(["recommend", "r", "--min-psnr-db", "30"]) == 0
+    assert "nearer to full compute: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
+    store.write_scores(keys(store)[2], {"psnr": [math.inf] * 6})
+    store.write_scores(keys(store)[3], {"psnr": [40.0, 41.0] * 3})
+    assert main(["recommend", "r", "--min-psnr-db", "30"]) == 0
+    assert "runner-up" in capsys.readouterr().out
+
+
 def test_every_metric_has_a_bar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
     store.write_scores(keys(store)[2], {"flip": GOOD, "clip_score:some/model": [30.0] * 6})

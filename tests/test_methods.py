@@ -393,14 +393,53 @@ class Leaky(Method):
         transformer.norm_out.register_forward_hook(lambda module, given, output: output)
 
 
-def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(session: DiffusersSession) -> None:
+class Replacing(Method):
+    """Puts other modules in the place of the blocks."""
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        class Reusing(torch.nn.Module):
+            def __init__(self, block: torch.nn.Module) -> None:
+                super().__init__()
+                self.block, self.kept = block, []
+
+            def forward(self, *args: Any, **kwargs: Any) -> Any:
+                self.kept = self.kept or [self.block(*args, **kwargs)]
+                return self.kept[0]
+
+        blocks = pipeline.transformer.single_transformer_blocks
+        pipeline.transformer.single_transformer_blocks = torch.nn.ModuleList(map(Reusing, blocks))
+
+
+class Raising(Leaky):
+    def disable(self, pipeline: Any) -> None:
+        raise RuntimeError("disable raised")
+
+
+@pytest.mark.parametrize("offloaded", [False, True])
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        (Leaky(), "left another forward, part or hook on 2 modules, such as the transformer itself"),
+        (Replacing(), "left another forward, part or hook on 1 modules, such as the transformer itself"),
+        (Raising(), "disable raised"),
+    ],
+)
+def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(
+    session: DiffusersSession, method: Method, told: str, offloaded: bool
+) -> None:
     """Else it would stay in full compute, and every speed-up after it would be against a cached baseline."""
-    work = workload()
+    work, transformer = workload(), session.pipeline.transformer
     full = session.draw(work, work.batches[0], Method())
-    with pytest.raises(DrawingFailed, match="on 2 modules, such as the transformer itself"):
-        session.draw(work, work.batches[0], Leaky())
-    again = session.draw(work, work.batches[0], Method())
-    assert again.schedule == "C" * 8 and np.array_equal(again.images, full.images)
+    for module in transformer.modules() if offloaded else []:
+        if module is transformer or next(module.parameters(recurse=False), None) is not None:
+            add_hook_to_module(module, ModelHook())
+    try:
+        with pytest.raises((DrawingFailed, RuntimeError), match=told):
+            session.draw(work, work.batches[0], method)
+        again = session.draw(work, work.batches[0], Method())
+        assert again.schedule == "C" * 8 and np.array_equal(again.images, full.images)
+    finally:
+        remove_hook_from_module(transformer, recurse=True)
 
 
 def test_full_compute_that_skips_a_step_is_an_error(session: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:

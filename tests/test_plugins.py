@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.helpers import ROOT
+from tsbench.methods import BROKEN, method_class
+from tsbench.methods.taylorseer import TaylorSeer
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +83,8 @@ def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path
     assert asked.returncode == 2 and asked.stderr.endswith(
         f"tsbench: {sentence}; fix it, or type pip uninstall reuse-method.\n"
     )
+
+
+def test_a_broken_namesake_leaves_tsbenchs_own_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BROKEN, "taylorseer", "The method 'taylorseer' of the package 'x' does not import")
+    assert method_class("diffusers", "taylorseer") is TaylorSeer

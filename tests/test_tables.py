@@ -26,7 +26,7 @@ from tsbench.present import workload_titles
 from tsbench.schedule import official_taylorseer, schedule_note
 from tsbench.score import score_cells
 from tsbench.store import Store
-from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, samples_table
+from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, disturbance, samples_table
 
 
 @pytest.fixture
@@ -499,10 +499,24 @@ def test_a_disturbed_timing_is_told(tmp_path: Path) -> None:
         store.write(method, "ok", body(["C..C"] * 2, pairs), [image(0)] * 2)
     rows = by_interval(store)
     assert pd.isna(rows[0].timing_disturbed) and pd.isna(rows[2].timing_disturbed)
-    both = "timing disturbed: full compute took from 1 to 3 s, denoising was 3.85x faster, and 2.00x is possible"
-    assert rows[3].timing_disturbed == both
-    assert rows[4].timing_disturbed == "timing disturbed: denoising was 2.79x faster, and 2.00x is possible"
+    both = "took from 1 to 3 s, denoising was 1.92 times as fast as its computed steps allow"
+    assert rows[3].timing_disturbed == f"timing disturbed: full compute {both}"
+    assert rows[4].timing_disturbed == "timing disturbed: denoising was 1.39 times as fast as its computed steps allow"
     assert both in paper.markdown(cells_table(store), store.manifest())
+
+
+def test_prompts_of_which_more_is_computed_are_no_disturbance() -> None:
+    """A method that decides by the image: a tenth of a second for every computed step."""
+    runs = [4, 4, 4, 4, 28, 28]
+    schedules = ["C" * computed + "." * (28 - computed) for computed in runs]
+    pairs = [
+        {"batch": i, "schedule": schedule, "reference": timing(2.8, 2.8), "method": timing(n / 10, n / 10)}
+        for i, (schedule, n) in enumerate(zip(schedules, runs))
+    ]
+    document = {"pairs": pairs, "workload": {"steps": 28}}
+    assert disturbance(document) is None
+    pairs.append(pairs[0] | {"method": timing(1.2, 1.2)})
+    assert disturbance(document) == "timing disturbed: it took from 0.4 to 1.2 s"
 
 
 def test_looks_of_series_are_all_different() -> None:

@@ -71,9 +71,11 @@ def _counted(
                 flops.setdefault(probe.schedule[-1], counter.get_total_flops())
                 most = max(most, cached_bytes(model, method))
     finally:
-        method.disable(pipeline)
-        remove_hooks(model)
-        restore_calls(model, before)
+        try:
+            method.disable(pipeline)
+        finally:
+            remove_hooks(model)
+            restore_calls(model, before)
     return StepCost(flops["C"], flops.get("."), most)
 
 

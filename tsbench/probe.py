@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -14,7 +15,46 @@ from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE, unwrap
 from tsbench.methods.base import Method
 
-Calls = dict[nn.Module, list[Any]]
+
+@dataclass
+class Call:
+    """What a call of a module runs: its forward, its parts, diffusers' attention processor, and torch's hooks."""
+
+    inner: Any  # the forward, below what accelerate offloads by
+    outer: Any  # the forward around accelerate's own, where there is another
+    parts: dict[str, Any]
+    processor: Any
+    pre_hooks: dict[int, Any]
+    hooks: dict[int, Any]
+    forward: Any = field(compare=False)  # to put back; accelerate replaces its own after every image
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Call:
+        inner: Any = module.forward
+        outer = None
+        if hasattr(module, "_hf_hook"):
+            inner = module._old_forward
+            outer = None if getattr(module.forward, "__wrapped__", None) == inner else module.forward
+        torch_hooks = dict(module._forward_pre_hooks), dict(module._forward_hooks)
+        return cls(
+            inner, outer, dict(module._modules), getattr(module, "processor", None), *torch_hooks, module.forward
+        )
+
+    def restore(self, module: nn.Module) -> None:
+        if hasattr(module, "_hf_hook"):
+            module._old_forward = self.inner
+        module.forward = self.forward
+        if self.processor is not None:
+            module.processor = self.processor
+        for name, kept in (
+            ("_modules", self.parts), ("_forward_pre_hooks", self.pre_hooks), ("_forward_hooks", self.hooks),
+        ):  # fmt: skip
+            place = getattr(module, name)
+            place.clear()
+            place.update(kept)
+
+
+Calls = dict[nn.Module, Call]
 
 
 def hooked_modules(model: nn.Module) -> list[nn.Module]:
@@ -80,33 +120,17 @@ def remove_hooks(model: nn.Module) -> int:
     return len(modules)
 
 
-TORCH_HOOKS = ("_forward_pre_hooks", "_forward_hooks")
-
-
 def calls(model: nn.Module) -> Calls:
-    """What a call of each module runs: its forward, below what accelerate offloads by, and torch's hooks around it."""
-    return {
-        module: [getattr(module, _forward_of(module)), *(dict(getattr(module, hooks)) for hooks in TORCH_HOOKS)]
-        for module in model.modules()
-    }
+    """What a call of each module runs at present."""
+    return {module: Call.of(module) for module in model.modules()}
 
 
 def restore_calls(model: nn.Module, before: Calls) -> list[str]:
     """Make calls run again what they ran before; the names of the modules whose calls ran something else."""
-    now, changed = calls(model), []
-    for name, module in model.named_modules():
-        if module in before and now[module] != before[module]:
-            forward, *hooks = before[module]
-            setattr(module, _forward_of(module), forward)
-            for place, kept in zip(TORCH_HOOKS, hooks):
-                getattr(module, place).clear()
-                getattr(module, place).update(kept)
-            changed.append(name or "the transformer itself")
-    return changed
-
-
-def _forward_of(module: nn.Module) -> str:
-    return "_old_forward" if hasattr(module, "_hf_hook") else "forward"
+    changed = {module for module, call in before.items() if Call.of(module) != call}
+    for module in changed:
+        before[module].restore(module)
+    return [name or "the transformer itself" for name, module in model.named_modules() if module in changed]
 
 
 class ScheduleProbe:

@@ -197,13 +197,13 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
 
 
 def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | None:
-    """Of the cells that may be as fast as the first, the best in the first metric that has a bar, or in LPIPS.
+    """Of the cells that may be as fast as the first, the nearest to full compute; None where that is the first.
 
-    As fast: within a tenth, and by Welch's interval of the difference of their pairs' speed-ups perhaps faster. None
-    where the first is the best itself.
+    Nearest by the first metric against full compute that has a bar, or by LPIPS. As fast: within a tenth, and perhaps
+    faster by Welch's interval of the difference of their pairs' speed-ups.
     """
-    asked = [bar for bar in bars if bar.column not in (FASTER.column, "peak_memory_bytes")]
-    bar = asked[0] if asked else BARS["--max-lpips"]
+    compared = {metric.column for metric in METRICS.values() if metric.against == "reference"}
+    bar = next((bar for bar in bars if bar.column in compared), BARS["--max-lpips"])
     best, *others = good
     fastest = [math.log(ratio) for ratio in speedups(store.document(best.key)["pairs"])]
     alike = [best]
@@ -211,7 +211,9 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
         slower = difference_interval([math.log(x) for x in speedups(store.document(row.key)["pairs"])], fastest)
         if row.speedup >= NEARLY * best.speedup and (slower is None or slower[0] <= 0):
             alike.append(row)
-    scored = [row for row in alike if not pd.isna(getattr(row, bar.column, None))]
+    if bar.column not in best._fields:
+        return None
+    scored = [row for row in alike if not math.isnan(ranked_value(row, bar.column))]
     nearest_one = max(scored, key=lambda row: bar.sign * ranked_value(row, bar.column), default=best)
     return None if nearest_one is best else nearest_one
 

@@ -194,16 +194,18 @@ class DiffusersSession(Session):
             with probe.watching():
                 yield probe
         finally:
-            transformer._reset_stateful_cache()
-            method.disable(self.pipeline)
-            left_behind = remove_hooks(transformer)
-            changed = restore_calls(transformer, before)
+            try:
+                transformer._reset_stateful_cache()
+                method.disable(self.pipeline)
+            finally:
+                left_behind = remove_hooks(transformer)
+                changed = restore_calls(transformer, before)
         if left_behind:
             raise DrawingFailed(f"{left_behind} modules still had hooks of the cache after disabling it")
         if changed:
             raise DrawingFailed(
-                f"the method's disable has not undone its enable: it left another forward or hook on {len(changed)} "
-                f"modules, such as {changed[0]}"
+                "the method's disable has not undone its enable: it left another forward, part or hook on "
+                f"{len(changed)} modules, such as {changed[0]}"
             )
 
     def _encode(self, workload: Workload, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -85,7 +85,7 @@ def method_class(backend: str, name: str) -> type[Method]:
         UserError: where no installed package has it.
     """
     found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
-    if name in BROKEN:
+    if found is None and name in BROKEN:
         raise UserError(BROKEN[name])
     if found is None:
         raise UserError(
