@@ -18,6 +18,7 @@ from tsbench.grid import expand, ordered
 from tsbench.methods import METHODS
 from tsbench.models.source import find_model
 from tsbench.paths import carried
+from tsbench.quantization import check_installed
 
 
 def keys(*overrides: str) -> list[str]:
@@ -272,10 +273,21 @@ def test_a_mistake_in_cache_dits_parameters(override: str) -> None:
 
 
 def test_a_method_whose_package_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsbench.checks.find_spec", lambda name: None)
+    monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
     sentence = r"method=cache_dit cannot be drawn here: it needs the cache-dit package: pip install .*\[cache-dit\]'\."
     with pytest.raises(UserError, match=sentence):
         expand(["method=cache_dit"])
+
+
+@pytest.mark.parametrize(("backend", "package"), [("bitsandbytes", "bitsandbytes"), ("quanto", "optimum-quanto")])
+def test_a_missing_quantization_library_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, backend: str, package: str
+) -> None:
+    """Before the model is looked for; without it transformers' own error names a package and no command."""
+    monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
+    sentence = rf"backend={backend} cannot be used here: it needs the {package} package: pip .*\[quantization\]'\."
+    with pytest.raises(UserError, match=sentence):
+        check_installed(backend)
 
 
 def test_a_parameter_that_no_method_of_the_sweep_has() -> None:

@@ -96,7 +96,7 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
 
 
 def test_the_doctor_says_which_methods_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsbench.checks.find_spec", lambda name: None)
+    monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
     wanted = "cache_dit: it needs the cache-dit package: pip install -c constraints.txt -e '.[cache-dit]'"
     assert wanted in methods()
 

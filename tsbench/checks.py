@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 
 from tsbench.errors import UserError
 
@@ -12,9 +12,17 @@ EVERY_STEP = "1 computes every step"
 
 
 def needs_package(package: str, extra: str) -> str | None:
-    """How a package of an extra is installed; None where it is there."""
+    """How a package of an extra, by its name in pip, is installed; None where it is there."""
     command = f"pip install -c constraints.txt -e '.[{extra}]'"
-    return None if find_spec(package) else f"it needs the {package.replace('_', '-')} package: {command}"
+    return None if installed_version(package) else f"it needs the {package} package: {command}"
+
+
+def installed_version(package: str) -> str | None:
+    """Of a package by its name in pip; None where it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def at_least(key: str, value: float, least: float, example: float, meaning: str = "") -> None:

@@ -15,7 +15,7 @@ from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
-from tsbench.stats import difference_interval, mean_interval, prompt_differences, speedups
+from tsbench.stats import difference_interval, log_speedups, mean_interval, prompt_differences
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
@@ -316,7 +316,7 @@ def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: fl
     one, two = (
         [math.log(pair["method"]["latency_s"]) for pair in document["pairs"]]
         if full
-        else [-math.log(speedup) for speedup in speedups(document["pairs"])]
+        else [-logarithm for logarithm in log_speedups(document["pairs"])]
         for document in (a, b)
     )
     interval = difference_interval(one, two, coverage)

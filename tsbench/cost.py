@@ -39,9 +39,8 @@ class StepCost:
             batch_size: images a batch.
 
         Returns:
-            `forecast_share`; `tflop`: of the transformer, per
-            image; `flops_speedup`: the reference's over these; `cache_bytes`: per batch. Where the cell skips steps
-            whose cost is not known, `cost_reason` says so instead.
+            `forecast_share`; `tflop`: of the transformer, per image; `flops_speedup`: the reference's over these;
+            `cache_bytes`: per batch. Where the cell skips steps whose cost is not known, `cost_reason` says so instead.
         """
         row: dict[str, Any] = {"forecast_share": self.forecast_share, "cache_bytes": self.cache_bytes}
         if self.forecast_share is None:

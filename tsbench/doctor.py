@@ -60,7 +60,8 @@ def hardware() -> list[str]:
 
 
 def libraries() -> list[str]:
-    from tsbench.environment import LIBRARIES, installed_version
+    from tsbench.checks import installed_version
+    from tsbench.environment import LIBRARIES
 
     wanted = (*LIBRARIES, "torchmetrics", "scikit-image", "moocore", "pandas", "matplotlib", "pyarrow", "lpips")
     return [f"{name} {installed_version(name) or 'is not installed'}" for name in wanted]

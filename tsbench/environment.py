@@ -7,12 +7,12 @@ import inspect
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tsbench.checks import installed_version
 from tsbench.paths import PACKAGE
 
 LIBRARIES = (
@@ -70,13 +70,6 @@ def drawing_code() -> str:
     for name, path in sorted(named):
         digest.update(name.as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def installed_version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 def device_name(device: torch.device) -> str:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
 from tsbench.methods import Method, method_class
-from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, remove_hooks, restore_calls
+from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, undo
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 
@@ -71,11 +71,7 @@ def _counted(
                 flops.setdefault(probe.schedule[-1], counter.get_total_flops())
                 most = max(most, cached_bytes(model, method))
     finally:
-        try:
-            method.disable(pipeline)
-        finally:
-            remove_hooks(model)
-            restore_calls(model, before)
+        undo(method, pipeline, before)
     return StepCost(flops["C"], flops.get("."), most)
 
 

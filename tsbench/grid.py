@@ -144,11 +144,12 @@ def _parsed(arguments: list[str]) -> list[Override]:
     first: dict[str, str] = {}
     for override in overrides:
         key, text = override.get_key_element(), str(override.input_line)
-        if first.setdefault(key, text) is not text:
+        if key in first:
             raise UserError(
                 f"{key} is given twice, by {first[key]!r} and {text!r}; leave one out, or type both values in one: "
                 f"{key}=VALUE,VALUE."
             )
+        first[key] = text
         if override.is_hydra_override():
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
         if key == "method.name":

@@ -21,7 +21,7 @@ from tsbench.difference import amplified_difference
 from tsbench.explain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
-from tsbench.paper import published_beside, quantities
+from tsbench.paper import front_text, published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_label, with_interval, workload_titles
@@ -41,7 +41,7 @@ SPEEDS = {
 FIGURES = [
     "key", "reference", "status", "computed_steps", "latency_s", "speedup", "speedup_low", "speedup_high",
     "denoise_speedup", "tflop", "flops_speedup",
-    "n_identical", "n_samples", *FRONTS, "near_front",
+    "n_identical", "n_samples", *FRONTS,
 ]  # fmt: skip
 
 
@@ -143,6 +143,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "name": full_name(row),
         "series": series_and_label(row)[0],
         "workload": workloads[row.reference],
+        "front": front_text(row),
         "says": "; ".join(notes_of(row)),
         "schedules": document.get("schedules", []),
         "errors": [*map(_plain, document.get("step_errors") or [])],  # none of full compute, of fewer steps

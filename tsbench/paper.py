@@ -94,8 +94,8 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     rows = [row for members in by_series.values() for _, row in members]
     footnotes: list[str] = []
     columns = [(heading, entries) for heading, entries in _columns(rows, quantities(group), footnotes) if any(entries)]
-    table = PaperTable(title, ["Method", "Setting", "Computed", *(heading for heading, _ in columns)], [], set())
-    table.footnotes = footnotes
+    headings = ["Method", "Setting", "Computed", *(heading for heading, _ in columns)]
+    table = PaperTable(title, headings, [], set(), footnotes)
     for series, members in by_series.items():
         table.group_starts.add(len(table.rows))
         for number_in_series, (label, row) in enumerate(members):
@@ -163,6 +163,7 @@ def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]],
 
 def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]]:
     """Every published figure that speaks of a cell, with the cell's own: `figure`, `measured`, `published`, `of`."""
+    matches = published.matches(row._asdict())
     return [
         {
             "figure": quantity.title,
@@ -171,7 +172,7 @@ def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]
             "of": _footnote(match),
         }
         for quantity in (*shown, IMAGE_REWARD)
-        for match in published.matches(row._asdict())
+        for match in matches
         if match.row.get(quantity.column) is not None
     ]
 

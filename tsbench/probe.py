@@ -133,6 +133,28 @@ def restore_calls(model: nn.Module, before: Calls) -> list[str]:
     return [name or "the transformer itself" for name, module in model.named_modules() if module in changed]
 
 
+def undo(method: Method, pipeline: Any, before: Calls) -> tuple[int, list[str]]:
+    """Disable a method, and take away what that leaves behind.
+
+    Args:
+        method: that was enabled, or failed at it.
+        pipeline: whose transformer it was enabled on.
+        before: the transformer's `calls` before that.
+
+    Returns:
+        What was left: the number of modules with hooks of a cache, and the names of those whose calls ran another
+        thing.
+    """
+    model = pipeline.transformer
+    try:
+        model._reset_stateful_cache()
+        method.disable(pipeline)
+    finally:
+        hooked = remove_hooks(model)
+        changed = restore_calls(model, before)
+    return hooked, changed
+
+
 class ScheduleProbe:
     """Writes down, a letter a step, whether everything that can be skipped was computed."""
 

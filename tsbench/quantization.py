@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tsbench.checks import needs_package
 from tsbench.errors import UserError
 
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
@@ -13,14 +14,9 @@ COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
 
 def check_installed(backend: str) -> None:
     """Raise `UserError` where the library of a quantization is missing."""
-    from tsbench.environment import installed_version
-
     package = {"bitsandbytes": "bitsandbytes", "quanto": "optimum-quanto"}[backend]
-    if installed_version(package) is None:
-        raise UserError(
-            f"runtime.quantization.backend={backend} needs the package {package}, which is not installed; in the "
-            "checkout type pip install -c constraints.txt -e '.[quantization]'."
-        )
+    if missing := needs_package(package, "quantization"):
+        raise UserError(f"runtime.quantization.backend={backend} cannot be used here: {missing}.")
 
 
 def quantization_call(backend: str, component: str, kwargs: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

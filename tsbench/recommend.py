@@ -17,7 +17,7 @@ from tsbench.metrics import METRICS, Metric
 from tsbench.present import full_name, number, with_interval, workload_titles
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
-from tsbench.stats import difference_interval, speedups
+from tsbench.stats import difference_interval, log_speedups
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
@@ -204,16 +204,18 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
     """
     compared = {metric.column for metric in METRICS.values() if metric.against == "reference"}
     bar = next((bar for bar in bars if bar.column in compared), BARS["--max-lpips"])
-    best, *others = good
-    fastest = [math.log(ratio) for ratio in speedups(store.document(best.key)["pairs"])]
-    alike = [best]
-    for row in others:
-        slower = difference_interval([math.log(x) for x in speedups(store.document(row.key)["pairs"])], fastest)
-        if row.speedup >= NEARLY * best.speedup and (slower is None or slower[0] <= 0):
-            alike.append(row)
+    best = good[0]
     if bar.column not in best._fields:
         return None
-    scored = [row for row in alike if not math.isnan(ranked_value(row, bar.column))]
+    fastest = log_speedups(store.document(best.key)["pairs"])
+
+    def is_alike(row: Any) -> bool:
+        if row.speedup < NEARLY * best.speedup:
+            return False
+        slower = difference_interval(log_speedups(store.document(row.key)["pairs"]), fastest)
+        return slower is None or slower[0] <= 0
+
+    scored = [row for row in good if not math.isnan(ranked_value(row, bar.column)) and (row is best or is_alike(row))]
     nearest_one = max(scored, key=lambda row: bar.sign * ranked_value(row, bar.column), default=best)
     return None if nearest_one is best else nearest_one
 

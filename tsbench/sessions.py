@@ -5,21 +5,19 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from tsbench.backends.diffusers import choose_device
+from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.cell import Cell, Settings
 from tsbench.environment import device_name, environment
 from tsbench.errors import first_line
+from tsbench.generate import Session
 from tsbench.measure import release_memory
 from tsbench.models.source import check_is_flux, configuration, find_model, identity
 from tsbench.point import Point
 from tsbench.quantization import check_installed
-
-if TYPE_CHECKING:
-    from tsbench.generate import Session
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,6 @@ class Sessions:
 
             assert self.openvino_device is not None
             return OpenVinoSession(folder, cell.settings, self.openvino_device, self.threads)
-        from tsbench.backends.diffusers import DiffusersSession
-
         return DiffusersSession(
             folder, cell.settings, self.device, cell.workload.random_weights, cell.workload.text_encoders
         )

@@ -113,6 +113,11 @@ def speedups(pairs: Sequence[dict[str, Any]], timing: str = "latency_s") -> list
     return [pair["reference"][timing] / pair["method"][timing] for pair in pairs]
 
 
+def log_speedups(pairs: Sequence[dict[str, Any]]) -> list[float]:
+    """Their logarithms, of which differences and means are taken."""
+    return [math.log(ratio) for ratio in speedups(pairs)]
+
+
 def full_step_s(pairs: Sequence[dict[str, Any]]) -> float:
     """The median of full compute's steps, in seconds per image, of the pairs of a reference."""
     return statistics.median(second for pair in pairs for second in pair["method"]["step_s"])

@@ -19,6 +19,7 @@ from tsbench.stats import (
     LEAST_MEAN,
     LEAST_MEDIAN,
     finite_mean,
+    log_speedups,
     mean_interval,
     median_interval,
     prompt_means,
@@ -252,7 +253,7 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
 def _raw_figures(document: dict[str, Any], scores: dict[str, list[float]]) -> RawFigures:
     return RawFigures(
         len(document["workload"]["prompts"]),
-        [] if document["key"] == document["reference"] else list(map(math.log, speedups(document["pairs"]))),
+        [] if document["key"] == document["reference"] else log_speedups(document["pairs"]),
         {metric_of(name).column: values for name, values in scores.items()},
     )
 

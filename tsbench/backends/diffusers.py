@@ -19,7 +19,7 @@ from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.models.source import configuration
-from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, remove_hooks, restore_calls
+from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, undo
 from tsbench.quantization import TEXT_ENCODERS, quantization_call
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
@@ -194,14 +194,9 @@ class DiffusersSession(Session):
             with probe.watching():
                 yield probe
         finally:
-            try:
-                transformer._reset_stateful_cache()
-                method.disable(self.pipeline)
-            finally:
-                left_behind = remove_hooks(transformer)
-                changed = restore_calls(transformer, before)
-        if left_behind:
-            raise DrawingFailed(f"{left_behind} modules still had hooks of the cache after disabling it")
+            hooked, changed = undo(method, self.pipeline, before)
+        if hooked:
+            raise DrawingFailed(f"{hooked} modules still had hooks of the cache after disabling it")
         if changed:
             raise DrawingFailed(
                 "the method's disable has not undone its enable: it left another forward, part or hook on "

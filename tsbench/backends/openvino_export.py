@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tsbench.cell import Settings, digest
-from tsbench.environment import installed_version
+from tsbench.checks import installed_version
 from tsbench.errors import UserError
 from tsbench.models.source import identity
 

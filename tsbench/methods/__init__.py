@@ -85,12 +85,11 @@ def method_class(backend: str, name: str) -> type[Method]:
         UserError: where no installed package has it.
     """
     found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
-    if found is None and name in BROKEN:
-        raise UserError(BROKEN[name])
     if found is None:
         raise UserError(
-            f"The method {name!r} comes from a package that is not installed here; install it, or leave these results "
-            "to a machine that has it."
+            BROKEN.get(name)
+            or f"The method {name!r} comes from a package that is not installed here; install it, or leave these "
+            "results to a machine that has it."
         )
     return found
 

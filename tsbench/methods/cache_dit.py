@@ -36,7 +36,7 @@ class CacheDit(Method):
 
     @classmethod
     def missing(cls) -> str | None:
-        return needs_package("cache_dit", "cache-dit")
+        return needs_package("cache-dit", "cache-dit")
 
     def check(self, steps: int) -> None:
         at_least("method.Fn_compute_blocks", self.Fn_compute_blocks, 1, 8)

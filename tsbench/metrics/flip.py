@@ -26,5 +26,5 @@ def load() -> Score:
 
 METRIC = Metric(
     "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, load=load,
-    missing=partial(needs_package, "flip_evaluator", "metrics"),
+    missing=partial(needs_package, "flip-evaluator", "metrics"),
 )  # fmt: skip

@@ -14,11 +14,11 @@ from tsbench.plots.style import (
     Label,
     finish,
     label_points,
-    limits,
     name_panel,
     panel_grid,
     panels,
     short_label,
+    speed_limits,
     styles,
     with_series,
 )
@@ -70,7 +70,7 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
     axis.set_xlabel("speed-up (x)")
     axis.set_ylabel(f"{metric.title}, {'higher' if metric.higher_is_better else 'lower'} is better")
     axis.margins(0.08, 0.12)
-    axis.set_xlim(limits([1, *group["speedup"]], group["speedup_low"].dropna(), group["speedup_high"].dropna()))
+    axis.set_xlim(speed_limits(group))
     if metric.by_distance:
         _mark_distances(axis, metric)
     _mark_identical(axis, group, metric, looks)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.plots.style import ACROSS, MARKERS, finish, limits, name_panel, panel_grid, styles, with_series
+from tsbench.plots.style import ACROSS, MARKERS, finish, name_panel, panel_grid, speed_limits, styles, with_series
 from tsbench.present import workload_titles
 
 BESIDE = 0.1  # steps of the cache interval, between the lines of a panel
@@ -121,7 +121,7 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("cache interval")
         name_panel(axis, titles[str(reference)])
-    axes[0].set_ylim(limits([1, *drawn["speedup"]], drawn["speedup_low"].dropna(), drawn["speedup_high"].dropna()))
+    axes[0].set_ylim(speed_limits(drawn))
     for axis in axes[::ACROSS]:
         axis.set_ylabel("speed-up (x)")
     finish(figure, axes, f"Speed-up against full compute on {hardware}")

@@ -12,7 +12,7 @@ from tsbench.present import series_and_label, workload_titles
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart
-BESIDE = 2  # workloads in a row
+IN_A_ROW = 2  # workloads
 
 
 def steps(cells: pd.DataFrame, store: Store) -> Any:
@@ -36,8 +36,8 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
         return None
     rows = max(len(drawn) for _, drawn in columns)
     heights = [3.2, 0.28 * rows + 0.2]
-    blocks = -(-len(columns) // BESIDE)
-    across = min(len(columns), BESIDE)
+    blocks = -(-len(columns) // IN_A_ROW)
+    across = min(len(columns), IN_A_ROW)
     figure, axes = panels(
         2 * blocks, across, 7, sum(heights) / 2 + 0.1, gridspec_kw={"height_ratios": heights * blocks}
     )

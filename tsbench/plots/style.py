@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import fill
@@ -86,13 +85,12 @@ def panel_grid(count: int, width: float, height: float, **options: Any) -> tuple
     return figure, list(axes.flat[:count])
 
 
-def limits(points: Iterable[float], lows: Iterable[float], highs: Iterable[float]) -> tuple[float, float]:
-    """Ends of an axis that show all points, and of their bars as much as half of the points' span beyond."""
-    finite = [point for point in points if math.isfinite(point)]
-    low, high = min(finite), max(finite)
+def speed_limits(cells: pd.DataFrame) -> tuple[float, float]:
+    """Ends of an axis that show all speed-ups and 1, and of their bars as much as half of that span beyond."""
+    low, high = min(1.0, cells["speedup"].min()), max(1.0, cells["speedup"].max())
     reach = max(high - low, 0.2) / 2
-    least = max(low - reach, min([low, *(end for end in lows if math.isfinite(end))]))
-    most = min(high + reach, max([high, *(end for end in highs if math.isfinite(end))]))
+    least = max(low - reach, min([low, *cells["speedup_low"].dropna()]))
+    most = min(high + reach, max([high, *cells["speedup_high"].dropna()]))
     return least - 0.1 * reach, most + 0.1 * reach
 
 

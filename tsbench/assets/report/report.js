@@ -255,20 +255,13 @@ const columns = [
   { title: "Computed", of: (cell) => cell.computed_steps, digits: 1 },
   { title: "Speed-up", of: (cell) => cell.speedup, digits: 2 },
   ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
-  { title: "Front", of: frontText },
+  { title: "Front", of: (cell) => cell.front },
   { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },
   { title: "TFLOP", of: (cell) => cell.tflop, digits: tflopDigits() },
   { title: "FLOPs speed-up", of: (cell) => cell.flops_speedup, digits: 2 },
   { title: "Published", of: (cell) => cell.published.map((p) => `${p.figure} ${p.published}`).join(", ") },
   { title: "Note", of: (cell) => cell.says },
 ].filter((column) => data.cells.some((cell) => !isMissing(column.of(cell)) && column.of(cell) !== ""));
-
-/** The metrics on whose front a cell is, and in parentheses those on whose front it may be, as in table.md. */
-function frontText(cell) {
-  const [on, near] = [cell.on_front, cell.near_front].map((names) => (names ?? "").replaceAll(";", ", "));
-  return [on, near && `(${near})`].filter(Boolean).join(" ");
-}
-
 let order = { column: null, down: false };
 
 function drawTable() {
