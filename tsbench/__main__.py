@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        what = error.filename or "something"
+        what = error.filename or f"a file under {os.getcwd()}"
         print(f"tsbench: {what} could not be read or written ({error.strerror}){kept}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -41,7 +41,7 @@ class ModelConfig:
     random_weights: bool = False
     text_encoders: bool = True
     architecture: str | None = None  # of tsbench/assets/architectures: what is counted where no weights are at hand
-    grammar: str | None = None  # a module whose `parse` raises ValueError for a prompt that the model cannot draw
+    captions_only: bool = False  # it draws captions of `tsbench.models.tiny.pictures`, and nothing else
 
     @property
     def source(self) -> tuple[str, str | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from tsbench import published
 from tsbench.budget import planned_images
@@ -52,7 +53,8 @@ def main(arguments: list[str]) -> int:
     overrides, form, step_s = _flags(arguments)
     points = expand(overrides)
     cells, methods = planned_cells(points)
-    table = plan_table(points, cells, methods)
+    with Console(stderr=True).status("counting FLOPs"):  # on a terminal only; of a real FLUX it takes half a minute
+        table = plan_table(points, cells, methods)
     if form is not None:
         sys.stdout.write(written(table, form))
         return 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from tsbench.cell import Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, between, one_of
-from tsbench.config import ModelConfig, QuantizationConfig, SweepConfig
+from tsbench.config import QuantizationConfig, SweepConfig
 from tsbench.errors import UserError
 from tsbench.methods import Method
 from tsbench.prompts import read_prompts
@@ -81,8 +80,8 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     height, width = _parse_size(config.size)
     file = config.prompts.file if prompts is None else None
     prompts = prompts or read_prompts(config.prompts.file, config.prompts.limit)
-    if config.model.grammar is not None:
-        _check_grammar(prompts, config.model, file)
+    if config.model.captions_only:
+        _check_captions(prompts, config.model.name, file)
     at_least("steps", config.steps, 1, 28)
     at_least("guidance_scale", config.guidance_scale, 0, 3.5)
     at_least("batch_size", config.batch_size, 1, 1)
@@ -153,16 +152,18 @@ def _check_openvino(config: SweepConfig, seeds: tuple[int, ...]) -> None:
         raise UserError(f"seeds is {list(seeds)}, but backend=openvino accepts seeds below 2^32 only; try seeds=[0,1].")
 
 
-def _check_grammar(prompts: tuple[str, ...], model: ModelConfig, file: str | None) -> None:
+def _check_captions(prompts: tuple[str, ...], model: str, file: str | None) -> None:
+    from tsbench.models.tiny.pictures import parse
+
     place, instead = (f" in {file!r}", "prompts=captions") if file is not None else ("", "one of them")
     for prompt in prompts:
         try:
-            import_module(str(model.grammar)).parse(prompt)
+            parse(prompt)
         except ValueError as error:
             raise UserError(
-                f"The prompt {prompt!r}{place} cannot be drawn by model={model.name}: "
+                f"The prompt {prompt!r}{place} cannot be drawn by model={model}: "
                 f'{error}, which knows captions such as "large striped red circle at top-right, thin white diagonal '
-                f'line, blue background" (python -m {model.grammar} shows all); '
+                f'line, blue background" (python -m tsbench.models.tiny.pictures shows all); '
                 f"try {instead}, or another model, such as model=flux1-dev."
             ) from error
 
