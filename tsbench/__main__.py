@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from tsbench import __version__
 from tsbench.errors import UserError
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        what = error.filename or f"a file under {os.getcwd()}"
+        what = error.filename or f"a file under {Path.cwd()}"
         print(f"tsbench: {what} could not be read or written ({error.strerror}){kept}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
