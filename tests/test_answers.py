@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -59,6 +60,38 @@ def test_of_equally_fast_settings_the_nearer_one_is_named(here: Path, capsys: py
     assert lines[2].startswith("as fast within the noise, and nearer to full compute: TaylorSeer (diffusers), default")
     assert "N=3: 1.98x [" in lines[2]
     assert main(["recommend", "r", "--max-lpips", "0.2", "--min-ssim", "-1"]) == 1  # SSIM was not computed
+
+
+def test_what_is_slower_by_more_than_a_tenth_is_not_as_fast(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the pairs cannot tell: they spread by a third here, and N=3 is slower by 15 %."""
+    store = run(here / "results" / "r", {2: FAIR, 3: GOOD}, {2: 0.5, 3: 0.575})
+    for key in keys(store).values():
+        document = store.document(key)
+        for pair, factor in zip(document["pairs"], [0.85, 1.0, 1.15, 0.9, 1.1, 1.0]):
+            pair["method"]["latency_s"] *= factor
+        write_json(store.cells / key / "cell.json", document)
+    assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+    assert "runner-up: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
+
+
+def test_a_metric_of_ones_own_is_a_bar_a_column_and_a_plot(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric is one object: here the largest difference of a byte, which nothing else knows of."""
+    monkeypatch.chdir(here)
+    code = (
+        "import sys, numpy as np\n"
+        "from tsbench.metrics import METRICS, Metric\n"
+        "largest = lambda: lambda a, b: float(np.abs(a.astype(int) - b).max())\n"
+        "METRICS['largest'] = Metric('largest', 'largest', 'Largest', '', False, (0, 255), 1, 9, largest)\n"
+        "from tsbench.__main__ import main\n"
+        "small = ['size=64', 'steps=4', 'prompts.limit=1', 'timing.pairs=1', 'metrics=[largest]']\n"
+        "assert main(['sweep', *small, 'method.cache_interval=2']) == 0\n"
+        "main(['recommend', 'sweep', '--max-largest', '255'])\n"
+    )
+    drawn = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "wanted: Largest <= 255" in drawn.stdout
+    assert "Largest" in Path("results/sweep/table.md").read_text()
+    assert 0 < pd.read_csv("results/sweep/cells.csv")["largest"].max() <= 255
 
 
 def test_identical_images_are_the_nearest(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,22 @@ def test_no_run_that_compiles_is_timed(compiled: DiffusersSession, monkeypatch: 
     assert sum(images) == len(runs) == planned_images([wanted], 2)[wanted.key].total  # as it is announced
 
 
+def test_compiling_is_no_part_of_the_peak_memory(compiled: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where an image after the pairs compiles, because the last of them was full compute's."""
+    draw, warm = compiled.draw, []
+
+    def noted(*given: Any, **named: bool) -> Drawn:
+        result = draw(*given, **named)
+        warm.append(result.warm)
+        return result
+
+    monkeypatch.setattr(compiled, "draw", noted)
+    monkeypatch.setattr(compiled.memory, "read", lambda: 1 if warm[-1] else 2)
+    wanted = replace(cell("taylorseer", '{"x":1}', steps=4, seeds=(0, 1)), settings=replace(FLOAT32, compile=True))
+    assert compiled.draw_cell(wanted, LITE, 1, lambda count: None).peak_memory_bytes == 1
+    assert not warm[-1]
+
+
 def test_code_that_never_gets_warm_is_an_error(compiled: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = compiled.draw
     monkeypatch.setattr(compiled, "draw", lambda *given, **named: replace(draw(*given, **named), warm=False))

@@ -184,7 +184,7 @@ def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) 
     assert len(result.images) == len(result.schedules) == 4
     assert [run["method"] for run in result.warmup] == ["none", "taylorseer"]
     assert sum(drawn) == 2 * (3 * 2 + 2)  # three pairs and a warm-up of each arm, two images each
-    assert result.peak_memory_bytes is None or result.peak_memory_bytes > 1e6
+    assert (result.peak_memory_bytes or 0) > 1e6 or result.peak_memory_reason
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3, 4, 16])

@@ -204,6 +204,22 @@ def test_a_cell_that_lost_an_image_is_drawn_again(here: Path, capsys: pytest.Cap
     assert "1 cells to draw" in capsys.readouterr().out and lost.read_bytes() == before
 
 
+def test_more_pairs_than_a_finished_cell_has_are_not_ignored(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer are there already; and what a killed sweep left half-written is taken away."""
+    folder = here / "results" / "sweep"
+    grid = [*SMALL[:-1], "report=false"]
+    assert main([*grid, "timing.pairs=2"]) == 0
+    left = folder / "cells" / ".abc.1"
+    left.mkdir()
+    assert main([*grid, "timing.pairs=1", "method.cache_interval=4"]) == 0
+    assert not left.exists()
+    capsys.readouterr()
+    assert main([*grid, "timing.pairs=3"]) == 2
+    error = capsys.readouterr().err
+    assert "timing.pairs is 3, but 2 cells of results/sweep are done with 2; type timing.pairs=2" in error
+    assert "name=NAME for another folder" in error and error.count("\n") == 1
+
+
 def test_a_failure_of_another_sweep_is_told_and_fails_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The folder has it, and how to be rid of it; what was typed went well."""
     store = Store(here / "results" / "sweep")

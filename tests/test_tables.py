@@ -115,6 +115,38 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
     assert by_interval(store)[5].note == "the schedule of an image differed between runs"
 
 
+def test_schedules_of_a_batch_are_held_against_its_own_images(tmp_path: Path) -> None:
+    """Two batches of two: the second pair drew the third and the fourth image."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    drawn = cell("taylorseer", '{"cache_interval":2}', prompts=("a", "b", "c", "d"), batch_size=2, steps=4)
+    pairs = [{"batch": number, "reference": timing(2, 2), "method": timing(1, 1)} for number in (0, 1)]
+    both = [pair | {"schedule": schedule} for pair, schedule in zip(pairs, ("CC.C", "CCCC"))]
+    store.write(drawn, "ok", body(["CC.C", "CC.C", "CCCC", "CCCC"], both, None), [image(0)] * 4)
+    assert "differed between runs" not in str(cells_table(store).note[0])
+    swapped = [pair | {"schedule": schedule} for pair, schedule in zip(pairs, ("CC.C", "CC.C"))]
+    store.write(drawn, "ok", body(["CC.C", "CC.C", "CCCC", "CCCC"], swapped, None), [image(0)] * 4)
+    assert "differed between runs" in cells_table(store).note[0]
+
+
+def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> None:
+    """Both show 40.00 dB, of which one leaves out an identical image: that one is the better, alone."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    prompts = ("a", "b")
+    store.write(
+        cell(prompts=prompts, steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(2, 2)}], "CCCC")
+    )
+    pairs = [{"batch": 0, "reference": timing(2, 2), "method": timing(1, 1)}]
+    for interval, psnr in ((2, [40.0, 40.0]), (3, [40.0, float("inf")])):
+        drawn = cell("taylorseer", f'{{"cache_interval":{interval}}}', prompts=prompts, steps=4)
+        store.write(drawn, "ok", body(["CC.C"] * 2, pairs))
+        store.write_scores(drawn.key, {"psnr": psnr})
+    cells = cells_table(store)
+    quantity = next(quantity for quantity in paper.quantities(cells) if quantity.column == "psnr_db")
+    assert paper.ranked(list(cells.itertuples()), quantity) == [0, 2, 1]
+
+
 def test_what_is_said_of_a_schedule() -> None:
     assert schedule_note("CC.C", ["CC.C"], 4) is None
     assert schedule_note("CC.C", ["CCCC", "CCCC"], 4) == "inert: every step was computed"

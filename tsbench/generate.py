@@ -145,7 +145,7 @@ class Session(ABC):
         for index, batch in enumerate(workload.batches):
             if index not in images:
                 images[index], peak = self._measured(workload, batch, method, image_drawn, reuse_text=True)
-                peaks.append(peak)
+                peaks += [peak] if images[index].warm else []  # compiling takes memory of its own
         return CellResult(
             method=method,
             images=[image for index in sorted(images) for image in images[index].images],

@@ -45,7 +45,24 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
         combinations |= dict.fromkeys(_combinations(merged.values()))
     if stray := _stray(typed, combinations):
         raise _unknown(stray, typed)
-    return [checked(composed(overrides), prompts) for overrides in combinations]
+    points = [checked(composed(overrides), prompts) for overrides in combinations]
+    _check_one_run(points)
+    return points
+
+
+def _check_one_run(points: Iterable[Point]) -> None:
+    """Raise `UserError` where the cells of a sweep could not go into one results folder."""
+    shared = {
+        "name": lambda point: point.config.name,
+        "runtime.device": lambda point: point.config.runtime.device,
+        "runtime.threads": lambda point: point.config.runtime.threads,
+        "timing.pairs": lambda point: point.config.timing.pairs,
+        "metrics": lambda point: tuple(point.config.metrics),
+        "report": lambda point: point.config.report,
+    }
+    for key, value in shared.items():
+        if len({value(point) for point in points}) > 1:
+            raise UserError(f"{key} cannot be swept: one sweep has one; run a sweep for each value.")
 
 
 def experiment_file(name: str) -> list[list[Override]]:

@@ -10,6 +10,7 @@ from tsbench.checks import DTYPES, at_least, between, one_of
 from tsbench.config import QuantizationConfig, SweepConfig
 from tsbench.errors import UserError
 from tsbench.methods import Method
+from tsbench.metrics import check_names
 from tsbench.prompts import read_prompts
 from tsbench.quantization import COMPONENTS, QUANTIZATION_CLASSES
 
@@ -86,6 +87,7 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     at_least("guidance_scale", config.guidance_scale, 0, 3.5)
     at_least("batch_size", config.batch_size, 1, 1)
     at_least("timing.pairs", config.timing.pairs, 1, 6)
+    check_names(config.metrics)
     between("max_sequence_length", config.max_sequence_length, 1, 512, 512, "text tokens")
     seeds = _parse_seeds(config.seeds)
     samples = len(prompts) * len(seeds)

@@ -77,16 +77,10 @@ class Bar:
         return f"{self.label} {'>=' if self.sign > 0 else '<='} {self.shown(self.limit)}"
 
 
-EXAMPLES = {  # of limits
-    "psnr": 25, "ssim": 0.9, "lpips": 0.1, "lpips_vgg": 0.2, "lpips_squeeze": 0.1, "ms_ssim": 0.9, "flip": 0.1,
-    "clip_score": 30,
-}  # fmt: skip
-
-
 def _metric_bar(metric: Metric) -> Bar:
     flag = f"--{'min' if metric.higher_is_better else 'max'}-{metric.column.replace('_', '-')}"
     unit = f" {metric.unit}" if metric.unit else ""
-    return Bar(flag, metric.column, metric.sign, EXAMPLES[metric.name], metric.label, unit)
+    return Bar(flag, metric.column, metric.sign, metric.example, metric.label, unit)
 
 
 BARS = {

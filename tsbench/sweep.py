@@ -18,7 +18,6 @@ from tsbench.errors import UserError, first_line
 from tsbench.grid import cells_of, expand, for_its_method, impossible
 from tsbench.methods import Method
 from tsbench.paths import carried
-from tsbench.point import Point
 from tsbench.store import Store
 from tsbench.titles import drawn_columns, titles_of
 
@@ -50,7 +49,6 @@ class Sweep:
         from tsbench.sessions import Sessions
 
         points = expand(arguments, prompts)
-        check_one_run(points)
         first = points[0].config
         self.arguments, self.name, self.report = arguments, first.folder_name, first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
@@ -69,6 +67,7 @@ class Sweep:
         store = Store(Path("results") / self.name)
         store.check_is_run()
         check_columns([*store.manifest().get("metrics", []), *self.metrics])
+        self.check_pairs(store)
         missing = [cell for cell in self.cells if not store.is_done(cell.key)]
         here = self.sessions.environment()
         if missing:
@@ -95,6 +94,15 @@ class Sweep:
             console.print("scoring and drawing tables and plots")
             build_report(store, console)
         return int(any(store.document(cell.key)["status"] == "failed" for cell in self.cells))
+
+    def check_pairs(self, store: Store) -> None:
+        """Raise `UserError` where cells that are done have fewer timed pairs than are asked for."""
+        done = [len(store.document(cell.key).get("pairs", ())) for cell in self.cells if store.is_done(cell.key)]
+        if fewer := [pairs for pairs in done if 0 < pairs < self.pairs]:
+            raise UserError(
+                f"timing.pairs is {self.pairs}, but {len(fewer)} cells of {store.folder} are done with {min(fewer)}; "
+                f"type timing.pairs={min(fewer)} to go on there, or name=NAME for another folder."
+            )
 
     def check_model(self, cells: list[Cell]) -> None:
         """Raise `UserError` where the model of the first cell cannot be loaded and no cell needs another one."""
@@ -201,21 +209,6 @@ def workloads(cells: list[Cell]) -> dict[str, str]:
         | drawn_columns(asdict(cell.workload), asdict(cell.settings))
         for cell in cells
     )
-
-
-def check_one_run(points: list[Point]) -> None:
-    """Raise `UserError` where the cells of a sweep could not go into one results folder."""
-    shared = {
-        "name": lambda point: point.config.name,
-        "runtime.device": lambda point: point.config.runtime.device,
-        "runtime.threads": lambda point: point.config.runtime.threads,
-        "timing.pairs": lambda point: point.config.timing.pairs,
-        "metrics": lambda point: tuple(point.config.metrics),
-        "report": lambda point: point.config.report,
-    }
-    for key, value in shared.items():
-        if len({value(point) for point in points}) > 1:
-            raise UserError(f"{key} cannot be swept: one sweep has one; run a sweep for each value.")
 
 
 def show_configuration(arguments: list[str]) -> int:

@@ -28,8 +28,8 @@ def scorer(name: str) -> Score:
     return metric_of(name).load(checkpoint) if checkpoint else metric_of(name).load()
 
 
-def check_metrics(names: Iterable[str]) -> None:
-    """Raise `UserError` for a metric that does not exist or cannot be computed here, and for two in one column."""
+def check_names(names: Iterable[str]) -> None:
+    """Raise `UserError` for a metric that does not exist, and for two in one column."""
     names = list(names)
     check_columns(names)
     for name in names:
@@ -43,9 +43,15 @@ def check_metrics(names: Iterable[str]) -> None:
             raise UserError(f"{base} needs a model: metrics=[{base}:openai/clip-vit-large-patch14], or a folder.")
         if ":" in name and not metric.needs_checkpoint:
             raise UserError(f"The metric {base!r} takes no model, but was given as {name!r}; type metrics=[{base}].")
+
+
+def check_metrics(names: Iterable[str]) -> None:
+    """Raise `UserError` for a metric that cannot be computed here."""
+    for name in names:
+        metric = metric_of(name)
         if missing := metric.missing():
-            raise UserError(f"The metric {base!r} cannot be computed here: {missing}.")
-        if checkpoint:
+            raise UserError(f"The metric {metric.name!r} cannot be computed here: {missing}.")
+        if metric.needs_checkpoint:
             scorer(name)  # a model that is not there is said before anything is drawn
 
 
@@ -61,4 +67,4 @@ def check_columns(names: Iterable[str]) -> None:
             )
 
 
-__all__ = ["METRICS", "Metric", "check_columns", "check_metrics", "metric_of", "scorer"]
+__all__ = ["METRICS", "Metric", "check_columns", "check_metrics", "check_names", "metric_of", "scorer"]

@@ -24,6 +24,7 @@ class Metric:
         higher_is_better: the direction.
         range: the least and the largest value.
         digits: decimals shown to people.
+        example: a limit that may be asked for.
         load: gives the function that scores an image; called once a process. Where the metric is typed with a
             checkpoint, `NAME:CHECKPOINT`, it takes that.
         missing: why the metric cannot be computed here, or None.
@@ -38,6 +39,7 @@ class Metric:
     higher_is_better: bool
     range: tuple[float, float]
     digits: int
+    example: float
     load: Callable[..., Score]
     missing: Callable[[], str | None] = lambda: None
     against: Literal["reference", "prompt"] = "reference"

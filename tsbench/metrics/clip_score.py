@@ -52,6 +52,6 @@ def load(checkpoint: str) -> Score:
 
 
 METRIC = Metric(
-    "clip_score", "clip_score", "CLIP score", "", higher_is_better=True, range=(0, 100), digits=2, load=load,
-    against="prompt",
+    "clip_score", "clip_score", "CLIP score", "", higher_is_better=True, range=(0, 100), digits=2, example=30,
+    load=load, against="prompt",
 )  # fmt: skip

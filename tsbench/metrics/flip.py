@@ -25,6 +25,6 @@ def load() -> Score:
 
 
 METRIC = Metric(
-    "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, load=load,
+    "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, example=0.1, load=load,
     missing=partial(needs_package, "flip-evaluator", "metrics"),
 )  # fmt: skip

@@ -45,7 +45,8 @@ def load_from_package(net: str) -> Score:
 
 
 METRIC = Metric(
-    "lpips", "lpips", "LPIPS", "", higher_is_better=False, range=(0, math.inf), digits=4, load=load, least_side=31,
+    "lpips", "lpips", "LPIPS", "", higher_is_better=False, range=(0, math.inf), digits=4, example=0.1,
+    load=load, least_side=31,
 )  # fmt: skip
 VGG, SQUEEZE = (
     Metric(
@@ -56,8 +57,9 @@ VGG, SQUEEZE = (
         higher_is_better=False,
         range=(0, math.inf),
         digits=4,
+        example=example,
         load=partial(load_from_package, net),
         missing=partial(needs_package, "lpips", "lpips"),
     )
-    for net in ("vgg", "squeeze")
+    for net, example in (("vgg", 0.2), ("squeeze", 0.1))
 )

@@ -29,6 +29,6 @@ def load() -> Score:
 
 
 METRIC = Metric(
-    "ms_ssim", "ms_ssim", "MS-SSIM", "", higher_is_better=True, range=(0, 1), digits=4, load=load,
+    "ms_ssim", "ms_ssim", "MS-SSIM", "", higher_is_better=True, range=(0, 1), digits=4, example=0.9, load=load,
     missing=partial(needs_package, "pytorch-msssim", "metrics"), least_side=161,
 )  # fmt: skip

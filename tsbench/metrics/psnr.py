@@ -21,4 +21,7 @@ def load() -> Score:
     return score
 
 
-METRIC = Metric("psnr", "psnr_db", "PSNR", "dB", higher_is_better=True, range=(0, math.inf), digits=2, load=load)
+METRIC = Metric(
+    "psnr", "psnr_db", "PSNR", "dB", higher_is_better=True, range=(0, math.inf), digits=2, example=25,
+    load=load,
+)  # fmt: skip

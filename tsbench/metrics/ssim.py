@@ -21,4 +21,7 @@ def load() -> Score:
     return score
 
 
-METRIC = Metric("ssim", "ssim", "SSIM", "", higher_is_better=True, range=(-1, 1), digits=4, load=load, least_side=11)
+METRIC = Metric(
+    "ssim", "ssim", "SSIM", "", higher_is_better=True, range=(-1, 1), digits=4, example=0.9,
+    load=load, least_side=11,
+)  # fmt: skip
