@@ -354,23 +354,32 @@ def test_what_has_no_place_in_a_name_is_added_to_the_series() -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_python_to_paste_draws_what_the_cell_drew(session: DiffusersSession, name: str) -> None:
-    """In every bit, on the pipeline as a user has it: nothing of tsbench runs but what the lines ask for."""
+    """In every bit, on the pipeline as a user has it: nothing of tsbench runs but what the lines ask for.
+
+    The next image too, which what a cache keeps of the first would change.
+    """
     work, method = workload(steps=STEPS), calibrated(session, EVERY[name])
-    drawn = session.draw(work, work.batches[0], method)
     pipe = DiffusersSession(ASSETS / "tiny", FLOAT32, torch.device("cpu")).pipeline
-    imports, lines = method.snippet(STEPS)
-    exec("\n".join(["import torch", *imports, *lines]), {"pipe": pipe})
-    picture = pipe(
-        prompt=[work.prompts[0]],
-        height=work.height,
-        width=work.width,
-        num_inference_steps=method.drawn_steps(STEPS),
-        guidance_scale=work.guidance_scale,
-        max_sequence_length=work.max_sequence_length,
-        generator=[torch.Generator("cpu").manual_seed(0)],
-        output_type="np",
-    ).images[0]
-    assert np.array_equal((picture * 255).round().astype(np.uint8), drawn.images[0])
+    imports, before, after = method.snippet(STEPS)
+    names = {"pipe": pipe}
+    exec("\n".join(["import torch", *imports]), names)
+    for number, batch in enumerate(work.batches):
+        if number == 0 or after:
+            exec("\n".join(before), names)
+        picture = pipe(
+            prompt=[batch[0].prompt],
+            height=work.height,
+            width=work.width,
+            num_inference_steps=method.drawn_steps(STEPS),
+            guidance_scale=work.guidance_scale,
+            max_sequence_length=work.max_sequence_length,
+            generator=[torch.Generator("cpu").manual_seed(batch[0].seed)],
+            output_type="np",
+        ).images[0]
+        exec("\n".join(after), names)
+        drawn = session.draw(work, batch, method)
+        assert np.array_equal((picture * 255).round().astype(np.uint8), drawn.images[0])
+    assert number == 1
 
 
 @dataclass

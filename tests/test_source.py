@@ -74,7 +74,7 @@ def test_a_download_that_was_interrupted_is_gone_on_with(
     if lacking is not None:
         {"shard": part / weights[1], "index": index}.get(lacking, folder / lacking).unlink()
     asked: list[str] = []
-    monkeypatch.setattr(source, "_ask_hub", asked.append)
+    monkeypatch.setattr(source, "hub_refusal", asked.append)
     monkeypatch.setattr(
         "diffusers.FluxPipeline.download", lambda name, local_files_only=False: folder if local_files_only else whole
     )

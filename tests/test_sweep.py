@@ -174,6 +174,28 @@ def test_a_model_that_lacks_weights_is_not_drawn(here: Path, capsys: pytest.Capt
     assert not Path("results").exists()
 
 
+@pytest.mark.parametrize("part", ["tokenizer_2", "vae"])
+def test_a_model_that_lacks_a_part_is_not_drawn(here: Path, capsys: pytest.CaptureFixture[str], part: str) -> None:
+    """transformers would make up a tokenizer with another vocabulary, and draw something else."""
+    shutil.copytree(ASSETS / "tiny", "model")
+    shutil.rmtree(Path("model") / part)
+    assert main([*SMALL, "model.path=model"]) == 2
+    assert f"The model in 'model' lacks its {part}; give the folder of a whole model" in capsys.readouterr().err
+    assert not Path("results").exists()
+
+
+def test_a_cache_that_computes_nothing_fails_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every module forecasts, and none is below all the others, so that nothing of a step runs."""
+    nested = [*SMALL, "method.cache_identifiers=['.*']"]
+    assert main(nested) == 1
+    cells = pd.read_csv("results/sweep/cells.csv")
+    assert list(cells["status"]) == ["ok", "failed"]
+    assert cells["reason"][1].startswith("no step was computed in full: a module that the cache hooks lies inside")
+    capsys.readouterr()
+    assert main(["plan", *nested[1:]]) == 0
+    assert "no step was computed in full" in capsys.readouterr().out
+
+
 def test_a_cache_that_hooks_nothing_fails_by_name(here: Path) -> None:
     assert main([*SMALL, "method.cache_identifiers=[nothing]"]) == 1
     cells = pd.read_csv("results/sweep/cells.csv")
@@ -303,6 +325,9 @@ MISTAKES = [
     (["sweep", "model.path=/nowhere/at/all"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=nowhere"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=."], "which has no model_index.json"),
+    (["sweep", "--cfg", "nope"], "--cfg shows the configuration of a job; type sweep --cfg job."),
+    (["report", "--x"], "'--x' is not a flag of report; report has no flags."),
+    (["recommend", "x", "--max-memory-gb", "-5"], "--max-memory-gb is -5, but must be more than 0"),
     (["sweep", "method=openvino/taylorseer"], "type backend=openvino method=taylorseer."),
     (["report"], "report takes one results folder"),
     (["report", "nowhere"], "There are no results in 'results/nowhere'"),

@@ -23,6 +23,7 @@ VERBS = {
 }
 DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.EISDIR,
 }  # fmt: skip
 MODULES = {"try": "trial", "score": "rescore"}  # where the module does not have the verb's name
 USAGE = f"""\

@@ -9,6 +9,7 @@ from tsbench.errors import UserError
 
 DTYPES = ("float32", "bfloat16", "float16")
 EVERY_STEP = "1 computes every step"
+LARGEST = 10**9  # of any number: far more than can be meant, and no library overflows at it
 
 
 def needs_package(package: str, extra: str) -> str | None:
@@ -26,7 +27,7 @@ def installed_version(package: str) -> str | None:
 
 
 def at_least(key: str, value: float, least: float, example: float, meaning: str = "") -> None:
-    """Raise `UserError` for a number below `least`, and for one that is not finite.
+    """Raise `UserError` for a number below `least` or above `LARGEST`, and for one that is not finite.
 
     Args:
         key: the override, as it is typed.
@@ -35,9 +36,11 @@ def at_least(key: str, value: float, least: float, example: float, meaning: str 
         example: a value to type.
         meaning: what more is to be said of the values that are allowed.
     """
-    if not least <= value < math.inf:
-        allowed = f"{least} or more{f' ({meaning})' if meaning else ''}"
-        raise UserError(f"{key} is {value}, but must be {allowed}; try {key}={example}.")
+    if not least <= value <= LARGEST:
+        allowed = f"from {least} to {LARGEST}" if value > LARGEST else f"{least} or more"
+        raise UserError(
+            f"{key} is {value}, but must be {allowed}{f' ({meaning})' if meaning else ''}; try {key}={example}."
+        )
 
 
 def between(key: str, value: float, least: float, most: float, example: float, meaning: str = "") -> None:
@@ -66,6 +69,12 @@ def warm_up(key: str, value: int, steps: int) -> None:
         raise UserError(f"steps is {steps}, but must be 2 or more for a step to be forecast; try steps=28.")
     meaning = f"something must be computed before it is forecast, and this sweep has {steps} steps"
     between(key, value, 1, steps - 1, min(3, steps - 1), meaning)
+
+
+def taylor_order(key: str, value: int, steps: int) -> None:
+    """Raise `UserError` for an order of a Taylor series that no step of an image could have."""
+    meaning = f"a higher one cannot be formed of {steps} steps"
+    between(key, value, 0, max(1, steps - 1), 1, meaning)
 
 
 def one_of(key: str, value: str, choices: tuple[str, ...]) -> None:

@@ -226,7 +226,10 @@ _SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and
         r"Cannot convert '(?:list|dict)' to string: '.*'",
         lambda key: f"{key} must be one text, without brackets and without keys of its own, such as {key}=TEXT.",
     ),
-    (r".*is not Optional", lambda key: f"{key} is null, but must have a value; leave it out to take its default."),
+    (
+        r".*is not Optional|Invalid type assigned: NoneType is not .*",
+        lambda key: f"{key} is null, but must have a value; leave it out to take its default.",
+    ),
     (rf"Invalid type assigned: \w+ is not a subclass of ({'|'.join(_SCHEMAS)}). value: (.*)", _whole_group),
     (
         r".*is not a ListConfig, list or tuple.*|Cannot merge DictConfig with ListConfig",

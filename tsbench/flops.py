@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
 from tsbench.methods import Method, method_class
-from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, undo
+from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_computes, check_hooked, undo
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 
@@ -72,6 +72,7 @@ def _counted(
                 most = max(most, cached_bytes(model, method))
     finally:
         undo(method, pipeline, before)
+    check_computes(probe.schedule)
     return StepCost(flops["C"], flops.get("."), most)
 
 

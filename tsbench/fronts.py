@@ -64,8 +64,8 @@ def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[p
 
     Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates another that it
     beats by the figures, being at least as fast and as good, if it is better in one of the two by the whole interval
-    of the difference. A cell that front cells beat by the figures only is near the front. Intervals are wide enough
-    for a cell's comparisons with all others of its workload together (Bonferroni).
+    of the difference. A cell that front cells beat by the figures only is near the front, unless it computes every
+    step. Intervals are wide enough for a cell's comparisons with all others of its workload together (Bonferroni).
 
     Args:
         table: with `on_front`.
@@ -82,9 +82,9 @@ def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[p
             if metric.column not in table:
                 continue
             for row, better in _off_front(rows, metric, raw):
-                if better is None:
+                if better is None and row.computed_steps < row.steps:
                     near[row.Index].append(metric.name)
-                else:
+                elif better is not None:
                     by[row.Index].append(f"{metric.name}:{better.key}")
     return (
         pd.Series({index: ";".join(names) for index, names in near.items()}, dtype=object),

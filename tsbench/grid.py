@@ -21,6 +21,8 @@ from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.point import Point, checked
 
+MOST_VALUES = 1000  # of one override
+
 
 def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list[Point]:
     """All points of a sweep, checked; every mistake is found here, before anything runs.
@@ -72,10 +74,10 @@ def experiment_file(name: str) -> list[list[Override]]:
         UserError: where there is none, or it is not a list of lines of overrides.
     """
     folder = carried("experiments")
+    there = sorted(file.stem for file in folder.glob("*.yaml") if file.is_file())
+    if name not in there:
+        raise UserError(f"There is no experiment {name!r}; there are: {', '.join(there)} (type experiment=NAME).")
     path = folder / f"{name}.yaml"
-    if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        raise UserError(f"There is no experiment {name!r}; there are: {names} (type experiment=NAME).")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -87,6 +89,8 @@ def experiment_file(name: str) -> list[list[Override]]:
         parsed = [_parsed(shlex.split(grid)) for grid in grids]
     except ValueError as error:
         raise UserError(f"{path} has a grid with an open quotation ({error}).") from error
+    except UserError as error:
+        raise UserError(f"{path} has a grid with a mistake: {error}") from error
     if any(override.get_key_element() == "experiment" for grid in parsed for override in grid):
         raise UserError(f"{path} has a grid with experiment=, but only a command can choose one; leave it out.")
     for grid in parsed:
@@ -171,8 +175,10 @@ def _parsed(arguments: list[str]) -> list[Override]:
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
         if key == "method.name":
             raise UserError(f"{override.input_line!r} would only rename a method; choose one by method=NAME.")
-        if override.is_add() or override.is_delete() or "@" in key:
+        if override.is_add() or override.is_force_add() or override.is_delete() or "@" in key:
             raise UserError(f"{override.input_line!r} adds or deletes a key; only existing ones can be set: key=value.")
+        if "${" in override.input_line or override.value() == "???":
+            raise UserError(f"{override.input_line!r} stands for another value; type that value.")
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(f"{override.input_line!r} is a continuous interval; list its values: {key}=1,2,3.")
         if isinstance(override.value(), Glob):
@@ -184,9 +190,13 @@ def _values(override: Override) -> list[str]:
     """`key=value` for each value of an override."""
     key = override.get_key_element()
     if override.is_sweep_override():
-        values = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        if not values:
-            raise UserError(f"{override.input_line!r} has no value in it; list its values: {key}=1,2,3.")
+        try:
+            values = [f"{key}={value}" for value in itertools.islice(override.sweep_string_iterator(), MOST_VALUES + 1)]
+        except ValueError:  # of a range in steps of 0
+            values = []
+        if not 0 < len(values) <= MOST_VALUES:
+            how_many = f"more than {MOST_VALUES} values" if values else "no value"
+            raise UserError(f"{override.input_line!r} has {how_many} in it; list its values: {key}=1,2,3.")
         return values
     return [f"{key}={override.get_value_element_as_str()}"]
 
@@ -219,8 +229,9 @@ def for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
     chosen = {key: value.strip("'\"") for key, value in (text.split("=", 1) for text in overrides)}
     backend, name = chosen.get("backend", "diffusers"), chosen.get("method", GROUPS["method"])
     one_of("backend", backend, tuple(METHODS))
-    if "/" in name:
-        raise UserError(f"method is {name!r}; type backend={name.split('/')[0]} method={name.split('/')[1]}.")
+    of_backend, _, its_name = name.partition("/")
+    if its_name and of_backend in METHODS:
+        raise UserError(f"method is {name!r}; type backend={of_backend} method={its_name}.")
     if name not in METHODS["diffusers"]:
         return overrides  # composing them says what there is
     method = method_class(backend, name)

@@ -152,7 +152,7 @@ def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]],
         for match in found:
             if match.row.get(quantity.column) is None:
                 continue
-            note = _footnote(match)
+            note = match.footnote
             if note not in footnotes:
                 footnotes.append(note)
             texts.append(_as_published(quantity, match))
@@ -169,7 +169,7 @@ def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]
             "figure": quantity.title,
             "measured": quantity.text(row),
             "published": _as_published(quantity, match),
-            "of": _footnote(match),
+            "of": match.footnote,
         }
         for quantity in (*shown, IMAGE_REWARD)
         for match in matches
@@ -180,13 +180,6 @@ def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]
 def _as_published(quantity: Quantity, match: published.Match) -> str:
     comparable = quantity.column != "psnr_db" or match.row["psnr_comparable"]
     return quantity.published_text(match.row[quantity.column]) + ("" if comparable else " (not comparable)")
-
-
-def _footnote(match: published.Match) -> str:
-    row = match.row
-    parts = [f"{match.title}: {row['source']}, {row['url']}"]
-    parts += [str(part) for part in (row["hardware"], row["caveat"]) if part]
-    return "; ".join(parts)
 
 
 def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
@@ -262,9 +255,10 @@ image, text encoding and decoding included; do not divide one row's by another's
 times. Speed-up is the median of paired ratios to full compute, timed side by side, with its 95 % order-statistic
 interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured. Metrics
 are means over prompts, of several seeds a prompt's mean first, against the same images computed in full (CLIP: against
-the prompt). PSNR averages the images that differ, and the note counts identical ones. Of the settings that skip
-something the best is bold and the second best underlined; in PSNR an identical image then counts as one in which a
-single byte differs by one level. Front: the metrics for which no other setting is both faster and better, and in
-parentheses those for which one is by the figures, but not beyond the intervals. Published figures are shown as
-published; *same schedule* marks those of another method that computes the same steps.
+the prompt); their intervals are in cells.csv, and with few prompts wide. PSNR averages the images that differ, and the
+note counts identical ones. Of the settings that skip something the best is bold and the second best underlined, those
+that show the same digits alike; in PSNR an identical image then counts as one in which a single byte differs by one
+level. Front: the metrics for which no other setting is both faster and better, and in parentheses those for which one
+is by the figures, but not beyond the intervals. Published figures are shown as published; *same schedule* marks those
+of another method that computes the same steps.
 """

@@ -14,6 +14,7 @@ from tsbench.metrics import check_names
 from tsbench.prompts import read_prompts
 from tsbench.quantization import COMPONENTS, QUANTIZATION_CLASSES
 
+MOST_STEPS, MOST_PAIRS = 1000, 1000  # far more than anybody draws
 LARGEST_SIDE = 8192  # pixels: far more than any Flux draws
 MOST_THREADS = 1024  # a system may refuse to start more
 OFFLOADS = ("none", "model", "sequential")
@@ -76,17 +77,17 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
         UserError: for the first mistake.
     """
     name = config.folder_name
-    if not name.strip(".") or "/" in name or len(name.encode()) > 200:
+    if not name.isprintable() or not name.strip() or name[0] in "-." or "/" in name or len(name.encode()) > 200:
         raise UserError(f"name is {name!r}, but must be a plain folder name of at most 200 bytes; try name=first.")
     height, width = _parse_size(config.size)
     file = config.prompts.file if prompts is None else None
     prompts = prompts or read_prompts(config.prompts.file, config.prompts.limit)
     if config.model.captions_only:
         _check_captions(prompts, config.model.name, file)
-    at_least("steps", config.steps, 1, 28)
+    between("steps", config.steps, 1, MOST_STEPS, 28)
     at_least("guidance_scale", config.guidance_scale, 0, 3.5)
     at_least("batch_size", config.batch_size, 1, 1)
-    at_least("timing.pairs", config.timing.pairs, 1, 6)
+    between("timing.pairs", config.timing.pairs, 1, MOST_PAIRS, 6)
     check_names(config.metrics)
     between("max_sequence_length", config.max_sequence_length, 1, 512, 512, "text tokens")
     seeds = _parse_seeds(config.seeds)

@@ -81,6 +81,12 @@ def check_hooked(model: nn.Module, method: Method, steps: int, before: Calls) ->
         raise DrawingFailed("the cache found no module of this model to hook")
 
 
+def check_computes(schedule: str) -> None:
+    """Raise `DrawingFailed` where a cache has computed no step in full."""
+    if "C" not in schedule:
+        raise DrawingFailed("no step was computed in full: a module that the cache hooks lies inside another one")
+
+
 def states_of(module: nn.Module) -> list[Any]:
     """What the caches on a module keep: the states of its hooks, and its forecaster's series."""
     found = [module.__dict__[STATE].series] if STATE in module.__dict__ else []

@@ -27,9 +27,10 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
         path = carried if carried.is_file() else Path(file).expanduser()
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))
         raise UserError(
-            f"prompts.file is {file!r}, which cannot be read as a text file ({error.__class__.__name__}); "
+            f"prompts.file is {file!r}, which cannot be read as a text file ({reason}); "
             f"give a text file with one prompt per line, or one of tsbench's own lists: {names}."
         ) from error
     prompts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))

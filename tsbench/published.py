@@ -27,6 +27,13 @@ class Match:
     def title(self) -> str:
         return self.row["label"] if self.same_method else f"same schedule, {self.row['label']}"
 
+    @property
+    def footnote(self) -> str:
+        """What it is of, where it stands, on what machine, and with what caveat."""
+        row = self.row
+        parts = [f"{self.title}: {row['source']}, {row['url']}", row["hardware"], row["caveat"]]
+        return "; ".join(str(part) for part in parts if part)
+
 
 @cache
 def rows() -> tuple[dict[str, Any], ...]:
@@ -71,16 +78,16 @@ def matches(cell: Mapping[str, Any]) -> list[Match]:
 
 
 def columns(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """`published_tflop`, its relative difference to the cell's `tflop`, and `published`, which says what it is of."""
+    """`published_tflop`, its relative difference to the cell's `tflop`, and `published`, its footnote."""
     found = [match for match in matches(cell) if match.row["tflop"] is not None]
     if not found or cell.get("tflop") is None:
         return {"published_tflop": None, "published_difference": None, "published": None}
     first = found[0].row["tflop"]
-    further = [f"; {match.row['tflop']:.2f}: {match.title}" for match in found[1:] if match.row["tflop"] != first]
+    further = [f"; {match.row['tflop']:.2f}: {match.footnote}" for match in found[1:] if match.row["tflop"] != first]
     return {
         "published_tflop": first,
         "published_difference": cell["tflop"] / first - 1,
-        "published": found[0].title + "".join(dict.fromkeys(further)),
+        "published": found[0].footnote + "".join(dict.fromkeys(further)),
     }
 
 

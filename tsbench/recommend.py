@@ -138,6 +138,8 @@ def bar_of(flag: str, text: str) -> Bar:
     bar = replace(BARS[flag], limit=number_of(flag, text, example))
     if bar.flag == FASTER.flag and bar.limit < FASTER.limit:
         raise UserError(f"{flag} is {text}, but nothing slower than full compute is ever recommended; try {example}.")
+    if bar.column == "peak_memory_bytes" and bar.limit <= 0:
+        raise UserError(f"{flag} is {text}, but must be more than 0; try {example}.")
     for metric in METRICS.values():
         least, largest = metric.range
         if metric.column == bar.column and not least <= bar.limit <= largest:

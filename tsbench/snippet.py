@@ -33,7 +33,7 @@ def snippet(document: dict[str, Any]) -> list[str]:
     )
     if document["backend"] == "openvino":
         return _openvino_snippet(document, path, method, prompt, given)
-    imports, lines = method.snippet(workload["steps"])
+    imports, before, after = method.snippet(workload["steps"])
     more_imports, options, placed = _runtime(settings)
     return [
         "import torch",
@@ -43,10 +43,11 @@ def snippet(document: dict[str, Any]) -> list[str]:
         "",
         f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, dtype=torch.{settings['dtype']}{options})",
         *placed,
-        *lines,
+        *before,
         f'generator = torch.Generator("cpu").manual_seed({workload["seeds"][0]})',
         f"image = pipe({prompt}, {given}, generator=generator).images[0]",
         'image.save("image.png")',
+        *after,
     ]
 
 

@@ -224,6 +224,8 @@ def show_configuration(arguments: list[str]) -> int:
     unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
     if unknown:
         raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
+    if {"--cfg", "-c"} & set(arguments) and "job" not in arguments:
+        raise UserError("--cfg shows the configuration of a job; type sweep --cfg job.")
     if not {text.split("=")[0] for text in arguments} & SHOWING_FLAGS - {"--resolve"}:
         raise UserError("--resolve fills in what --cfg shows; type --cfg job --resolve.")
     register()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +18,8 @@ from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Drawn, Session, Timing
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
-from tsbench.models.source import configuration
-from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_hooked, undo
+from tsbench.models.source import check_is_whole, configuration
+from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_computes, check_hooked, undo
 from tsbench.quantization import TEXT_ENCODERS, quantization_call
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
@@ -157,6 +157,7 @@ class DiffusersSession(Session):
             durations_s = self.clock.durations_s(recorder.marks)
             self.pipeline_s += time.perf_counter() - started_s
             energy_j = self.energy.used_j()
+        check_computes(probe.schedule)
         if method == Method() and "." in probe.schedule:
             raise DrawingFailed(f"full compute has not computed every step: {probe.schedule}")
         if not np.isfinite(pictures).all():
@@ -279,6 +280,7 @@ def _stored_pipeline(folder: Path, settings: Settings) -> Any:
     import diffusers
     import transformers
 
+    check_is_whole(folder)
     quantized = _quantized(**json.loads(settings.quantization)) if settings.quantization else {}
     dtype = getattr(torch, settings.dtype)
     classes = configuration(folder, "model_index.json")
@@ -288,12 +290,19 @@ def _stored_pipeline(folder: Path, settings: Settings) -> Any:
         text_encoders[name], found = kind.from_pretrained(
             folder / name, dtype=dtype, quantization_config=quantized.get(name), output_loading_info=True
         )
-        if missing := found["missing_keys"]:
-            raise ValueError(f"the {name} lacks {len(missing)} of its weights, such as {min(missing)}")
+        _check_weights(name, found["missing_keys"])
     others = {name: config for name, config in quantized.items() if name not in TEXT_ENCODERS}
     options = {"quantization_config": diffusers.PipelineQuantizationConfig(quant_mapping=others)} if others else {}
     pipeline = diffusers.FluxPipeline.from_pretrained(folder, dtype=dtype, **text_encoders, **options)
+    for name in ("transformer", "vae"):
+        tensors = getattr(pipeline, name).state_dict()
+        _check_weights(name, [place for place, tensor in tensors.items() if tensor.is_meta])
     for name in quantized:
         if getattr(getattr(pipeline, name), "hf_quantizer", None) is None:
             raise ValueError(f"the {name} was loaded without being quantized")
     return pipeline
+
+
+def _check_weights(part: str, missing: Sequence[str]) -> None:
+    if missing:
+        raise ValueError(f"the {part} lacks {len(missing)} of its weights, such as {min(missing)}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from tsbench.cell import Settings, digest
 from tsbench.checks import installed_version
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.models.source import identity
 
 LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers")
@@ -95,7 +95,10 @@ def _export(folder: Path, target: Path) -> None:
 
     from tsbench.backends.diffusers import load_pipeline
 
-    pipeline = load_pipeline(folder, Settings("float32", "none", False, ""), torch.device("cpu"))
+    try:
+        pipeline = load_pipeline(folder, Settings("float32", "none", False, ""), torch.device("cpu"))
+    except Exception as error:  # of several libraries
+        raise UserError(f"The model in {str(folder)!r} cannot be loaded: {first_line(error)}.") from error
     for name, (module, example, config) in _submodels(pipeline).items():
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of branches that are the same for every input

@@ -103,13 +103,17 @@ class Method:
         """What it keeps on a transformer between steps, beside states of diffusers' hooks and of `taylor_seer`."""
         return []
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
-        """Python that applies the method to a pipeline `pipe`: import lines, and lines after the pipeline is there."""
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        """Python that applies the method to a pipeline `pipe`: imports, lines before an image, and lines after it."""
         if not self.parameters():
-            return [], []
+            return [], [], []
         kind = type(self)
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return [f"from {kind.__module__} import {kind.__name__}"], [f"{kind.__name__}({given}).enable(pipe, {steps})"]
+        return (
+            [f"from {kind.__module__} import {kind.__name__}"],
+            [f"method = {kind.__name__}({given})", f"method.enable(pipe, {steps})"],
+            ["method.disable(pipe)  # and enable it again for the next image"],
+        )
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

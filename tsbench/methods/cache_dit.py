@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least, needs_package
+from tsbench.checks import at_least, needs_package, taylor_order
 from tsbench.errors import DrawingFailed
 from tsbench.methods.base import Method
 from tsbench.schedule import always_skipping
@@ -45,7 +45,7 @@ class CacheDit(Method):
         at_least("method.max_warmup_steps", self.max_warmup_steps, 0, 8)
         at_least("method.max_cached_steps", self.max_cached_steps, -1, -1, "-1 for any number")
         at_least("method.max_continuous_cached_steps", self.max_continuous_cached_steps, -1, -1, "-1 for any number")
-        at_least("method.taylorseer_order", self.taylorseer_order, 0, 1, "0 reuses the residual as it is")
+        taylor_order("method.taylorseer_order", self.taylorseer_order, steps)
 
     def fewest_computed(self, steps: int) -> str:
         first = max(1, self.max_warmup_steps)
@@ -110,14 +110,15 @@ class CacheDit(Method):
     def states(self, transformer: Any) -> list[Any]:
         return list(getattr(vars(transformer).get("_context_manager"), "_cached_context_manager", {}).values())
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        """On the pipeline, where cache-dit begins anew at every image; on a transformer it would not."""
         parameters = self.parameters()
         order = parameters.pop("taylorseer_order")
         given = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
         config = f"cache_dit.DBCacheConfig(num_inference_steps={steps}, {given})"
         forecast = f"calibrator_config=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order={order})" if order else ""
-        arguments = ", ".join(filter(None, ["pipe.transformer", f"cache_config={config}", forecast]))
-        return ["import cache_dit"], [f"cache_dit.enable_cache({arguments})"]
+        arguments = ", ".join(filter(None, ["pipe", f"cache_config={config}", forecast]))
+        return ["import cache_dit"], [f"cache_dit.enable_cache({arguments})"], []
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from tsbench.checks import at_least
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.methods.pyramid_attention_broadcast import check_attention_ranges
@@ -28,6 +29,7 @@ class FasterCache(Method):
 
     def check(self, steps: int) -> None:
         check_attention_ranges(self.spatial_attention_block_skip_range, self.spatial_attention_timestep_skip_range)
+        at_least("method.attention_weight", self.attention_weight, 0, 0.5)
         if self.spatial_attention_timestep_skip_range[1] > 1000:
             raise UserError(
                 f"method.spatial_attention_timestep_skip_range is {self.spatial_attention_timestep_skip_range}, but "

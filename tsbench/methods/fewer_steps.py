@@ -31,5 +31,5 @@ class FewerSteps(Method):
     def condensed(self) -> tuple[Method, int]:
         return Method(), 1
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
-        return [], []
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        return [], [], []

@@ -39,6 +39,6 @@ class FirstBlockCache(Method):
             and (head.state_manager.get_state().head_block_residual is None)
         )
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
         enable = f"pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold={self.threshold!r}))"
-        return ["from diffusers import FirstBlockCacheConfig"], [enable]
+        return ["from diffusers import FirstBlockCacheConfig"], [enable], []

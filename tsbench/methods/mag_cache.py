@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -35,10 +36,10 @@ class MagCache(Method):
         at_least("method.threshold", self.threshold, 0, 0.06, "an accumulated error")
         at_least("method.max_skip_steps", self.max_skip_steps, 0, 3)
         between("method.retention_ratio", self.retention_ratio, 0, 1, 0.2, "a share of the steps")
-        if self.mag_ratios is not None and not self.mag_ratios:
+        if self.mag_ratios is not None and not all(0 < ratio < math.inf for ratio in self.mag_ratios or [0]):
             raise UserError(
-                "method.mag_ratios is [], but must be one ratio per step, or null to calibrate; "
-                "try method.mag_ratios=null."
+                f"method.mag_ratios is {self.mag_ratios}, but must be one ratio per step, more than 0, or null to "
+                "calibrate; try method.mag_ratios=null."
             )
 
     def promised_schedule(self, steps: int) -> str | None:

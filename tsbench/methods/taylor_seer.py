@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tsbench.checks import EVERY_STEP, at_least, between, one_of
+from tsbench.checks import EVERY_STEP, at_least, between, one_of, taylor_order
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
@@ -28,7 +28,7 @@ class TaylorSeerDecorator(Method):
 
     def check(self, steps: int) -> None:
         one_of("method.wrap", self.wrap, WRAPS)
-        at_least("method.n_derivatives", self.n_derivatives, 0, 1)
+        taylor_order("method.n_derivatives", self.n_derivatives, steps)
         if self.step_map is not None:
             written = self._map()
             if set(written) - set("C.") or not written.startswith("C") or len(written) != steps:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of, warm_up
+from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of, taylor_order, warm_up
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import diffusers_taylorseer
@@ -38,7 +38,7 @@ class TaylorSeer(Method):
                 f"one diffusers silently computes every step; for {-after} step{'s' if after < -1 else ''} from the "
                 f"end of {steps} type method.disable_cache_after_step={max(0, steps + after)}."
             )
-        at_least("method.max_order", self.max_order, 0, 1)
+        taylor_order("method.max_order", self.max_order, steps)
         one_of("method.taylor_factors_dtype", self.taylor_factors_dtype, DTYPES)
         for name in ("cache_identifiers", "skip_predict_identifiers"):
             for pattern in getattr(self, name) or ():
@@ -75,13 +75,13 @@ class TaylorSeer(Method):
         parameters = self.parameters() | {"taylor_factors_dtype": getattr(torch, self.taylor_factors_dtype)}
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str]]:
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
         own = TaylorSeer()
         given = [f"{n}={v!r}" for n, v in self.parameters().items() if v != getattr(own, n) and "dtype" not in n]
         if self.taylor_factors_dtype != own.taylor_factors_dtype:
             given.append(f"taylor_factors_dtype=torch.{self.taylor_factors_dtype}")
         config = f"TaylorSeerCacheConfig({', '.join(given)})"
-        return ["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"]
+        return ["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"], []
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
-from tsbench.checks import EVERY_STEP, at_least, warm_up
+from tsbench.checks import EVERY_STEP, at_least, taylor_order, warm_up
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
 
@@ -19,20 +19,20 @@ class TaylorSeerOfficial(Method):
     """The authors' modules and schedule, which no setting of diffusers' TaylorSeer gives, on diffusers' own hook.
 
     What is forecast: attention and feed-forward of every block. Derivatives start at step `first_enhance - 1`, and
-    factors have the dtype of what they forecast. Names are those of the authors' code.
+    factors have the dtype of what they forecast.
     """
 
     name: str = "taylorseer_official"
     first_enhance: int = 3
     cache_interval: int = 6
     max_order: int = 1
-    title: ClassVar[str] = "TaylorSeer (official)"
+    title: ClassVar[str] = "TaylorSeer (authors' schedule)"
     label_format: ClassVar[str] = "N={cache_interval}"
 
     def check(self, steps: int) -> None:
         at_least("method.cache_interval", self.cache_interval, 1, 6, EVERY_STEP)
         warm_up("method.first_enhance", self.first_enhance, steps)
-        at_least("method.max_order", self.max_order, 0, 1)
+        taylor_order("method.max_order", self.max_order, steps)
 
     def promised_schedule(self, steps: int) -> str:
         return official_taylorseer(steps, self.first_enhance, self.cache_interval)

@@ -17,8 +17,15 @@ METRICS = {
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of a name as it is typed: `psnr`, or `clip_score:CHECKPOINT`."""
-    return METRICS[name.partition(":")[0]]
+    """The metric of a name as it is typed: `psnr`, or `clip_score:CHECKPOINT`.
+
+    Raises:
+        UserError: where there is none of that name.
+    """
+    base = name.partition(":")[0]
+    if base not in METRICS:
+        raise UserError(f"There is no metric {name!r}; there are: {', '.join(METRICS)} (type metrics=[psnr,lpips]).")
+    return METRICS[base]
 
 
 @cache
@@ -34,11 +41,7 @@ def check_names(names: Iterable[str]) -> None:
     check_columns(names)
     for name in names:
         base, _, checkpoint = name.partition(":")
-        if base not in METRICS:
-            raise UserError(
-                f"There is no metric {name!r}; there are: {', '.join(METRICS)} (type metrics=[psnr,lpips])."
-            )
-        metric = METRICS[base]
+        metric = metric_of(name)
         if metric.needs_checkpoint and not checkpoint:
             raise UserError(f"{base} needs a model: metrics=[{base}:openai/clip-vit-large-patch14], or a folder.")
         if ":" in name and not metric.needs_checkpoint:
@@ -46,7 +49,9 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def check_metrics(names: Iterable[str]) -> None:
-    """Raise `UserError` for a metric that cannot be computed here."""
+    """The same, and for a metric that cannot be computed here."""
+    names = list(names)
+    check_names(names)
     for name in names:
         metric = metric_of(name)
         if missing := metric.missing():

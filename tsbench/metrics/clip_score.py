@@ -7,12 +7,14 @@ difference to the reference's own score.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tsbench.errors import UserError, first_line
 from tsbench.metrics.base import Metric, Score
+from tsbench.models.source import hub_refusal
 
 
 def load(checkpoint: str) -> Score:
@@ -27,9 +29,19 @@ def load(checkpoint: str) -> Score:
     import torch
     from transformers import CLIPModel, CLIPProcessor
 
+    def from_pretrained(**options: Any) -> tuple[Any, dict[str, Any], Any]:
+        model, found = CLIPModel.from_pretrained(checkpoint, output_loading_info=True, **options)
+        return model, found, CLIPProcessor.from_pretrained(checkpoint, **options)
+
     try:
-        model, found = CLIPModel.from_pretrained(checkpoint, output_loading_info=True)
-        processor: Any = CLIPProcessor.from_pretrained(checkpoint)
+        try:
+            model, found, processor = from_pretrained(local_files_only=True)
+        except (OSError, ValueError) as error:
+            if Path(checkpoint).is_dir():
+                raise
+            if refusal := hub_refusal(checkpoint):
+                raise ValueError(refusal) from error
+            model, found, processor = from_pretrained()
     except (OSError, ValueError) as error:
         raise UserError(
             f"There is no CLIP model {checkpoint!r} here ({first_line(error)}); name a folder or a model of "

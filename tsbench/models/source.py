@@ -14,6 +14,7 @@ from tsbench.paths import ASSETS
 from tsbench.quantization import COMPONENTS
 
 HUB_PATIENCE_S = 12.0
+PARTS = ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
 INDICES = [
     f"{name}.index.json"  # of weights in several files
@@ -83,7 +84,8 @@ def _from_hub(name: str) -> Path:
             return cached
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
-    _ask_hub(name)
+    if refusal := hub_refusal(name):
+        raise UserError(_unreachable(name, refusal))
     try:
         return Path(FluxPipeline.download(name))
     except Exception as error:  # of several libraries below the hub's
@@ -98,12 +100,25 @@ def configuration(folder: Path, name: str) -> dict[str, Any]:
         UserError: where it is missing or damaged.
     """
     try:
-        return json.loads((folder / name).read_text())
+        value = json.loads((folder / name).read_text())
+        if not isinstance(value, dict):
+            raise ValueError("it is no JSON object")
+        return value
     except (OSError, ValueError) as error:
         raise UserError(
             f"The model in {str(folder)!r} has no readable {name} ({first_line(error)}); "
             "give the folder of a whole model in diffusers' format by model.path=FOLDER."
         ) from error
+
+
+def check_is_whole(folder: Path) -> None:
+    """Raise `UserError` where a part has no configuration: transformers makes up a tokenizer that is not there."""
+    missing = [part for part in PARTS if not any((folder / part).glob("*.json"))]
+    if missing:
+        raise UserError(
+            f"The model in {str(folder)!r} lacks its {missing[0]}; "
+            "give the folder of a whole model in diffusers' format by model.path=FOLDER."
+        )
 
 
 def has_weights(folder: Path) -> bool:
@@ -118,25 +133,23 @@ def has_weights(folder: Path) -> bool:
     return True
 
 
-def _ask_hub(name: str) -> None:
-    """Make sure within `HUB_PATIENCE_S` that the hub has the model and lets us in."""
+def hub_refusal(name: str) -> str | None:
+    """Why the hub does not give a model, asked for no longer than `HUB_PATIENCE_S`; None where it does."""
     from huggingface_hub import HfApi
 
-    failure: list[BaseException] = []
+    answer: list[str | None] = []
 
     def ask() -> None:
         try:
             HfApi().auth_check(name)
+            answer.append(None)
         except BaseException as error:
-            failure.append(error)
+            answer.append(_reason(error))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(HUB_PATIENCE_S)
-    if thread.is_alive():
-        raise UserError(_unreachable(name, "the hub does not answer"))
-    if failure:
-        raise UserError(_unreachable(name, _reason(failure[0]))) from failure[0]
+    return answer[0] if answer else "the hub does not answer"
 
 
 def _reason(error: BaseException) -> str:
@@ -166,7 +179,7 @@ def identity(folder: Path) -> str:
     of a few numbers may not.
     """
     index = configuration(folder, "model_index.json")
-    parts = [folder / name for name in index if (folder / name).is_dir()]
+    parts = [folder / name for name in index if "/" not in name and (folder / name).is_dir()]
     files = [folder / "model_index.json", *(path for part in parts for path in part.rglob("*") if path.is_file())]
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):

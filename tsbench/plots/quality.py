@@ -55,8 +55,9 @@ def pareto(cells: pd.DataFrame, hardware: str) -> Any:
 def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict[str, Any]]) -> None:
     shown, front = group[group[metric.column].notna()], _front(group, metric)
     axis.plot(
-        front["speedup"], _heights(front, metric), color="0.55", linewidth=5, alpha=0.35, zorder=1, label="Pareto front"
-    )
+        front["speedup"], _heights(front, metric), color="0.55", linewidth=5, alpha=0.35, zorder=1,
+        drawstyle="steps-pre", solid_joinstyle="miter", label="Pareto front",
+    )  # fmt: skip
     for series, cells in shown.groupby("series", sort=False):
         axis.plot(
             cells["speedup"], _heights(cells, metric), **looks[str(series)], markersize=6, alpha=0.9, zorder=2,

@@ -42,7 +42,7 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
 
 
 def scaling(cells: pd.DataFrame, hardware: str) -> Any:
-    """Speed-up against the size and against the number of steps, a line per setting.
+    """Speed-up against the size and against the number of steps, a line per setting, with the 95 % intervals as bars.
 
     Returns:
         A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
@@ -78,10 +78,15 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
         axis.set_xticks(range(len(values)), map(str, values))
         for (name, label), line in group.groupby(["series", "label"], sort=False):
             look = {"color": colours[name], "marker": markers[label], "markersize": 6, "linewidth": 0.9}
-            axis.plot([values.index(value) for value in line[column]], line["speedup"], **look)
+            places = [values.index(value) for value in line[column]]
+            axis.plot(places, line["speedup"], **look)
+            axis.vlines(
+                places, line["speedup_low"], line["speedup_high"], colors=colours[name], alpha=0.3, linewidth=1.2
+            )
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         axis.set_xlabel(swept)
         name_panel(axis, title)
+    axes[0].set_ylim(speed_limits(lines))
     for name, colour in colours.items():
         axes[0].plot([], [], color=colour, label=name)
     for label, marker in markers.items():

@@ -175,6 +175,11 @@ function gridOf({ chosen, x, y, xRange, yRange }) {
   return [...upright, ...level];
 }
 
+/** Between two points of a front nothing was measured: what is as fast there as can be had is the faster one. */
+function staircase(points) {
+  return points.flatMap(([x, y], i) => (i ? [[points[i - 1][0], y], [x, y]] : [[x, y]]));
+}
+
 function bySpeed(cells) {
   return [...cells].sort((a, b) => a[speed.value] - b[speed.value]);
 }
@@ -183,7 +188,7 @@ function drawFront({ chosen, cells, at, svg }, legend) {
   const column = data.fronts[speed.value];
   const front = cells.filter((cell) => (cell[column] || "").split(";").includes(chosen.name));
   if (front.length < 2) return;
-  svg.append(element("path", { class: "front", d: line(bySpeed(front).map(at)) }));
+  svg.append(element("path", { class: "front", d: line(staircase(bySpeed(front).map(at))) }));
   legend.append(legendEntry("Pareto front", { class: "front", d: "M-8 0H8" }));
 }
 
