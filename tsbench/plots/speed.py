@@ -11,7 +11,7 @@ from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.plots.style import ACROSS, MARKERS, finish, name_panel, panel_grid, speed_limits, styles, with_series
 from tsbench.present import workload_titles
 
-BESIDE = 0.1  # steps of the cache interval, between the lines of a panel
+BESIDE = 0.1  # steps of the cache interval, between the lines of a panel, so that bars do not cover bars
 
 
 def speed(cells: pd.DataFrame, hardware: str) -> Any:
@@ -76,9 +76,11 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     for axis, (group, column, swept, title) in zip(axes, shown):
         values = list(dict.fromkeys(group[column]))  # in order, also where a line lacks one
         axis.set_xticks(range(len(values)), map(str, values))
-        for (name, label), line in group.groupby(["series", "label"], sort=False):
+        settings = list(group.groupby(["series", "label"], sort=False))
+        for number, ((name, label), line) in enumerate(settings):
+            aside = BESIDE / 5 * (number - (len(settings) - 1) / 2)
             look = {"color": colours[name], "marker": markers[label], "markersize": 6, "linewidth": 0.9}
-            places = [values.index(value) for value in line[column]]
+            places = [values.index(value) + aside for value in line[column]]
             axis.plot(places, line["speedup"], **look)
             axis.vlines(
                 places, line["speedup_low"], line["speedup_high"], colors=colours[name], alpha=0.3, linewidth=1.2
@@ -118,7 +120,7 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
         lines = list(group.groupby("series", sort=False))
         for place, (name, line) in enumerate(lines):
             line = line.sort_values("interval")
-            beside = line["interval"] + BESIDE * (place - (len(lines) - 1) / 2)  # so that bars do not cover bars
+            beside = line["interval"] + BESIDE * (place - (len(lines) - 1) / 2)
             axis.plot(beside, line["speedup"], **looks[str(name)], label=name)
             colour = looks[str(name)]["color"]
             axis.vlines(beside, line["speedup_low"], line["speedup_high"], colors=colour, alpha=0.4, linewidth=1.5)
