@@ -18,8 +18,8 @@ SKIPPED = [r"single_transformer_blocks\.\d+\.(attn|proj_mlp)"]
 class TaylorSeerOfficial(Method):
     """The authors' modules and schedule, which no setting of diffusers' TaylorSeer gives, on diffusers' own hook.
 
-    What is forecast: attention and feed-forward of every block. Derivatives start at step `first_enhance - 1`, and
-    factors have the dtype of what they forecast.
+    What is forecast: of a double block attention and both feed-forwards, of a single block what the two give together.
+    Derivatives start at step `first_enhance - 1`, and factors have the dtype of what they forecast.
     """
 
     name: str = "taylorseer_official"
