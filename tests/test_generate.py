@@ -16,11 +16,11 @@ from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.budget import method_first
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Timing
+from tsbench.hooks import hooked_modules
 from tsbench.measure import EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.taylorseer import TaylorSeer
-from tsbench.probe import hooked_modules
 
 FULL = Method()
 OFFICIAL_MODULES = {

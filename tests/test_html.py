@@ -171,7 +171,7 @@ def test_a_series_looks_as_in_the_plots(store: Store) -> None:
 
 
 def test_every_marker_of_the_plots_has_an_outline_in_the_report() -> None:
-    script = (ASSETS / "report" / "report.js").read_text(encoding="utf-8")
+    script = (ASSETS / "report" / "elements.js").read_text(encoding="utf-8")
     outlines = re.findall(r'^  "?(.)"?: "M', script, re.MULTILINE)
     assert {look["marker"] for look in styles([*map(str, range(len(MARKERS))), CONTROL]).values()} == set(outlines)
 

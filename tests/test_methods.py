@@ -20,6 +20,7 @@ from tsbench.cell import Cell
 from tsbench.errors import DrawingFailed
 from tsbench.flops import step_cost
 from tsbench.forecast import STATE
+from tsbench.hooks import hooked_modules
 from tsbench.methods import METHODS, Method
 from tsbench.methods.auto import Auto
 from tsbench.methods.cache_dit import CacheDit
@@ -33,7 +34,6 @@ from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 from tsbench.paths import ASSETS
-from tsbench.probe import hooked_modules
 from tsbench.schedule import schedule_note
 
 

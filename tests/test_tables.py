@@ -24,7 +24,7 @@ from tsbench.plots import quality, speed, steps, style
 from tsbench.plots.style import CONTROL, styles
 from tsbench.present import workload_titles
 from tsbench.schedule import official_taylorseer, schedule_note
-from tsbench.score import score_cells
+from tsbench.scoring import score_cells
 from tsbench.store import Store
 from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, disturbance, samples_table
 

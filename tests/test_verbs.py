@@ -23,7 +23,7 @@ from tsbench.__main__ import main
 from tsbench.doctor import methods
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
-from tsbench.score import score_cells
+from tsbench.scoring import score_cells
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
@@ -194,13 +194,13 @@ def test_a_metric_that_fails_costs_no_table(
             raise ValueError("no window fits\nat all")
         return scorer(name)
 
-    monkeypatch.setattr("tsbench.score.scorer", broken)
+    monkeypatch.setattr("tsbench.scoring.scorer", broken)
     assert main(["report", "run"]) == 0
     assert "not scored SSIM failed: ValueError: no window fits\n" in capsys.readouterr().out
     cached = pd.read_csv("run/cells.csv").set_index("method").loc["taylorseer"]
     assert cached["metric_reason"] == "SSIM failed: ValueError: no window fits"
     assert np.isfinite(cached["psnr_db"]) and np.isnan(cached["ssim"]) and Path("run/report.html").is_file()
-    monkeypatch.setattr("tsbench.score.scorer", scorer)
+    monkeypatch.setattr("tsbench.scoring.scorer", scorer)
     score_cells(store, ["lpips"])
     assert list(store.unscored(cell("taylorseer", PARAMETERS, steps=4).key)) == ["ssim"]
     assert main(["report", "run"]) == 0
@@ -211,7 +211,7 @@ def test_a_metric_that_fails_costs_no_table(
 def test_a_score_that_is_no_number_is_a_failed_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Left out of the mean, it would be taken for an identical image."""
     store = run(here / "run", {2: GOOD}, {2: 0.5})
-    monkeypatch.setattr("tsbench.score.scorer", lambda name: lambda image, other: math.nan)
+    monkeypatch.setattr("tsbench.scoring.scorer", lambda name: lambda image, other: math.nan)
     assert score_cells(store, ["ssim"]) == ["SSIM failed: ValueError: it is not a number (NaN)"]
     assert by_interval(store)[2].metric_reason == "SSIM failed: ValueError: it is not a number (NaN)"
 
@@ -225,7 +225,7 @@ def test_scores_of_two_processes_are_kept_side_by_side(here: Path, monkeypatch: 
             score_cells(store, ["ssim"])
         return scorer(name)
 
-    monkeypatch.setattr("tsbench.score.scorer", interrupted)
+    monkeypatch.setattr("tsbench.scoring.scorer", interrupted)
     assert score_cells(store, ["psnr"]) == []
     assert sorted(store.scores(by_interval(store)[2].key)) == ["lpips", "psnr", "ssim"]
 

@@ -25,7 +25,7 @@ DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
     errno.EISDIR,
 }  # fmt: skip
-MODULES = {"try": "trial", "score": "rescore"}  # where the module does not have the verb's name
+MODULES = {"try": "trial"}  # `try` is a keyword
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers
 

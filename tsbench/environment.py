@@ -22,7 +22,7 @@ LIBRARIES = (
 
 DRAWING = (  # files and folders of this package
     "backends", "methods", "models/random_weights", "models/source", "budget", "cell", "cost", "flops", "forecast",
-    "generate", "measure", "probe", "quantization", "schedule",
+    "generate", "hooks", "measure", "probe", "quantization", "schedule",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from tsbench.recommend import BARS, FASTER, nearest, qualified, unjudged
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 
+SCRIPTS = ("elements", "plot", "table", "cell", "start")
 IMAGES_SIZE = 30_000_000  # characters: all images of a report together
 LARGEST = 512  # pixels: the longer side of an image
 LEVELS = {"nearly the same image": 0.05, "a close image": 0.1, "a similar image": 0.2}  # LPIPS
@@ -59,7 +60,7 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
         environment=json.dumps(manifest["environment"], indent=1),
         data=Markup(data),
         style=Markup((parts / "report.css").read_text(encoding="utf-8")),
-        script=Markup((parts / "report.js").read_text(encoding="utf-8")),
+        script=Markup("\n".join((parts / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)),
     )
     path = store.folder / "report.html"
     write_text(path, text)

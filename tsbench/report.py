@@ -15,7 +15,7 @@ from tsbench.flags import read_flags
 from tsbench.html import write_html
 from tsbench.plots import write_plots
 from tsbench.progress import output
-from tsbench.score import score_cells
+from tsbench.scoring import score_cells
 from tsbench.store import Store, opened, write_text
 from tsbench.tables import cells_table, write_tables
 

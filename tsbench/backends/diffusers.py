@@ -16,10 +16,11 @@ import torch
 from tsbench.cell import Sample, Settings, Workload
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.generate import Drawn, Session, Timing
+from tsbench.hooks import cached_bytes, calls, check_hooked, undo
 from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.models.source import check_is_whole, configuration
-from tsbench.probe import ScheduleProbe, cached_bytes, calls, check_computes, check_hooked, undo
+from tsbench.probe import ScheduleProbe, check_computes
 from tsbench.quantization import TEXT_ENCODERS, quantization_call
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules

@@ -1,0 +1,152 @@
+"""What a method has put on a model: found, added up, and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from tsbench.errors import DrawingFailed
+from tsbench.forecast import STATE, unwrap
+from tsbench.methods.base import Method
+
+
+@dataclass
+class Call:
+    """What a call of a module runs: its forward, its parts, diffusers' attention processor, and torch's hooks."""
+
+    inner: Any  # the forward, below what accelerate offloads by
+    outer: Any  # the forward around accelerate's own, where there is another
+    parts: dict[str, Any]
+    processor: Any
+    pre_hooks: dict[int, Any]
+    hooks: dict[int, Any]
+    forward: Any = field(compare=False)  # to put back; accelerate replaces its own after every image
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Call:
+        inner: Any = module.forward
+        outer = None
+        if hasattr(module, "_hf_hook"):
+            inner = module._old_forward
+            outer = None if getattr(module.forward, "__wrapped__", None) == inner else module.forward
+        torch_hooks = dict(module._forward_pre_hooks), dict(module._forward_hooks)
+        return cls(
+            inner, outer, dict(module._modules), getattr(module, "processor", None), *torch_hooks, module.forward
+        )
+
+    def restore(self, module: nn.Module) -> None:
+        if hasattr(module, "_hf_hook"):
+            module._old_forward = self.inner
+        module.forward = self.forward
+        if self.processor is not None:
+            module.processor = self.processor
+        for name, kept in (
+            ("_modules", self.parts), ("_forward_pre_hooks", self.pre_hooks), ("_forward_hooks", self.hooks),
+        ):  # fmt: skip
+            place = getattr(module, name)
+            place.clear()
+            place.update(kept)
+
+
+Calls = dict[nn.Module, Call]
+
+
+def hooked_modules(model: nn.Module) -> list[nn.Module]:
+    """The modules that a cache has taken hold of: by a hook of diffusers or by a forecaster of tsbench."""
+    return [m for m in model.modules() if getattr(hook_registry(m), "hooks", None) or STATE in m.__dict__]
+
+
+def hook_registry(module: nn.Module) -> Any:
+    """diffusers' registry of the hooks on a module, or None."""
+    return getattr(module, "_diffusers_hook", None)
+
+
+def check_hooked(model: nn.Module, method: Method, steps: int, before: Calls) -> None:
+    """Raise `DrawingFailed` where a cache that skips steps, or decides while it draws, has taken hold of nothing.
+
+    Args:
+        model: with the method enabled.
+        method: of the run.
+        steps: of the reference.
+        before: the model's `calls` before the method was enabled.
+    """
+    skips = "." in (method.promised_schedule(steps) or ".")
+    if skips and not hooked_modules(model) and not method.states(model) and calls(model) == before:
+        raise DrawingFailed("the cache found no module of this model to hook")
+
+
+def states_of(module: nn.Module) -> list[Any]:
+    """What the caches on a module keep: the states of its hooks, and its forecaster's series."""
+    found = [module.__dict__[STATE].series] if STATE in module.__dict__ else []
+    for hook in getattr(hook_registry(module), "hooks", {}).values():
+        managers = [value for value in vars(hook).values() if hasattr(value, "_state_cache")]
+        found += [state for manager in managers for state in manager._state_cache.values()]
+        found += [hook.state] if hasattr(hook, "state") else []
+    return found
+
+
+def cached_bytes(model: nn.Module, method: Method) -> int:
+    """What a method keeps on a model at present, in bytes: every tensor in its states once."""
+    states = [state for module in hooked_modules(model) for state in states_of(module)] + method.states(model)
+    found = {id(tensor): tensor for state in states for tensor in _tensors(state)}
+    return sum(tensor.nbytes for tensor in found.values())
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested containers and in the attributes of plain objects."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(member)
+    elif hasattr(value, "__dict__") and not callable(value):
+        yield from _tensors(vars(value))
+
+
+def remove_hooks(model: nn.Module) -> int:
+    """Take away what a cache left behind, as one does whose enabling failed; the number of modules that had some."""
+    modules = hooked_modules(model)
+    for module in modules:
+        unwrap(module)
+        registry = hook_registry(module)
+        for name in list(getattr(registry, "hooks", {})):
+            registry.remove_hook(name, recurse=False)
+    return len(modules)
+
+
+def calls(model: nn.Module) -> Calls:
+    """What a call of each module runs at present."""
+    return {module: Call.of(module) for module in model.modules()}
+
+
+def restore_calls(model: nn.Module, before: Calls) -> list[str]:
+    """Make calls run again what they ran before; the names of the modules whose calls ran something else."""
+    changed = {module for module, call in before.items() if Call.of(module) != call}
+    for module in changed:
+        before[module].restore(module)
+    return [name or "the transformer itself" for name, module in model.named_modules() if module in changed]
+
+
+def undo(method: Method, pipeline: Any, before: Calls) -> tuple[int, list[str]]:
+    """Disable a method, and take away what that leaves behind.
+
+    Args:
+        method: that was enabled, or failed at it.
+        pipeline: whose transformer it was enabled on.
+        before: the transformer's `calls` before that.
+
+    Returns:
+        What was left: the number of modules with hooks of a cache, and the names of those whose calls ran another
+        thing.
+    """
+    model = pipeline.transformer
+    try:
+        model._reset_stateful_cache()
+        method.disable(pipeline)
+    finally:
+        hooked = remove_hooks(model)
+        changed = restore_calls(model, before)
+    return hooked, changed
