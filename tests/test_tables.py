@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tests.stores import ENVIRONMENT, body, by_interval, image, timed, timing
+from tests.stores import ENVIRONMENT, FOCA, body, by_interval, image, timed, timing
 from tsbench import paper, published
 from tsbench.cell import Settings
 from tsbench.methods.cache_dit import CacheDit
@@ -435,7 +435,7 @@ def test_a_published_row_is_of_the_same_method_and_order_or_says_so() -> None:
     first = published.matches(flux_row("taylorseer_official", settings | {"max_order": 1}, four))[0]
     assert first.title == "same schedule, TaylorSeer N=4 O=2"
     columns = published.columns(flux_row("taylorseer_official", settings | {"cache_interval": 5}, five))
-    assert columns["published"].startswith("same schedule, FoCa N=5: ") and columns["published_tflop"] == 893.54
+    assert columns["published"] == f"same schedule, FoCa N=5: {FOCA}" and columns["published_tflop"] == 893.54
     assert columns["published_difference"] == pytest.approx(893.48 / 893.54 - 1)
 
 
@@ -480,8 +480,14 @@ def test_published_dbcache_is_found_by_its_parameters() -> None:
 def test_both_published_baselines_are_shown() -> None:
     columns = published.columns(flux_row("none", {}, "C" * 50, tflop=3719.23))
     assert columns["published_tflop"] == 3719.5
-    assert columns["published"].startswith("50 steps: ")
-    assert "; 3726.87: 50 steps, text encoders and VAE included: " in columns["published"]
+    with_encoders = "3726.87: 50 steps, text encoders and VAE included: "
+    assert columns["published"] == (
+        "50 steps: L2P (arXiv:2604.26365), secondary, https://arxiv.org/abs/2604.26365; A100; quoted from L2P "
+        f"(arXiv:2604.26365) by a secondary source, resolution not stated; {with_encoders}cache-dit benchmark, "
+        "https://github.com/vipshop/cache-dit/blob/f86744af/bench/cache/README.md; NVIDIA L20; 3726.87 TFLOP count "
+        f"text encoders and VAE too; {with_encoders}{FOCA}; its ImageReward of the baseline is 0.9898, that of the "
+        "cache-dit benchmark 1.0412"
+    )
 
 
 def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_path: Path) -> None:

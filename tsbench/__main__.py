@@ -25,7 +25,6 @@ DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
     errno.EISDIR,
 }  # fmt: skip
-MODULES = {"try": "trial"}  # `try` is a keyword
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers
 
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
-        module = import_module(f"tsbench.{MODULES.get(verb, verb)}")
+        module = import_module(f"tsbench.{'trial' if verb == 'try' else verb}")  # `try` is a keyword
         if hasattr(module, "USAGE") and {"-h", "--help"} & set(rest):
             print(module.USAGE)
             return 0

@@ -26,7 +26,10 @@ from tsbench.errors import UserError
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
 SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
-FIELDS = ("key", "reference", "status", "finished", "backend", "method", "params", "workload", "settings")
+NEEDED = {  # of a document, by the name of its file
+    MANIFEST: ("environment", "hardware", "metrics", "commands"),
+    DOCUMENT: ("key", "reference", "status", "finished", "backend", "method", "params", "workload", "settings"),
+}
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
 
 
@@ -42,7 +45,7 @@ class Store:
         Raises:
             UserError: where it is damaged, or missing beside cells.
         """
-        manifest = _read(self.folder / MANIFEST, ("environment", "hardware", "metrics", "commands"))
+        manifest = _read(self.folder / MANIFEST)
         if not manifest and not self.is_empty():
             raise UserError(f"{self.folder} has cells but no {MANIFEST}, which says what made them; {OTHER_MANIFEST}.")
         return manifest
@@ -112,11 +115,11 @@ class Store:
 
     def document(self, key: str) -> dict[str, Any]:
         """A cell's document; empty where there is none."""
-        return _read(self.cells / key / DOCUMENT, FIELDS)
+        return _read(self.cells / key / DOCUMENT)
 
     def documents(self) -> list[dict[str, Any]]:
         """All cells, in the order in which they were made."""
-        found = [document for path in self._places() if (document := _read(path, FIELDS))]  # one may just be replaced
+        found = [document for path in self._places() if (document := _read(path))]  # one may just be replaced
         return sorted(found, key=lambda document: (document["finished"], document["key"]))
 
     def is_empty(self) -> bool:
@@ -172,7 +175,7 @@ class Store:
         same = json.loads(json.dumps([reference["workload"], reference["settings"]]))
         for path in self._places():
             with suppress(UserError):  # of a damaged cell, which is drawn again: whoever reads its figures is told
-                document = _read(path, FIELDS)
+                document = _read(path)
                 if not document:  # it is just replaced
                     continue
                 if document["reference"] == reference["key"]:
@@ -238,15 +241,15 @@ def image_name(number: int) -> str:
     return f"{number:04d}.png"
 
 
-def _read(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
-    """A document that has what is needed; empty where there is no file."""
+def _read(path: Path) -> dict[str, Any]:
+    """A document with what is needed of it; empty where there is no file."""
     try:
         if not path.is_file():
             return {}
         document = json.loads(path.read_text())
         if not isinstance(document, dict):
             raise ValueError("it is no JSON object")
-        if lacking := [name for name in needed if name not in document]:
+        if lacking := [name for name in NEEDED.get(path.name, ()) if name not in document]:
             raise ValueError(f"it has no {lacking[0]!r}")
         return document
     except ValueError as error:

@@ -67,8 +67,9 @@ class Sweep:
         store = Store(Path("results") / self.name)
         store.check_is_run()
         check_columns([*store.manifest().get("metrics", []), *self.metrics])
-        self.check_pairs(store)
-        missing = [cell for cell in self.cells if not store.is_done(cell.key)]
+        done = {cell.key for cell in self.cells if store.is_done(cell.key)}
+        self.check_pairs(store, done)
+        missing = [cell for cell in self.cells if cell.key not in done]
         here = self.sessions.environment()
         if missing:
             store.check_environment(here)
@@ -95,10 +96,10 @@ class Sweep:
             build_report(store, console)
         return int(any(store.document(cell.key)["status"] == "failed" for cell in self.cells))
 
-    def check_pairs(self, store: Store) -> None:
-        """Raise `UserError` where cells that are done have fewer timed pairs than are asked for."""
-        done = [len(store.document(cell.key).get("pairs", ())) for cell in self.cells if store.is_done(cell.key)]
-        if fewer := [pairs for pairs in done if 0 < pairs < self.pairs]:
+    def check_pairs(self, store: Store, done: Iterable[str]) -> None:
+        """Raise `UserError` where cells that are done, by key, have fewer timed pairs than are asked for."""
+        timed = [len(store.document(key).get("pairs", ())) for key in done]
+        if fewer := [pairs for pairs in timed if 0 < pairs < self.pairs]:
             raise UserError(
                 f"timing.pairs is {self.pairs}, but {len(fewer)} cells of {store.folder} are done with {min(fewer)}; "
                 f"type timing.pairs={min(fewer)} to go on there, or name=NAME for another folder."

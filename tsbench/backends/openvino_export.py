@@ -97,6 +97,8 @@ def _export(folder: Path, target: Path) -> None:
 
     try:
         pipeline = load_pipeline(folder, Settings("float32", "none", False, ""), torch.device("cpu"))
+    except UserError:
+        raise
     except Exception as error:  # of several libraries
         raise UserError(f"The model in {str(folder)!r} cannot be loaded: {first_line(error)}.") from error
     for name, (module, example, config) in _submodels(pipeline).items():

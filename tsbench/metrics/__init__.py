@@ -49,7 +49,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def check_metrics(names: Iterable[str]) -> None:
-    """The same, and for a metric that cannot be computed here."""
+    """Raise `UserError` for a metric that does not exist or cannot be computed here, and for two in one column."""
     names = list(names)
     check_names(names)
     for name in names:

@@ -27,21 +27,9 @@ def load(checkpoint: str) -> Score:
         UserError: where there is no CLIP model, or not the whole of it.
     """
     import torch
-    from transformers import CLIPModel, CLIPProcessor
-
-    def from_pretrained(**options: Any) -> tuple[Any, dict[str, Any], Any]:
-        model, found = CLIPModel.from_pretrained(checkpoint, output_loading_info=True, **options)
-        return model, found, CLIPProcessor.from_pretrained(checkpoint, **options)
 
     try:
-        try:
-            model, found, processor = from_pretrained(local_files_only=True)
-        except (OSError, ValueError) as error:
-            if Path(checkpoint).is_dir():
-                raise
-            if refusal := hub_refusal(checkpoint):
-                raise ValueError(refusal) from error
-            model, found, processor = from_pretrained()
+        model, found, processor = _loaded(checkpoint)
     except (OSError, ValueError) as error:
         raise UserError(
             f"There is no CLIP model {checkpoint!r} here ({first_line(error)}); name a folder or a model of "
@@ -61,6 +49,24 @@ def load(checkpoint: str) -> Score:
         return max(0.0, 100 * float(torch.cosine_similarity(embedded.image_embeds, embedded.text_embeds)))
 
     return score
+
+
+def _loaded(checkpoint: str) -> tuple[Any, dict[str, Any], Any]:
+    """The model, what transformers says of loading it, and its processor; the hub is asked for what is not here."""
+    from transformers import CLIPModel, CLIPProcessor
+
+    def from_pretrained(**options: Any) -> tuple[Any, dict[str, Any], Any]:
+        model, found = CLIPModel.from_pretrained(checkpoint, output_loading_info=True, **options)
+        return model, found, CLIPProcessor.from_pretrained(checkpoint, **options)
+
+    try:
+        return from_pretrained(local_files_only=True)
+    except (OSError, ValueError) as error:
+        if Path(checkpoint).is_dir():
+            raise
+        if refusal := hub_refusal(checkpoint):
+            raise ValueError(refusal) from error
+    return from_pretrained()
 
 
 METRIC = Metric(

@@ -14,7 +14,8 @@ from tsbench.paths import ASSETS
 from tsbench.quantization import COMPONENTS
 
 HUB_PATIENCE_S = 12.0
-PARTS = ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+PARTS = (*COMPONENTS, "tokenizer", "tokenizer_2", "scheduler")
+GIVE_WHOLE = "give the folder of a whole model in diffusers' format by model.path=FOLDER"
 WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
 INDICES = [
     f"{name}.index.json"  # of weights in several files
@@ -106,8 +107,7 @@ def configuration(folder: Path, name: str) -> dict[str, Any]:
         return value
     except (OSError, ValueError) as error:
         raise UserError(
-            f"The model in {str(folder)!r} has no readable {name} ({first_line(error)}); "
-            "give the folder of a whole model in diffusers' format by model.path=FOLDER."
+            f"The model in {str(folder)!r} has no readable {name} ({first_line(error)}); {GIVE_WHOLE}."
         ) from error
 
 
@@ -115,10 +115,7 @@ def check_is_whole(folder: Path) -> None:
     """Raise `UserError` where a part has no configuration: transformers makes up a tokenizer that is not there."""
     missing = [part for part in PARTS if not any((folder / part).glob("*.json"))]
     if missing:
-        raise UserError(
-            f"The model in {str(folder)!r} lacks its {missing[0]}; "
-            "give the folder of a whole model in diffusers' format by model.path=FOLDER."
-        )
+        raise UserError(f"The model in {str(folder)!r} lacks its {missing[0]}; {GIVE_WHOLE}.")
 
 
 def has_weights(folder: Path) -> bool:

@@ -78,7 +78,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
         axis.set_xticks(range(len(values)), map(str, values))
         settings = list(group.groupby(["series", "label"], sort=False))
         for number, ((name, label), line) in enumerate(settings):
-            aside = BESIDE / 5 * (number - (len(settings) - 1) / 2)
+            aside = _aside(number, len(settings)) / 5
             look = {"color": colours[name], "marker": markers[label], "markersize": 6, "linewidth": 0.9}
             places = [values.index(value) + aside for value in line[column]]
             axis.plot(places, line["speedup"], **look)
@@ -120,7 +120,7 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
         lines = list(group.groupby("series", sort=False))
         for place, (name, line) in enumerate(lines):
             line = line.sort_values("interval")
-            beside = line["interval"] + BESIDE * (place - (len(lines) - 1) / 2)
+            beside = line["interval"] + _aside(place, len(lines))
             axis.plot(beside, line["speedup"], **looks[str(name)], label=name)
             colour = looks[str(name)]["color"]
             axis.vlines(beside, line["speedup_low"], line["speedup_high"], colors=colour, alpha=0.4, linewidth=1.5)
@@ -133,3 +133,8 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
         axis.set_ylabel("speed-up (x)")
     finish(figure, axes, f"Speed-up against full compute on {hardware}")
     return figure
+
+
+def _aside(place: int, lines: int) -> float:
+    """How far one of several lines is moved, so that the lines together stay in the middle."""
+    return BESIDE * (place - (lines - 1) / 2)
