@@ -37,9 +37,9 @@ def timing(latency: float, denoise: float) -> dict[str, object]:
     return timed(latency, [denoise])
 
 
-def image(level: int) -> np.ndarray:
-    """Grey, uint8 [32, 32, 3], with every other column brighter by so many levels."""
-    picture = np.full((32, 32, 3), 100, np.uint8)
+def image(level: int, side: int = 64) -> np.ndarray:
+    """Grey, uint8 [side, side, 3], with every other column brighter by so many levels."""
+    picture = np.full((side, side, 3), 100, np.uint8)
     picture[:, ::2] += np.uint8(level)
     return picture
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tsbench.config import composed
 from tsbench.errors import UserError
 from tsbench.grid import expand, ordered
 from tsbench.methods import METHODS
+from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.models.source import find_model
 from tsbench.paths import carried
 from tsbench.quantization import check_installed
@@ -35,6 +37,15 @@ def test_two_spellings_of_a_cell_are_one() -> None:
     assert len(keys("size=128,128x128", "guidance_scale=3.5,3.50")) == 2
     assert keys("method.use_lite_mode=true") == keys("method.use_lite_mode=true", "method.cache_identifiers=[x]")
     assert keys("steps=10") == keys("steps=10", "method.disable_cache_after_step=10")
+    assert len(keys("backend=openvino", "steps=10", "method.disable_cache_after_step=-2,8")) == 2
+
+
+def test_what_openvino_spells_in_several_ways_is_resolved_to_one_that_computes_the_same() -> None:
+    for steps, interval, before, after in itertools.product((2, 5, 9), (2, 3), range(11), range(-11, 12)):
+        spelled = OpenVinoTaylorSeer("taylorseer", interval, before, after)
+        resolved = OpenVinoTaylorSeer(**spelled.resolved(steps))
+        assert resolved.promised_schedule(steps) == spelled.promised_schedule(steps)
+        assert resolved.resolved(steps) == spelled.resolved(steps)
 
 
 def test_an_interval_of_one_is_a_cell_of_its_own() -> None:

@@ -133,7 +133,7 @@ def test_differences_are_those_of_the_stored_images(tmp_path: Path) -> None:
     """One grey row 12 levels brighter: 48 in the difference, though lossy previews of noise differ everywhere."""
     store = Store(tmp_path / "r")
     store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
-    noise = np.random.default_rng(0).integers(0, 200, (32, 32, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 200, (64, 64, 3), np.uint8)
     brighter = noise.copy()
     brighter[16] += np.uint8(12)
     pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]

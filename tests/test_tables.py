@@ -83,9 +83,9 @@ def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     parameters = json.dumps(TaylorSeer().resolved(4))
-    black = np.zeros((32, 32, 3), np.uint8)
+    black = np.zeros((64, 64, 3), np.uint8)
     near, far = black.copy(), black.copy()
-    near[:16, :, 0], far[...] = 6, 76  # squared errors of 6 and 5776
+    near[:32, :, 0], far[...] = 6, 76  # squared errors of 6 and 5776
     store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}]), [black, black])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     store.write(cell("taylorseer", parameters, steps=4), "ok", body(["CC.C"] * 2, [pair]), [near, far])
@@ -250,9 +250,9 @@ def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
     drawn = replace(reference, method="taylor_seer", parameters=parameters)
     full = [{"batch": 0, "method": timed(1.0, [0.03] * 28)}]
     pairs = [{"batch": 0, "reference": full[0]["method"], "method": timed(0.5, [0.015] * 28)}]
-    store.write(reference, "ok", body(["C" * 28] * 2, full, "C" * 28), [image(0)] * 2)
+    store.write(reference, "ok", body(["C" * 28] * 2, full, "C" * 28), [image(0, 1024)] * 2)
     errors = {"step_errors": [0.0] * 4 + [0.1] * 24}
-    store.write(drawn, "ok", body([schedule] * 2, pairs, schedule) | errors, [image(8)] * 2)
+    store.write(drawn, "ok", body([schedule] * 2, pairs, schedule) | errors, [image(8, 1024)] * 2)
     score_cells(store, ["psnr"])
     figure = steps.steps(cells_table(store), store)
     figure.canvas.draw()
@@ -495,12 +495,14 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     changes = {"model_name": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "prompts": ("a",)}
-    store.write(cell(**changes), "ok", body(["C" * 50], [{"batch": 0, "method": timing(1, 1)}], "C" * 50), [image(0)])
+    store.write(
+        cell(**changes), "ok", body(["C" * 50], [{"batch": 0, "method": timing(1, 1)}], "C" * 50), [image(0, 1024)]
+    )
     settings = json.dumps({"first_enhance": 3, "cache_interval": 5, "max_order": 1})
     schedule = official_taylorseer(50, 3, 5)
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(0.25, 0.25)}
     official = cell("taylorseer_official", settings, **changes)
-    store.write(official, "ok", body([schedule], [pair], schedule), [image(16)])
+    store.write(official, "ok", body([schedule], [pair], schedule), [image(16, 1024)])
     score_cells(store, ["psnr"])
     text = paper.markdown(cells_table(store), store.manifest())
     assert "4.16x<sup>" in text and "893.54<sup>" in text and "29.328, 29.413 (not comparable)" not in text

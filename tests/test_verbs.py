@@ -8,6 +8,7 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ from tsbench.tables import cells_table
 PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).resolved(4))
 TIMED: list[dict[str, object]] = [{"batch": 0, "reference": timing(1.0, 0.8), "method": timing(0.5, 0.3)}]
 SMALL = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=1"]
+
+
+def png(image: np.ndarray) -> bytes:
+    file = BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_try_draws_one_prompt_beside_full_compute(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +140,8 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ("cells/KEY/0000.png", None, "0000.png is missing or damaged; delete the folder run/cells/KEY and type"),
         ("cells/KEY/0001.png", b"no picture", "0001.png is missing or damaged"),
         ("cells/KEY/0001.png", b"\x89PNG\r\n\x1a\n\0\0\0\5IHDR" + bytes(9), "0001.png is missing or damaged"),
+        ("cells/KEY/0001.png", png(image(0, side=80)), "0001.png is missing or damaged"),
+        ("cells/KEY/0001.png", png(image(0)[..., 0]), "0001.png is missing or damaged"),
     ],
 )
 def test_a_damaged_file_is_named(

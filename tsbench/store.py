@@ -189,7 +189,9 @@ class Store:
         Raises:
             UserError: where one is missing or damaged.
         """
-        return [_image(path) for path in self._image_files(self.document(key))]
+        document = self.document(key)
+        shape = (document["workload"]["height"], document["workload"]["width"], 3)
+        return [_image(path, shape) for path in self._image_files(document)]
 
     def _image_files(self, document: dict[str, Any]) -> list[Path]:
         drawn = 0 if document["workload"]["random_weights"] else len(document.get("schedules", []))
@@ -260,9 +262,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged ({error}); {instead}.") from error
 
 
-def _image(path: Path) -> np.ndarray:
+def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        return np.asarray(Image.open(path))
+        image = np.asarray(Image.open(path))
+        if image.shape != shape:
+            raise ValueError(f"its shape is {image.shape}, not {shape}")
+        return image
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path} is missing or damaged; {_drawn_again(path.parent)}.") from error
 

@@ -26,6 +26,13 @@ class OpenVinoTaylorSeer(Method):
         at_least("method.cache_interval", self.cache_interval, 2, 3, "OpenVINO GenAI accepts no less")
         at_least("method.disable_cache_before_step", self.disable_cache_before_step, 0, 6)
 
+    def resolved(self, steps: int) -> dict[str, Any]:
+        after = self.disable_cache_after_step
+        return self.parameters() | {
+            "disable_cache_before_step": max(2, self.disable_cache_before_step),
+            "disable_cache_after_step": after - steps if 0 <= after < steps else min(after, steps),
+        }
+
     def promised_schedule(self, steps: int) -> str:
         return openvino_taylorseer(
             steps, self.cache_interval, self.disable_cache_before_step, self.disable_cache_after_step
