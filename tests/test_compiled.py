@@ -111,7 +111,7 @@ def test_no_run_that_compiles_is_timed(compiled: DiffusersSession, monkeypatch: 
 
 
 def test_compiling_is_no_part_of_the_peak_memory(compiled: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor where an image after the pairs compiles, because the last of them was full compute's."""
+    """Neither of the warm-ups, nor of an image after the pairs, which compiles since full compute was the last arm."""
     draw, warm = compiled.draw, []
 
     def noted(*given: Any, **named: bool) -> Drawn:

@@ -195,6 +195,17 @@ def test_the_order_of_a_pair_alternates_for_every_batch(batches: int) -> None:
     assert firsts.count(True) == batches
 
 
+def test_memory_is_measured_before_anything_is_timed(
+    session: DiffusersSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has given back what it does not use has to ask for it again, which would be timed."""
+    resets: list[int] = []
+    monkeypatch.setattr(session.memory, "reset", lambda: resets.append(len(drawn)))
+    method, drawn = TaylorSeer(cache_interval=4), []
+    session.draw_cell(cell("taylorseer", json.dumps(method.resolved(8)), seeds=(5,)), method, 2, drawn.append)
+    assert resets == [0, 1] and len(drawn) == 6  # before each of the two warm-ups
+
+
 def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: DiffusersSession) -> None:
     wanted = cell(seeds=(0, 1, 2), batch_size=4)
     result = session.draw_cell(wanted, FULL, pairs=2, image_drawn=lambda _: None)

@@ -139,8 +139,7 @@ def parts_of(session: DiffusersSession) -> list[tuple[str, object]]:
 
 
 def calibrated(session: DiffusersSession, method: Method) -> Method:
-    work = workload(steps=STEPS)
-    return method.calibrated(session.pipeline, lambda arm: session.draw(work, work.batches[0], arm), STEPS)
+    return session.calibrated(method, workload(steps=STEPS))
 
 
 def test_every_method_is_here() -> None:
@@ -202,7 +201,10 @@ def test_no_setting_computes_fewer_steps_than_its_limits_allow(session: Diffuser
 
 
 def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSession) -> None:
-    """The ratios are means of the growth of the residual's magnitude, 1 at the first step; then the rule is known."""
+    """The ratios are means of the growth of the residual's magnitude, 1 at the first step; then the rule is known.
+
+    Of all images, so that neither their order nor their batches decide which steps a threshold computes.
+    """
     method = calibrated(session, MagCache(threshold=0.5))
     assert len(method.mag_ratios) == STEPS and method.mag_ratios[0] == 1
     assert all(0.1 < ratio < 10 for ratio in method.mag_ratios)
@@ -210,7 +212,9 @@ def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSessio
     work = workload(steps=STEPS)
     result = session.draw_cell(cell("mag_cache", steps=STEPS), MagCache(threshold=0.5), 1, lambda count: None)
     assert result.method.mag_ratios == method.mag_ratios
-    residuals = []
+    together = session.calibrated(MagCache(threshold=0.5), workload(steps=STEPS, batch_size=2))
+    assert together.mag_ratios == pytest.approx(method.mag_ratios, rel=1e-4)
+    residuals: list[Any] = []
     blocks = (
         session.pipeline.transformer.transformer_blocks[0],
         session.pipeline.transformer.single_transformer_blocks[-1],
@@ -219,10 +223,12 @@ def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSessio
         lambda _, args, kwargs: residuals.append(kwargs["hidden_states"]), with_kwargs=True
     )
     last = blocks[1].register_forward_hook(lambda *args: residuals.append(args[2][1] - residuals.pop()))
-    session.draw(work, work.batches[0], Method())
+    for batch in work.batches:
+        session.draw(work, batch, Method())
     first.remove(), last.remove()
     norms = [residual.norm(dim=-1) for residual in residuals]
-    ratios = [float((now / before).mean()) for before, now in itertools.pairwise(norms)]
+    grown = [float((now / before).mean()) for before, now in itertools.pairwise(norms)]
+    ratios = [(one + other) / 2 for one, other in zip(grown, grown[STEPS:])]  # between the two, nothing
     assert method.mag_ratios[1:] == pytest.approx(ratios, rel=1e-5)
 
 

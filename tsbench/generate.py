@@ -127,85 +127,96 @@ class Session(ABC):
         method = self.calibrated(method, workload)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = {"method": method} if cell.is_reference else {"reference": Method(), "method": method}
-        warmup, step_errors, cache_bytes = self._warm_up(cell, method, workload.batches[full[0]], image_drawn)
+        peaks: list[int | None] = []
+        warmup, warm = self._warm_up(cell, method, workload.batches[full[0]], peaks, image_drawn)
+        compiles = not peaks  # then timed runs tell the peak, since compiling takes memory of its own
         images: dict[int, Drawn] = {}
         timings: list[dict[str, Any]] = []
-        peaks: list[int | None] = []
         for number in range(pairs):
             index = full[number % len(full)]
             pair: dict[str, Any] = {"batch": index}
             for name in reversed(arms) if method_first(number, len(full)) else arms:
-                drawn, peak = self._timed(workload, workload.batches[index], arms[name], image_drawn)
+                measured = (peaks if name == "method" else []) if compiles else None
+                drawn = self._timed(workload, workload.batches[index], arms[name], measured, image_drawn)
                 pair[name] = asdict(drawn.timing)
                 if name == "method":
                     pair["schedule"] = drawn.schedule
                     images.setdefault(index, drawn)
-                    peaks.append(peak)
             timings.append(pair)
         for index, batch in enumerate(workload.batches):
             if index not in images:
-                images[index], peak = self._measured(workload, batch, method, image_drawn, reuse_text=True)
-                peaks += [peak] if images[index].warm else []  # compiling takes memory of its own
+                images[index] = self.draw(workload, batch, method, reuse_text=True)
+                image_drawn(len(batch))
         return CellResult(
             method=method,
             images=[image for index in sorted(images) for image in images[index].images],
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
             warmup=warmup,
-            step_errors=step_errors,
-            cache_bytes=cache_bytes,
+            step_errors=None if cell.is_reference else _relative_errors(warm.latents, self._reference[1]),
+            cache_bytes=warm.cache_bytes,
             pairs=timings,
             peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
             peak_memory_reason=self.memory.missing,
         )
 
     def _timed(
-        self, workload: Workload, batch: list[Sample], method: Method, image_drawn: Callable[[int], None]
-    ) -> tuple[Drawn, int | None]:
-        """A run in which nothing is compiled, and its peak memory; those before it are for warming up."""
-        for _ in range(LONGEST_WARM_UP):
-            drawn, peak = self._measured(workload, batch, method, image_drawn)
-            if drawn.warm:
-                return drawn, peak
-        raise DrawingFailed(f"torch.compile still compiles in run {LONGEST_WARM_UP} of the same setting")
-
-    def _measured(
         self,
         workload: Workload,
         batch: list[Sample],
         method: Method,
+        peaks: list[int | None] | None,
         image_drawn: Callable[[int], None],
-        reuse_text: bool = False,
-    ) -> tuple[Drawn, int | None]:
-        """A run, and its peak memory in bytes."""
-        self.memory.reset()
-        drawn = self.draw(workload, batch, method, reuse_text=reuse_text)
-        peak = self.memory.read()
-        image_drawn(len(batch))
-        return drawn, peak
+    ) -> Drawn:
+        """A run in which nothing is compiled; those before it are for warming up.
+
+        Args:
+            workload, batch, method, image_drawn: as of `draw_cell`.
+            peaks: to which its peak memory in bytes is added; None leaves the memory as it is.
+        """
+        for _ in range(LONGEST_WARM_UP):
+            if peaks is not None:
+                self.memory.reset()
+            drawn = self.draw(workload, batch, method)
+            image_drawn(len(batch))
+            if drawn.warm:
+                if peaks is not None:
+                    peaks.append(self.memory.read())
+                return drawn
+        raise DrawingFailed(f"torch.compile still compiles in run {LONGEST_WARM_UP} of the same setting")
 
     def _warm_up(
-        self, cell: Cell, method: Method, batch: list[Sample], image_drawn: Callable[[int], None]
-    ) -> tuple[list[dict[str, Any]], list[float] | None, int | None]:
+        self,
+        cell: Cell,
+        method: Method,
+        batch: list[Sample],
+        peaks: list[int | None],
+        image_drawn: Callable[[int], None],
+    ) -> tuple[list[dict[str, Any]], Drawn]:
         """One run of either arm at the full number of steps, the reference's once per workload.
 
+        Memory is measured here, unless something is compiled, since a process that has just given back all that it
+        does not use is slower at first.
+
         Returns:
-            Their timings, and the cell's `step_errors` and `cache_bytes`.
+            Their timings, and the method's run.
         """
         runs = []
 
         def run(arm: Method) -> Drawn:
+            self.memory.reset()
             drawn = self.draw(cell.workload, batch, arm, inspect=True)
+            if drawn.warm and arm is method:
+                peaks.append(self.memory.read())
             runs.append({"method": arm.name, **asdict(drawn.timing)})
             image_drawn(len(batch))
             return drawn
 
-        if cell.is_reference or self._reference[0] != cell.reference.key:
-            full = run(Method())
-            self._reference = cell.reference.key, full.latents
-            if cell.is_reference:
-                return runs, None, full.cache_bytes
+        if self._reference[0] != cell.reference.key and not cell.is_reference:
+            self._reference = cell.reference.key, run(Method()).latents
         drawn = run(method)
-        return runs, _relative_errors(drawn.latents, self._reference[1]), drawn.cache_bytes
+        if cell.is_reference:
+            self._reference = cell.key, drawn.latents
+        return runs, drawn
 
 
 def _relative_errors(latents: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> list[float] | None:

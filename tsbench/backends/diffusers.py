@@ -119,9 +119,11 @@ class DiffusersSession(Session):
         self._encoded: dict[tuple[Any, ...], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def calibrated(self, method: Method, workload: Workload) -> Method:
-        return method.calibrated(
-            self.pipeline, lambda arm: self.draw(workload, workload.batches[0], arm), workload.steps
-        )
+        def draw_all(arm: Method) -> None:
+            for batch in workload.batches:
+                self.draw(workload, batch, arm, reuse_text=True)
+
+        return method.calibrated(self.pipeline, draw_all, workload.steps)
 
     def draw(
         self,

@@ -85,7 +85,7 @@ class Method:
 
         Args:
             pipeline: the model.
-            draw: draws one batch of the workload with a method.
+            draw: draws every batch of the workload with a method, each enabled and disabled.
             steps: of the reference.
         """
         return self

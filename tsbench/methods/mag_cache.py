@@ -19,8 +19,8 @@ FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
 class MagCache(Method):
     """The residual of all blocks is reused while the error expected from the ratios of its magnitudes is small.
 
-    Without ratios those that diffusers ships are taken for FLUX.1, and any other model is calibrated: one image is
-    drawn in full and its ratios are kept with the cell.
+    Without ratios those that diffusers ships are taken for FLUX.1, and any other model is calibrated: every image of
+    the workload is drawn in full, and the mean of their ratios is kept with the cell.
     """
 
     name: str = "mag_cache"
@@ -84,9 +84,9 @@ class MagCache(Method):
             return known
         calibration = _Calibration()
         draw(calibration)
-        if not calibration.ratios:
-            raise DrawingFailed("the image that is to give mag_ratios has left none")
-        return replace(self, mag_ratios=calibration.ratios)
+        if not calibration.sums:
+            raise DrawingFailed("the images that are to give mag_ratios have left none")
+        return replace(self, mag_ratios=[total / calibration.images for total in calibration.sums])
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import MagCacheConfig
@@ -100,10 +100,11 @@ class MagCache(Method):
 
 @dataclass
 class _Calibration(Method):
-    """A full run that leaves the ratios: taken from the state of diffusers' hook after every step."""
+    """Full runs that leave the ratios of every step, summed over their images: taken from diffusers' own hook."""
 
     name: str = "mag_cache"
-    ratios: list[float] = field(default_factory=list)
+    sums: list[float] = field(default_factory=list)
+    images: int = 0
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import MagCacheConfig
@@ -115,6 +116,9 @@ class _Calibration(Method):
 
         def measured(state: Any, residual: Any) -> None:
             measure(state, residual)
-            self.ratios.append(state.calibration_ratios[-1])
+            step, images = len(state.calibration_ratios) - 1, len(residual)
+            self.images += images if step == 0 else 0
+            self.sums += [0.0] * (step + 1 - len(self.sums))
+            self.sums[step] += images * state.calibration_ratios[-1]
 
         tail._perform_calibration_step = measured
