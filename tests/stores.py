@@ -97,6 +97,6 @@ def run(
             }
             for i, (r, j) in enumerate(zip(spread, jitter))
         ]
-        store.write(method, "ok", body(["CC.C"] * 6, pairs) | made, images)
+        store.write(method, "ok", body(["C..."] * 6, pairs, "C...") | made, images)
         store.write_scores(method.key, {"lpips": values})
     return store

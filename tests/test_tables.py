@@ -17,6 +17,7 @@ from tests.helpers import cell
 from tests.stores import ENVIRONMENT, FOCA, body, by_interval, image, timed, timing
 from tsbench import paper, published
 from tsbench.cell import Settings
+from tsbench.disturbance import disturbance
 from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
@@ -26,7 +27,7 @@ from tsbench.present import workload_titles
 from tsbench.schedule import official_taylorseer, schedule_note
 from tsbench.scoring import score_cells
 from tsbench.store import Store
-from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, disturbance, samples_table
+from tsbench.tables import COLUMNS, EXTRA_COLUMNS, cells_table, samples_table
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def store(tmp_path: Path) -> Store:
         store.write(
             cell("taylorseer", parameters, steps=4),
             "ok",
-            body(["CC.C", "CC.C" if interval == 4 else "CCCC"], pairs),
+            body(["C...", "C..." if interval == 4 else "CCCC"], pairs, "C..."),
             [image(level) for level in levels],
         )
     parameters = json.dumps(TaylorSeer(cache_interval=8).resolved(4))
@@ -98,10 +99,10 @@ def test_the_front_and_the_schedule(store: Store) -> None:
     rows = by_interval(store)
     assert rows[4].on_front == "psnr;ssim" and rows[2].on_front == "psnr;ssim"
     assert rows[6].on_front == "" and rows[0].on_front == "" and rows[8].on_front == ""
-    assert (rows[4].schedule, rows[4].computed_steps) == ("CC.C", 3)
-    assert (rows[2].schedule, rows[2].computed_steps) == ("varies", 3.5)
+    assert (rows[4].schedule, rows[4].computed_steps) == ("C...", 1)
+    assert (rows[2].schedule, rows[2].computed_steps) == ("varies", 2.5)
     assert rows[4].note is None or np.isnan(rows[4].note)
-    assert rows[2].note == "did not follow its rule, CC.C"
+    assert rows[2].note == "did not follow its rule, C..."
     assert (rows[8].status, rows[8].reason) == ("failed", "no memory")
 
 
@@ -140,7 +141,7 @@ def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> N
     pairs = [{"batch": 0, "reference": timing(2, 2), "method": timing(1, 1)}]
     for interval, psnr in ((2, [40.0, 40.0]), (3, [40.0, float("inf")])):
         drawn = cell("taylorseer", f'{{"cache_interval":{interval}}}', prompts=prompts, steps=4)
-        store.write(drawn, "ok", body(["CC.C"] * 2, pairs))
+        store.write(drawn, "ok", body(["C..C"] * 2, pairs, "C..C"))
         store.write_scores(drawn.key, {"psnr": psnr})
     cells = cells_table(store)
     quantity = next(quantity for quantity in paper.quantities(cells) if quantity.column == "psnr_db")
@@ -163,9 +164,9 @@ def test_tables_for_people(store: Store) -> None:
     assert "Full compute" in lines[2] and "**" not in lines[2]  # the baseline comes first and takes no part
     cells_of = {line.split("|")[2].strip(): [part.strip() for part in line.split("|")] for line in lines}
     assert cells_of["N=2"][1] == "TaylorSeer (diffusers), default, warm-up 3" and cells_of["N=4"][1] == ""
-    assert cells_of["N=4"][3] == "3/4"
+    assert cells_of["N=4"][3] == "1/4"
     assert cells_of["N=4"][5] == "**2.56x [2.25, 3.50]**" and cells_of["N=2"][5] == "<u>1.28x [1.12, 1.75]</u>"
-    assert cells_of["N=4"][6] == "**13.00**" and cells_of["N=4"][7] == "**1.23x**"
+    assert cells_of["N=4"][6] == "**7.00**" and cells_of["N=4"][7] == "**2.29x**"
     assert cells_of["N=2"][8].startswith("**27.")
     assert "failed: no memory" in text
     assert "1 of 2 images identical" in text and "PSNR (dB) ↑" in text

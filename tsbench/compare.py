@@ -5,17 +5,28 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.errors import UserError
 from tsbench.flags import number_of, read_flags
 from tsbench.methods import method_class
-from tsbench.metrics import METRICS, metric_of
+from tsbench.metrics import METRICS, metric_of, scorer
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
-from tsbench.stats import difference_interval, log_speedups, mean_interval, prompt_differences
+from tsbench.stats import (
+    difference_interval,
+    finite_mean,
+    log_speedups,
+    mean_interval,
+    prompt_differences,
+    prompt_means,
+    trimmed_mean,
+)
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
 
@@ -29,10 +40,14 @@ with 95 %; a star marks those that exclude zero, and metrics that are the same o
 backends, the cells of a method that compute the same steps are compared, each with its own full compute, where there is
 just one of either.
 
+Every figure of a run is against its own full compute. Where the images of full compute itself differ, that is told, and
+judged by the metrics of --fail-if, from A's images to B's: by each but psnr, of which identical images have none.
+
 --fail-if exits with 1 where a whole interval lies beyond a threshold: slower=5%, or a metric's name with how much worse
-it may get, in the metric's unit; where a cell that A has, or its score in such a metric, is missing in B, or the cell
-failed or was skipped; and, with psnr, where an image that equalled full compute's no longer does. Timings of different
-hardware are shown, but fail nothing unless --across-hardware is given."""
+it may get, in the metric's unit; where no cell has an interval to judge by; where a cell that A has, or its score in
+such a metric, is missing in B, or the cell failed or was skipped; and, with psnr, where an image that equalled full
+compute's no longer does. Timings of different hardware are shown, but fail nothing unless --across-hardware is
+given."""
 SLOWER, FULL = "slower", "latency"
 
 
@@ -110,7 +125,7 @@ def main(arguments: list[str]) -> int:
     if a.folder.resolve() == b.folder.resolve():
         raise UserError(f"compare takes two runs, but both are {a.folder}; draw the other one with name=NAME.")
     _check_scored(a, limits, rest[0])
-    found = compared(a, b, rest)
+    found = compared(a, b, rest, limits)
     console = output()
     for hardware in dict.fromkeys(change.hardware for change in found.changes if change.hardware):
         judged_too = SLOWER not in limits or "--across-hardware" in flags
@@ -119,7 +134,10 @@ def main(arguments: list[str]) -> int:
     if "--across-hardware" in flags:
         found = replace(found, changes=[replace(change, hardware=None) for change in found.changes])
     failures = list(judged(found, limits)) if "--fail-if" in flags else []
-    for line in [*lines(found, limits), *(f"FAILED {failure}" for failure in failures)]:
+    verdict = [f"FAILED {failure}" for failure in failures]
+    if limits and not failures:
+        verdict = [f"passed: nothing is surely worse than {', '.join(flags['--fail-if'])}"]
+    for line in [*lines(found, limits), *verdict]:
         console.print(line, soft_wrap=True)
     return int(bool(failures))
 
@@ -163,8 +181,13 @@ def _check_scored(store: Store, limits: dict[str, float], name: str) -> None:
         raise UserError(f"--fail-if is {metric!r}, but {name} has no scores of it; there are: {there}.")
 
 
-def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
-    """Two runs, cell by cell; `names` is how they were typed.
+def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str] = ()) -> Comparison:
+    """Two runs, cell by cell.
+
+    Args:
+        a, b: the runs.
+        names: how they were typed.
+        judged_by: the metrics by which the images of full compute are compared too, where they differ.
 
     Raises:
         UserError: where they have no cell in common.
@@ -181,6 +204,8 @@ def compared(a: Store, b: Store, names: Sequence[str]) -> Comparison:
         name, other = row.name, others.get(same.get(key, ""))
         if key in both:
             _compare_cell(a, b, row, other, coverage, found)
+            if row.key == row.reference:
+                _compare_full_compute(a, b, row, other, coverage, judged_by, found)
         elif row.status == "ok" and other is not None:
             found.lost.append(("", f"{name}: {other.status}: {other.reason}"))
         elif row.status == "ok" and row.backend in backends:
@@ -204,6 +229,9 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
     name = row.name if row.name == other.name else f"{row.name}, then {other.name}"
     hardware = None if row.hardware == other.hardware else (row.hardware, other.hardware)
     found.changes.append(replace(latency_change(name, one, two, coverage), hardware=hardware))
+    for run, document in (("A", one), ("B", two)):
+        if disturbed := disturbance(document):
+            found.told.append(f"{name}, in {run}: {disturbed}")
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
         if scored in theirs:
@@ -220,6 +248,27 @@ def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, fou
             found.told.append(f"{name}: {told}")
 
 
+def _compare_full_compute(
+    a: Store, b: Store, row: Any, other: Any, coverage: float, judged_by: Collection[str], found: Comparison
+) -> None:
+    """Add to what was found how its images in B differ from those in A, if they do."""
+    pairs = list(zip(a.images(row.key), b.images(other.key), strict=True))
+    differing = sum(not np.array_equal(one, two) for one, two in pairs)
+    if not differing:
+        return
+    psnr = finite_mean([scorer("psnr")(two, one) for one, two in pairs])
+    name = f"{row.name}, B's images against A's"
+    found.told.append(f"{name}: {differing} of {len(pairs)} differ, by {psnr:.2f} dB on average")
+    if row.backend != other.backend:  # which never draw the same in every bit
+        return
+    for metric in (METRICS[figure] for figure in judged_by if figure in METRICS):
+        if metric.by_distance and metric.applies(row.height, row.width) and not metric.missing():
+            values = [scorer(metric.name)(two, one) - metric.best for one, two in pairs]
+            means = prompt_means(values, len(a.document(row.key)["workload"]["prompts"]))
+            interval = mean_interval(means, coverage)
+            found.changes.append(Change(name, metric.name, statistics.fmean(means), interval, metric.higher_is_better))
+
+
 def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     """What to print of a comparison, the full compute of every workload first."""
     full = [change for change in found.changes if change.figure == FULL]
@@ -231,7 +280,7 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
         limit = _limit_of(change, limits)
         if limit is not None and change.worse_by_at_least <= limit:
             if change.interval is None:
-                yield "    inconclusive: too few pairs or prompts for an interval"
+                yield "    inconclusive: there is no interval"
             elif change.worse_by > limit:
                 yield "    inconclusive: the interval does not lie beyond the threshold"
     yield from _blunt(found.changes, limits)
@@ -271,6 +320,10 @@ def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
             by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
             yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"
     yield from (lost for figure, lost in found.lost if figure in ("", *limits))
+    for figure in limits:
+        held = [change for change in found.changes if change.figure == figure and not change.hardware]
+        if any(not change.equal for change in held) and all(change.interval is None for change in held):
+            yield f"{figure} could not be judged: no cell has an interval, which takes five pairs or prompts in A and B"
 
 
 def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -319,9 +372,10 @@ def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: fl
         else [-logarithm for logarithm in log_speedups(document["pairs"])]
         for document in (a, b)
     )
-    interval = difference_interval(one, two, coverage)
+    believed = not (impossibly_fast(a) or impossibly_fast(b))
+    interval = difference_interval(one, two, coverage) if believed else None
     ends = None if interval is None else (math.expm1(interval[0]), math.expm1(interval[1]))
-    return Change(name, FULL if full else SLOWER, math.expm1(statistics.fmean(two) - statistics.fmean(one)), ends)
+    return Change(name, FULL if full else SLOWER, math.expm1(trimmed_mean(two) - trimmed_mean(one)), ends)
 
 
 def metric_change(

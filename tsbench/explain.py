@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tsbench.cost import StepCost
+from tsbench.disturbance import disturbance
 from tsbench.errors import UserError
 from tsbench.flags import read_flags
 from tsbench.present import full_name, workload_titles
@@ -120,7 +121,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     """What limits the speed-up, in words."""
     schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
     note = schedule_note(document["promised_schedule"], schedules, steps)
-    said = [note] if note else []
+    said = [text for text in (note, disturbance(document)) if text]
     share = _forecast_share(document)
     if share is not None and share > 0.3:
         said.append(

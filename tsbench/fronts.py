@@ -22,7 +22,7 @@ class RawFigures:
 
     Attributes:
         prompts: number of prompts.
-        log_speedups: the logarithm of every pair's speed-up; none of the reference.
+        log_speedups: the logarithm of every pair's speed-up, 0 of the reference's.
         scores: by column, a value a sample.
     """
 
@@ -34,12 +34,14 @@ class RawFigures:
 def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
     """For each cell the metrics on whose front with a speed-up it lies, within its workload: `lpips;ssim`.
 
-    Full compute takes part with a speed-up of 1 and a perfect score, or its own in a metric against the prompt. A cell
-    that computes every step is on no front: only noise can make it faster.
+    Full compute takes part with a speed-up of 1 and a perfect score, or its own in a metric against the prompt. On no
+    front is a cell that computes every step, and, where the speed-up is measured, one that noise alone can have made
+    faster than full compute.
     """
     found: dict[Any, list[str]] = {index: [] for index in table.index}
     for reference, drawn in table[table["status"] == "ok"].groupby("reference"):
-        group = drawn[drawn["computed_steps"] < drawn["steps"]]
+        by_flops = speed == FRONTS["on_front_flops"]
+        group = drawn[drawn["computed_steps"] < drawn["steps"] if by_flops else drawn["competes"].astype(bool)]
         full = next(drawn[drawn["key"] == reference].itertuples(), None)
         for metric in METRICS.values():
             if metric.column not in table:
@@ -64,12 +66,12 @@ def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[p
 
     Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates another that it
     beats by the figures, being at least as fast and as good, if it is better in one of the two by the whole interval
-    of the difference. A cell that front cells beat by the figures only is near the front, unless it computes every
-    step. Intervals are wide enough for a cell's comparisons with all others of its workload together (Bonferroni).
+    of the difference. A cell that no front cell dominates is near the front, unless it computes every step. Intervals
+    are wide enough for a cell's comparisons with all others of its workload together (Bonferroni).
 
     Args:
         table: with `on_front`.
-        raw: of every finished cell, by key.
+        raw: of every finished cell whose timing is believed, by key; others are neither near nor dominated.
 
     Returns:
         `lpips;ssim`, and `psnr:KEY;lpips:KEY`.
@@ -93,20 +95,22 @@ def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[p
 
 
 def _off_front(rows: Sequence[Any], metric: Metric, raw: Mapping[str, RawFigures]) -> Iterator[tuple[Any, Any]]:
-    """Each cell that front cells of a metric beat by the figures, with the fastest that surely does, or None."""
+    """Each scored cell off the front of a metric, with the fastest front cell that surely beats it, or None."""
     front: list[tuple[Any, float, float]] = []
     others: list[tuple[Any, float, float]] = []
     for row in rows:
         is_full = row.key == row.reference
         perfect = is_full and metric.against == "reference"
         point = (row, row.speedup, np.inf if perfect else metric.sign * ranked_value(row, metric.column))
-        (front if is_full or metric.name in row.on_front.split(";") else others).append(point)
+        if is_full or metric.name in row.on_front.split(";"):
+            front.append(point)
+        elif row.key in raw and not np.isnan(point[2]):
+            others.append(point)
     front.sort(key=lambda point: -point[1])
     coverage = 1 - 0.05 / max(1, len(rows) - 1)  # either of two figures, in one direction
     for row, speedup, value in others:
-        above = [better for better, fast, good in front if fast >= speedup and good >= value]
-        if above:
-            yield row, next((better for better in above if _surely_better(better, row, metric, raw, coverage)), None)
+        above = (better for better, fast, good in front if fast >= speedup and good >= value)
+        yield row, next((better for better in above if _surely_better(better, row, metric, raw, coverage)), None)
 
 
 def ranked_value(row: Any, column: str) -> float:
@@ -124,7 +128,7 @@ def ranked_value(row: Any, column: str) -> float:
 
 
 def _surely_better(one: Any, other: Any, metric: Metric, raw: Mapping[str, RawFigures], coverage: float) -> bool:
-    """Whether a cell is faster, or better in a metric, by the whole interval, or by the figures where there is none.
+    """Whether a cell is faster, or better in a metric, by the whole interval; never where there is none.
 
     Never where the other one has identical images that this one has not: in PSNR these are better than any other, by
     more than can be averaged. Full compute's images are perfect.
@@ -140,16 +144,10 @@ def _surely_better(one: Any, other: Any, metric: Metric, raw: Mapping[str, RawFi
         return True
     differences = prompt_differences(theirs, ours, raw[one.key].prompts)  # both have drawn the same prompts
     better = mean_interval([metric.sign * difference for difference in differences], coverage)
-    if better is None:
-        return metric.sign * (ranked_value(one, metric.column) - ranked_value(other, metric.column)) > 0
-    return better[0] > 0
+    return better is not None and better[0] > 0
 
 
 def _surely_faster(one: Any, other: Any, raw: Mapping[str, RawFigures], coverage: float) -> bool:
     """By the pairs of either cell, which are independent; full compute's speed-up of 1 is exact."""
-    theirs = raw[other.key].log_speedups
-    if one.key == one.reference:
-        faster = mean_interval([-logarithm for logarithm in theirs], coverage)
-    else:
-        faster = difference_interval(theirs, raw[one.key].log_speedups, coverage)
-    return one.speedup > other.speedup if faster is None else faster[0] > 0
+    faster = difference_interval(raw[other.key].log_speedups, raw[one.key].log_speedups, coverage)
+    return faster is not None and faster[0] > 0

@@ -130,11 +130,10 @@ def front_text(row: Any) -> str:
 
 
 def ranked(rows: Sequence[Any], quantity: Quantity) -> list[int]:
-    """The best and the second best of the cells that skip something; those that show the same share a place."""
+    """The best and the second best of the cells that may be on a front; those that show the same share a place."""
     values = [ranked_value(row, quantity.column) for row in rows]
     taking_part = [
-        bool(quantity.better) and not math.isnan(value) and row.computed_steps < row.steps
-        for value, row in zip(values, rows)
+        bool(quantity.better) and not math.isnan(value) and row.competes is True for value, row in zip(values, rows)
     ]
     shown = [(quantity.text(row), row.n_identical if quantity.column == "psnr_db" else None) for row in rows]
     best = {figure: value for figure, value, takes in zip(shown, values, taking_part) if takes}

@@ -17,6 +17,7 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
+from tsbench.disturbance import disturbance
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.flags import read_flags
 from tsbench.grid import cells_of, expand, impossible
@@ -134,7 +135,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
 
 
 def measured_step_s(store: Store, cell: Cell) -> float | None:
-    """Median seconds of a full step, from a run that has drawn the same work with the same settings, or None.
+    """Median seconds of a full step, from an undisturbed run of the same work with the same settings, or None.
 
     Whatever the prompts, their seeds and the number of steps; of the weights a plan knows only the name.
     """
@@ -142,7 +143,8 @@ def measured_step_s(store: Store, cell: Cell) -> float | None:
     work, drawn_by = asdict(cell.workload) | ignored, (cell.backend, asdict(cell.settings))
     for document in store.documents():
         same = document["workload"] | ignored == work and (document["backend"], document["settings"]) == drawn_by
-        if same and document["method"] == "none" and document["status"] == "ok":
+        drawn = document["method"] == "none" and document["status"] == "ok"
+        if same and drawn and disturbance(document) is None:
             return full_step_s(document["pairs"])
     return None
 

@@ -196,7 +196,7 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
     """Of the cells that may be as fast as the first, the nearest to full compute; None where that is the first.
 
     Nearest by the first metric against full compute that has a bar, or by LPIPS. As fast: within a tenth, and perhaps
-    faster by Welch's interval of the difference of their pairs' speed-ups.
+    faster by the interval of the difference of their pairs' speed-ups.
     """
     compared = {metric.column for metric in METRICS.values() if metric.against == "reference"}
     bar = next((bar for bar in bars if bar.column in compared), BARS["--max-lpips"])
@@ -237,7 +237,9 @@ def gives(row: Any) -> str:
     """What a cell brings."""
     columns = {metric.column for metric in METRICS.values()}
     known = [bar for bar in BARS.values() if bar.column in columns and not pd.isna(getattr(row, bar.column, None))]
-    return ", ".join([with_interval(row), *(f"{bar.label} {bar.shown(getattr(row, bar.column))}" for bar in known)])
+    brings = [with_interval(row), *(f"{bar.label} {bar.shown(getattr(row, bar.column))}" for bar in known)]
+    disturbed = f" ({row.timing_disturbed})" if isinstance(row.timing_disturbed, str) else ""
+    return f"{', '.join(brings)}{disturbed}"
 
 
 def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:

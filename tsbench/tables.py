@@ -12,6 +12,7 @@ import pandas as pd
 from tsbench import published
 from tsbench.cell import Workload, canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
+from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.fronts import FRONTS, RawFigures, against_front, fronts
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
@@ -38,6 +39,7 @@ EXTRA_COLUMNS = [
     "n_identical",
     "note",
     "timing_disturbed",
+    "competes",
     "cost_reason",
     "published",
     "reference",
@@ -59,8 +61,6 @@ EXTRA_COLUMNS = [
     "dominated_by",
     "hardware",
 ]
-UNSTEADY = 2.0  # the slowest of runs of the same over the fastest, from which on it is said
-TOO_FAST = 1.1  # denoising's speed-up over that of computed steps alone, likewise
 
 
 def cells_table(store: Store) -> pd.DataFrame:
@@ -72,11 +72,11 @@ def cells_table(store: Store) -> pd.DataFrame:
     scores = {key: store.scores(key) for key in by_key}
     rows = [_cell_row(store, d, scores[d["key"]], metrics) for d in documents]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
+    credible = [d for d in documents if d["status"] == "ok" and not impossibly_fast(d)]
+    raw = {d["key"]: _raw_figures(d, scores[d["key"]]) for d in credible}
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
-    table["near_front"], table["dominated_by"] = against_front(
-        table, {d["key"]: _raw_figures(d, scores[d["key"]]) for d in documents if d["status"] == "ok"}
-    )
+    table["near_front"], table["dominated_by"] = against_front(table, raw)
     order = {key: number for number, key in enumerate(_readable_order(by_key))}
     return table.sort_values("key", key=lambda keys: keys.map(order)).reset_index(drop=True)
 
@@ -141,11 +141,14 @@ def _cell_row(
         row |= published.columns(row)
     if document.get("cache_bytes") is not None:
         row["cache_bytes"] = document["cache_bytes"]
+    speed = _speed(document)
+    skips, low = row["computed_steps"] < workload["steps"], speed.get("speedup_low")
     return {
         **row,
+        "competes": skips and not impossibly_fast(document) and (low is None or low > 1),
         "note": "; ".join(_notes(document)) or None,
         "timing_disturbed": disturbance(document),
-        **_speed(document["pairs"], document["key"] == document["reference"]),
+        **speed,
         **_quality(scores, len(workload["prompts"])),
         "psnr_db_across_backends": finite_mean(store.scores(document["key"], across=True).get("psnr", [])),
         "interval_reason": "; ".join(_without_interval(document, scores)) or None,
@@ -166,28 +169,6 @@ def _notes(document: dict[str, Any]) -> list[str]:
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
 
 
-def disturbance(document: dict[str, Any]) -> str | None:
-    """What shows that other work on the machine was in a cell's timing, or None.
-
-    That is runs of the same that differ by far, and a denoising speed-up beyond that of forecasts that cost nothing.
-    """
-    found, pairs, steps = [], document["pairs"], document["workload"]["steps"]
-    alike: dict[tuple[Any, ...], list[float]] = {}  # latencies of what computes the same steps
-    for pair in pairs:
-        alike.setdefault(("it", pair["schedule"]), []).append(pair["method"]["latency_s"])
-        if "reference" in pair:
-            alike.setdefault(("full compute",), []).append(pair["reference"]["latency_s"])
-    for (what, *_), latencies in sorted(alike.items()):
-        if max(latencies) > UNSTEADY * min(latencies):
-            found.append(f"{what} took from {min(latencies):.3g} to {max(latencies):.3g} s")
-    if "reference" in pairs[0]:
-        possible = [steps / max(1, computed_steps(pair["schedule"])) for pair in pairs]
-        shares = [ratio / most for ratio, most in zip(speedups(pairs, "denoise_s"), possible)]
-        if (share := statistics.median(shares)) > TOO_FAST:
-            found.append(f"denoising was {share:.2f} times as fast as its computed steps allow")
-    return f"timing disturbed: {', '.join(found)}" if found else None
-
-
 def pair_schedules(document: dict[str, Any]) -> list[str]:
     """What every timed run of the method computed."""
     return [pair["schedule"] for pair in document["pairs"]]
@@ -199,7 +180,8 @@ def _image_schedules(document: dict[str, Any]) -> list[str]:
     return [document["schedules"][pair["batch"] * size] for pair in document["pairs"]]
 
 
-def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
+def _speed(document: dict[str, Any]) -> dict[str, Any]:
+    pairs = document["pairs"]
     method = [pair["method"] for pair in pairs]
     row: dict[str, Any] = {
         name: statistics.median(timing[name] for timing in method)
@@ -208,11 +190,12 @@ def _speed(pairs: list[dict[str, Any]], is_reference: bool) -> dict[str, Any]:
     energies = [timing["energy_j"] for timing in method if timing.get("energy_j") is not None]
     row["energy_j"] = statistics.median(energies) if energies else None
     row["n_pairs"] = len(pairs)
-    if is_reference:
+    if document["key"] == document["reference"]:
         return row | {"speedup": 1.0, "denoise_speedup": 1.0}
     row["speedup"] = statistics.median(speedups(pairs))
     row["denoise_speedup"] = statistics.median(speedups(pairs, "denoise_s"))
-    row["speedup_low"], row["speedup_high"] = median_interval(speedups(pairs)) or (None, None)
+    interval = None if impossibly_fast(document) else median_interval(speedups(pairs))
+    row["speedup_low"], row["speedup_high"] = interval or (None, None)
     return row
 
 
@@ -239,6 +222,8 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
     reasons = []
     if document["key"] != document["reference"] and pairs < LEAST_MEDIAN:
         reasons.append(f"{pairs} pair{'s' * (pairs > 1)}: an interval of the speed-up needs {LEAST_MEDIAN}")
+    elif impossible := impossibly_fast(document):
+        reasons.append(f"{impossible}: an interval of that speed-up would mean nothing")
     if not scores:
         return reasons
     if prompts < LEAST_MEAN:
@@ -253,7 +238,7 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
 def _raw_figures(document: dict[str, Any], scores: dict[str, list[float]]) -> RawFigures:
     return RawFigures(
         len(document["workload"]["prompts"]),
-        [] if document["key"] == document["reference"] else log_speedups(document["pairs"]),
+        [0.0] * len(document["pairs"]) if document["key"] == document["reference"] else log_speedups(document["pairs"]),
         {metric_of(name).column: values for name, values in scores.items()},
     )
 

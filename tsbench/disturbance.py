@@ -1,0 +1,37 @@
+"""What shows that other work on the machine was in a cell's timing."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from tsbench.schedule import computed_steps
+from tsbench.stats import speedups
+
+UNSTEADY = 2.0  # the slowest of runs of the same over the fastest, from which on it is said
+TOO_FAST = 1.1  # denoising's speed-up over that of computed steps alone, likewise
+
+
+def disturbance(document: dict[str, Any]) -> str | None:
+    """What shows it, or None: runs of the same that differ by far, and what `impossibly_fast` says."""
+    found = []
+    alike: dict[tuple[Any, ...], list[float]] = {}  # latencies of what computes the same steps
+    for pair in document["pairs"]:
+        alike.setdefault(("it", pair["schedule"]), []).append(pair["method"]["latency_s"])
+        if "reference" in pair:
+            alike.setdefault(("full compute",), []).append(pair["reference"]["latency_s"])
+    for (what, *_), latencies in sorted(alike.items()):
+        if max(latencies) > UNSTEADY * min(latencies):
+            found.append(f"{what} took from {min(latencies):.3g} to {max(latencies):.3g} s")
+    found += filter(None, [impossibly_fast(document)])
+    return f"timing disturbed: {', '.join(found)}" if found else None
+
+
+def impossibly_fast(document: dict[str, Any]) -> str | None:
+    """A denoising speed-up beyond that of forecasts that cost nothing, or None: full compute was held up."""
+    pairs, steps = document["pairs"], document["workload"]["steps"]
+    if "reference" not in pairs[0]:
+        return None
+    possible = [steps / max(1, computed_steps(pair["schedule"])) for pair in pairs]
+    share = statistics.median(ratio / most for ratio, most in zip(speedups(pairs, "denoise_s"), possible))
+    return f"denoising was {share:.2f} times as fast as its computed steps allow" if share > TOO_FAST else None
