@@ -46,9 +46,11 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
     assert main(["recommend", "r", "--max-lpips", "0.01", "--min-speedup", "1.5"]) == 1
-    assert "nothing qualifies; nearest: TaylorSeer (diffusers), default, warm-up 3, N=2, 2.00x: LPIPS reaches 0.05" in (
-        capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert (
+        "nothing qualifies; nearest: TaylorSeer (diffusers), default, warm-up 3, N=2, 2.00x: LPIPS is 0.05, its" in text
     )
+    assert ", its 95 % interval goes up to 0.05" in text and ", and 0.01 is wanted" in text
 
 
 def test_of_equally_fast_settings_the_nearer_one_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,9 +133,10 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
     assert main(["recommend", "r", "--max-lpips", "1"]) == 1
     text = capsys.readouterr().out
     reason = "2 pairs: an interval of the speed-up needs 6; 1 prompt: an interval of a mean needs 5"
-    assert f"not judged, {reason}: TaylorSeer (diffusers), default, warm-up 3, N=2" in text
+    assert f"nothing qualifies: {reason}\n" in text and "not judged" not in text
     assert main(["recommend", "r", "--min-ssim", "0"]) == 1
-    assert "not judged, no SSIM was computed; 2 pairs: an" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "nothing qualifies: SSIM was not computed (python -m tsbench score RESULTS 'metrics=[ssim]' adds it)" in text
 
 
 def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +151,7 @@ def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, caps
     text = capsys.readouterr().out
     assert "wanted: LPIPS <= 0.1, speed-up >= 1x" in text
     assert "nearest: TaylorSeer (diffusers), default, warm-up 3, N=2" in text
-    assert "speed-up reaches 0.9709x where 1x is wanted" in text
+    assert "speed-up is 1x, its 95 % interval goes down to 0.9709x, and 1x is wanted" in text
 
 
 def test_nothing_drawn_is_no_success(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +170,7 @@ def test_bars_are_shown_in_their_units(here: Path, capsys: pytest.CaptureFixture
     assert main(["recommend", "r", "--max-memory-gb", "0.001"]) == 1
     text = capsys.readouterr().out
     assert "wanted: peak memory <= 0.001 GB" in text
-    assert "peak memory reaches 0.003 GB where 0.001 GB is wanted" in text
+    assert "peak memory is 0.003 GB, and 0.001 GB is wanted" in text
     assert main(["recommend", "r", "--max-memory-gb", "0.004"]) == 0
 
 
@@ -325,7 +328,21 @@ def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     key = next(document["key"] for document in store.documents() if document["method"] == "none")
     assert main(["explain", "r", key[:6]]) == 0
     assert "everything else is compared with it" in capsys.readouterr().out
+    assert main(["explain", "r", "WARM-UP 3, n=2"]) == 0
+    assert "2.000x" in capsys.readouterr().out
     assert main(["explain", "r", "zz"]) == 2
+    error = capsys.readouterr().err
+    assert "results/r has no setting 'zz'; type a part of a name, such as 'TaylorSeer (diffusers), default" in error
+
+
+def test_explain_speaks_of_the_fronts_where_nothing_is_asked_for(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(here / "results" / "r", {2: GOOD, 3: FAIR}, {2: 0.5, 3: 0.6})
+    assert main(["explain", "r"]) == 0
+    text = capsys.readouterr().out
+    assert "N=2" in text and "N=3" not in text
+    assert "1 more on no front; by name: python -m tsbench explain r SETTING" in text
 
 
 def test_compare_finds_what_changed_and_fails_only_beyond_the_threshold(

@@ -154,6 +154,8 @@ MISTAKES = {
     "method.name=sea_cache": "'method.name=sea_cache' would only rename a method; choose one by method=NAME.",
     "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",
     "foo=2": "There is no parameter 'foo'; there are: model, backend, method, ",
+    "cache_interval=3": "; did you mean method.cache_interval?",
+    "prompts=mine.txt": "(type prompts=CHOICE, or prompts.file=FILE for your own).",
     "method.cache_interval=x": "method.cache_interval is 'x', but must be a whole number, such as",
     "method.cache_interval=1.5": "method.cache_interval is '1.5', but must be a whole number, such as",
     "guidance_scale=x": "guidance_scale is 'x', but must be a number",

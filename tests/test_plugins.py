@@ -71,6 +71,10 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
         ("1 / 0", "does not import (ZeroDivisionError: division by zero)"),
         ("class Reuse: pass", "is no subclass of tsbench.methods.Method"),
         ("from tsbench.methods import Method as Reuse", "has the name 'none', but must have its entry point's"),
+        (
+            "from tsbench.methods import Method\nclass Reuse(Method): name = 'reuse'",
+            "defines neither enable(pipeline, steps) nor drawn_steps(steps)",
+        ),
     ],
 )
 def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path, code: str, wrong: str) -> None:

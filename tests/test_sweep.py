@@ -69,7 +69,7 @@ def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.Captur
     made = {key: document["finished"] for key, document in documents(folder).items()}
     capsys.readouterr()
     assert main([*SMALL, "method.cache_interval=1,3"]) == 0
-    assert "all 3 cells are there already" in capsys.readouterr().out
+    assert "all 3 cells there already" in capsys.readouterr().out
     assert main([*SMALL, "method.cache_interval=1,3,5"]) == 0
     now = {key: document["finished"] for key, document in documents(folder).items()}
     assert len(now) == 4 and made.items() <= now.items()
@@ -79,6 +79,26 @@ def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.Captur
     shown = capsys.readouterr().out.splitlines()
     place = next(i for i, line in enumerate(shown) if line.endswith("2 images, float32, seeds [1]"))
     assert shown[place + 1].startswith("[1/2] Full compute: ")
+    assert "; tables and plots will have 2 cells of other sweeps too" in shown[0]
+    assert "model=tiny was trained for 128 to 192 pixels: what it draws at 64x64 is seldom what the prompt" in shown[1]
+
+
+def test_a_disturbed_timing_is_told_with_what_to_do(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the cell as it is drawn, at the end, and by the same command later."""
+    monkeypatch.setattr(
+        "tsbench.sweep.disturbance", lambda document: "held up" if document["method"] == "taylorseer" else None
+    )
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    text = capsys.readouterr().out
+    key = next(
+        key for key, document in documents(here / "results" / "sweep").items() if "reference" in document["pairs"][0]
+    )
+    told = f"held up; to draw that cell again, delete results/sweep/cells/{key} and type the same command"
+    assert "steps computed; held up  (" in text and text.count(told) == 1
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert told in capsys.readouterr().out
 
 
 def test_the_report_is_built_from_the_cells_alone(here: Path) -> None:
@@ -223,7 +243,7 @@ def test_a_cell_that_lost_an_image_is_drawn_again(here: Path, capsys: pytest.Cap
     lost.unlink()
     capsys.readouterr()
     assert main([*SMALL, "metrics=[psnr]"]) == 0
-    assert "1 cells to draw" in capsys.readouterr().out and lost.read_bytes() == before
+    assert "1 cell to draw, " in capsys.readouterr().out and lost.read_bytes() == before
 
 
 def test_more_pairs_than_a_finished_cell_has_are_not_ignored(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ def test_a_run_in_a_notebook(here: Path) -> None:
     assert len(results.samples) == 4 and results.manifest["hardware"]
     images = results.images(results.cells["key"][1])
     assert len(images) == 2 and images[0].shape == (64, 64, 3)
-    with pytest.raises(KeyError, match="zz is not a cell of this run; there are: "):
+    with pytest.raises(KeyError, match="zz begins the keys of 0 cells; all are in cells"):
         results.images("zz")
     assert tsbench.load("sweep").store.folder == results.store.folder
 

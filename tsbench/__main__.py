@@ -13,7 +13,7 @@ VERBS = {
     "sweep": "draw, time, score and plot a grid of settings: tsbench sweep [overrides], tsbench sweep --help",
     "plan": "what such a grid would compute and cost, without weights or images: tsbench plan [overrides]",
     "recommend": "the fastest setting that is good enough: tsbench recommend RESULTS --max-lpips 0.1",
-    "explain": "why a speed-up is what it is: tsbench explain RESULTS [CELL]",
+    "explain": "why a speed-up is what it is: tsbench explain RESULTS [SETTING]",
     "compare": "two runs of the same cells: tsbench compare A B [--fail-if slower=5%]",
     "try": 'one prompt with and without a method: tsbench try "PROMPT" [overrides]',
     "score": "add metrics to a finished run: tsbench score RESULTS 'metrics=[flip]'",

@@ -41,6 +41,7 @@ class ModelConfig:
     random_weights: bool = False
     text_encoders: bool = True
     architecture: str | None = None  # of tsbench/assets/architectures: what is counted where no weights are at hand
+    trained_sizes: list[int] | None = None  # the least and the largest side in pixels
     captions_only: bool = False  # it draws captions of `tsbench.models.tiny.pictures`, and nothing else
 
     @property
@@ -173,7 +174,9 @@ def one_sentence(error: BaseException) -> str:
         group, _, choice = (error.missing_cfg_file or "").partition("/")
         if group == "method" and choice in BROKEN:
             return BROKEN[choice]
-        return f"There is no {group} {choice!r}; there are: {', '.join(error.options)} (type {group}=CHOICE)."
+        own = {"prompts": ", or prompts.file=FILE for your own", "model": ", and model.path=FOLDER for your own"}
+        there = ", ".join(error.options)
+        return f"There is no {group} {choice!r}; there are: {there} (type {group}=CHOICE{own.get(group or '', '')})."
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
     cause = error
@@ -199,7 +202,14 @@ def _unknown(key: str, schema: str) -> str:
     of_method = schema in _METHODS
     names = [field.name for field in fields((_SCHEMAS | _METHODS)[schema])]
     known = ", ".join(name for name in names if not (of_method and name == "name"))
-    return f"There is no parameter {key!r}; there are: {known}."
+    groups: dict[str, list[Any]] = {
+        "method": list(_METHODS.values()),
+        "prompts": [PromptsConfig],
+        "runtime": [RuntimeConfig],
+    }
+    homes = [group for group, kinds in groups.items() if any(key == f.name for kind in kinds for f in fields(kind))]
+    meant = f"; did you mean {homes[0]}.{key}?" if homes and schema == SweepConfig.__name__ else "."
+    return f"There is no parameter {key!r}; there are: {known}{meant}"
 
 
 def _of_another_type(key: str, value: str, wanted: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,12 @@ from tsbench.store import Store, opened
 from tsbench.tables import cells_table, pair_schedules
 
 USAGE = """\
-usage: python -m tsbench explain RESULTS [CELL]
+usage: python -m tsbench explain RESULTS [SETTING]
 
-For each cell (or one, by the beginning of its key) the chain from full compute to the measured latency. Latencies are
-means over the timed pairs, and each factor is the ratio of two neighbours; a last one leads to the median of the pairs'
-ratios, which is the table's speed-up and the product of all factors."""
+For each setting on a front, or each whose name has SETTING in it or whose key begins with it, the chain from full
+compute to the measured latency. Latencies are means over the timed pairs, and each factor is the ratio of two
+neighbours; a last one leads to the median of the pairs' ratios, which is the table's speed-up and the product of all
+factors."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,11 @@ def main(arguments: list[str]) -> int:
     rest, _ = read_flags("explain", arguments, ())
     if not 1 <= len(rest) <= 2:
         raise UserError(
-            "explain takes a results folder and, if wanted, a cell: python -m tsbench explain RESULTS [CELL]."
+            "explain takes a results folder and, if wanted, a setting: python -m tsbench explain RESULTS [SETTING]."
         )
     store = opened(rest[0])
     table = cells_table(store)
-    rows = [row for row in table.itertuples() if row.key != row.reference]
-    if len(rest) == 2:
-        rows = [row for row in table.itertuples() if row.key.startswith(rest[1])]
-        if len(rows) != 1:
-            keys = ", ".join([row.key for row in rows] or table["key"])
-            there = "it begins" if rows else "there are"
-            raise UserError(f"{rest[1]!r} begins the keys of {len(rows)} cells, but must begin one; {there}: {keys}.")
+    rows = explained(list(table.itertuples()), rest[1] if len(rest) == 2 else None, store)
     console = output()
     titles, title = workload_titles(table), None
     for row in rows:
@@ -58,7 +54,31 @@ def main(arguments: list[str]) -> int:
             console.print(title, style="bold", soft_wrap=True)
         for line in explanation(store, row):
             console.print(line, soft_wrap=True)
+    others = sum(row.key != row.reference for row in table.itertuples()) - len(rows)
+    if len(rest) == 1 and others > 0:
+        console.print(
+            f"{others} more on no front; by name: python -m tsbench explain {rest[0]} SETTING", soft_wrap=True
+        )
     return 0
+
+
+def explained(rows: Sequence[Any], wanted: str | None, store: Store) -> list[Any]:
+    """The cells that are asked for; without a wish those on a front, or all but the references where none is.
+
+    Raises:
+        UserError: where there are none.
+    """
+    if wanted is None:
+        settings = [row for row in rows if row.key != row.reference]
+        return [row for row in settings if row.on_front] or settings
+    found = [row for row in rows if row.key.startswith(wanted) or wanted.lower() in full_name(row).lower()]
+    if not found:
+        example = next((row for row in rows if row.key != row.reference), rows[0])
+        raise UserError(
+            f"{store.folder} has no setting {wanted!r}; type a part of a name, such as {full_name(example)!r}, or the "
+            f"beginning of a key, such as {example.key[:6]}."
+        )
+    return found
 
 
 def explanation(store: Store, row: Any) -> list[str]:

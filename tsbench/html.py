@@ -24,8 +24,8 @@ from tsbench.metrics import METRICS
 from tsbench.paper import front_text, published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
-from tsbench.present import full_name, notes_of, provenance, series_and_label, with_interval, workload_titles
-from tsbench.recommend import BARS, FASTER, nearest, qualified, unjudged
+from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
+from tsbench.recommend import BARS, FASTER, beside, gives, nearest, qualified, unjudged
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 
@@ -55,7 +55,7 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
     text = page.render(
         name=store.folder.name,
         provenance=provenance(manifest).replace("`", ""),  # which are for Markdown
-        answers=answers(cells),
+        answers=answers(store, cells),
         commands=manifest["commands"],
         environment=json.dumps(manifest["environment"], indent=1),
         data=Markup(data),
@@ -67,24 +67,30 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
     return path
 
 
-def answers(cells: pd.DataFrame) -> list[dict[str, Any]]:
-    """For every workload and level of quality the fastest setting whose interval meets it."""
-    found, titles = [], workload_titles(cells)
+def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """For every workload and level of quality the fastest setting whose interval meets it; equal answers once."""
+    found: list[dict[str, Any]] = []
+    titles = workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         first, title = next(group.itertuples()), titles[str(reference)]
         if "lpips" not in group or group["lpips"].isna().all():
             text = "images of random weights mean nothing" if first.random_weights else _without_lpips(group)
-            found.append({"workload": title, "wanted": "", "key": None, "text": text})
+            found.append({"workload": title, "wanted": "", "key": None, "text": text, "beside": []})
             continue
         for level, limit in LEVELS.items():
             bars = [replace(BARS["--max-lpips"], limit=limit), FASTER]
             good, unknown = qualified(group, bars), unjudged(group, bars)
-            text = f"{full_name(good[0])}: {with_interval(good[0])}" if good else nearest(group, bars).strip()
-            if unknown and not good:
-                text = f"not known: {'; '.join(unknown)}"
-            key = good[0].key if good else None
+            answer: dict[str, Any] = {"workload": title, "key": None, "text": nearest(group, bars), "beside": []}
+            if good:
+                text = f"{full_name(good[0])}: {gives(good[0])}"
+                answer |= {"key": good[0].key, "text": text, "beside": beside(store, group, good, bars)}
+            elif unknown:
+                answer["text"] = f"not known: {'; '.join(unknown)}"
             wanted = f"{level} (LPIPS up to {limit:g})"
-            found.append({"workload": title, "wanted": wanted, "key": key, "text": text})
+            if found and found[-1] == answer | {"wanted": found[-1]["wanted"]}:
+                found[-1]["wanted"] += f", {wanted}"
+            else:
+                found.append(answer | {"wanted": wanted})
     return found
 
 

@@ -62,9 +62,10 @@ def main(arguments: list[str]) -> int:
     console = output()
     print_plan(table, console)
     first = points[0].config
-    if step_s is None:
-        step_s = measured_step_s(Store(Path("results") / first.folder_name), cells[0])
-    for line in totals(table, cells, first.timing.pairs, step_s):
+    store, source = Store(Path("results") / first.folder_name), ""
+    if step_s is None and (step_s := measured_step_s(store, cells[0])) is not None:
+        source = f" (as measured in {store.folder}; --step-s gives another)"
+    for line in totals(table, cells, first.timing.pairs, step_s, source):
         console.print(line, soft_wrap=True)
     return 0
 
@@ -197,8 +198,16 @@ def _markdown(table: pd.DataFrame) -> str:
     return "\n".join(parts)
 
 
-def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float | None) -> list[str]:
-    """What the sweep would draw, how long it would take and what it would leave, a sentence each."""
+def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float | None, source: str = "") -> list[str]:
+    """What the sweep would draw, how long it would take and what it would leave, a sentence each.
+
+    Args:
+        table: of the plan.
+        cells: its cells.
+        pairs: timed pairs a cell.
+        step_s: seconds of a full step of the first cell, per image.
+        source: where they are from, in parentheses.
+    """
     skipped = int(table["skipped"].sum())
     cells, table = list(compress(cells, ~table["skipped"])), table[~table["skipped"]]
     planned = planned_images(cells, pairs)
@@ -229,7 +238,7 @@ def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float
         assert full[0] is not None
         seconds = known / (full[0] / rows[0]["steps"] / step_s)
         lines.append(
-            f"{work} in the transformer, {duration(seconds)} at {step_s:g} s a full step and image of the first "
-            f"cell, others by their FLOPs; text encoders, decoding and compilation come on top{rest}"
+            f"{work} in the transformer, {duration(seconds)} at {step_s:.3g} s a full step and image of the first "
+            f"cell{source}, others by their FLOPs; text encoders, decoding and compilation come on top{rest}"
         )
     return lines

@@ -110,6 +110,18 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     return Point(config, prompts, seeds, height, width)
 
 
+def unusual_size(point: Point) -> str | None:
+    """What to say of a size that the model was not trained for; None where that is not known."""
+    model, size = point.config.model, (point.height, point.width)
+    if model.trained_sizes is None or model.trained_sizes[0] <= min(size) <= max(size) <= model.trained_sizes[1]:
+        return None
+    least, most = model.trained_sizes
+    return (
+        f"model={model.name} was trained for {least} to {most} pixels: what it draws at {size[0]}x{size[1]} is seldom "
+        "what the prompt says, and metrics compare such images all the same"
+    )
+
+
 def _check_quantization(config: SweepConfig) -> None:
     quantization = config.runtime.quantization
     if quantization == QuantizationConfig():

@@ -66,8 +66,20 @@ class Bar:
         if self.column == "peak_memory_bytes":
             return str(row.peak_memory_reason)
         if pd.isna(getattr(row, self.column, None)) and not getattr(row, "n_identical", 0) > 0:
-            return row.metric_reason if isinstance(row.metric_reason, str) else f"no {self.label} was computed"
+            if isinstance(row.metric_reason, str):
+                return row.metric_reason
+            (metric,) = (metric for metric in METRICS.values() if metric.column == self.column)
+            name = metric.name if metric.against == "reference" else f"{metric.name}:CHECKPOINT"
+            return f"{self.label} was not computed (python -m tsbench score RESULTS 'metrics=[{name}]' adds it)"
         return str(row.interval_reason)
+
+    def missed(self, row: Any) -> str:
+        """How a row misses the bar: the figure, and the end of its interval."""
+        worst, wanted = self.worst(row), f"{self.shown(self.limit)} is wanted"
+        if worst is None or self.column == "peak_memory_bytes":
+            return f"{self.label} is {self.shown(worst or 0.0)}, and {wanted}"
+        figure, end = self.shown(getattr(row, self.column)), "down to" if self.sign > 0 else "up to"
+        return f"{self.label} is {figure}, its 95 % interval goes {end} {self.shown(worst)}, and {wanted}"
 
     def shown(self, figure: float) -> str:
         """A figure with the unit."""
@@ -174,22 +186,35 @@ def unjudged(group: pd.DataFrame, bars: Sequence[Bar]) -> dict[str, list[Any]]:
 def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -> tuple[list[str], bool]:
     """What to say of one workload, and whether a setting qualifies."""
     lines = [f"{title}; wanted: {', '.join(map(str, bars))}"]
+    unknown = unjudged(group, bars)
+    if sum(map(len, unknown.values())) == len(candidates(group)):  # then `nearest` says why
+        unknown = {}
     not_judged = [
-        f"  not judged, {reason}: {', '.join(full_name(row) for row in rows)}"
-        for reason, rows in unjudged(group, bars).items()
+        f"  not judged, {reason}: {', '.join(full_name(row) for row in rows)}" for reason, rows in unknown.items()
     ]
     good = qualified(group, bars)
     if not good:
-        return [*lines, nearest(group, bars), *not_judged, ""], False
+        return [*lines, f"  {nearest(group, bars)}", *not_judged, ""], False
     best = good[0]
-    lines += [f"  use {full_name(best)}: {gives(best)}{given_up(group, best, bars)}"]
-    if rival := as_fast(store, good, bars):
-        lines += [f"  as fast within the noise, and nearer to full compute: {full_name(rival)}: {gives(rival)}"]
-    elif len(good) > 1:
+    lines += [f"  use {full_name(best)}: {gives(best)}", *(f"  {text}" for text in beside(store, group, good, bars))]
+    if len(good) > 1 and not as_fast(store, good, bars):
         lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
+    if (count := len(candidates(group))) > 1:
+        lines += [
+            f"  the best of {count} settings had luck too: before a close decision draw it again, by other prompts"
+        ]
     document = store.document(best.key)
     lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
     return lines, True
+
+
+def beside(store: Store, group: pd.DataFrame, good: Sequence[Any], bars: Sequence[Bar]) -> list[str]:
+    """What is to be known beside the fastest of the settings that qualify."""
+    rival, more = as_fast(store, good, bars), given_up(group, good[0], bars)
+    nearer = (
+        f"as fast within the noise, and nearer to full compute: {full_name(rival)}: {gives(rival)}" if rival else ""
+    )
+    return list(filter(None, [nearer, more]))
 
 
 def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | None:
@@ -217,20 +242,17 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
 
 
 def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
-    """The cell that misses the bars by least, and by how much; or that there is none to be held against them."""
+    """The cell that misses the bars by least, and by how much; or why there is none to be held against them."""
     rows = candidates(group)
     if not rows:
-        return "  nothing qualifies: no setting that skips steps was drawn"
+        return "nothing qualifies: no setting that skips steps was drawn"
     known = [row for row in rows if all(bar.missed_by(row) is not None for bar in bars)]
     if not known:
-        return "  nothing qualifies: without its figures no setting can be held against the bars"
+        reasons = dict.fromkeys(bar.why_unknown(row) for row in rows for bar in bars if bar.missed_by(row) is None)
+        return f"nothing qualifies: {'; '.join(reasons)}"
     row = min(known, key=lambda row: max(bar.missed_by(row) or 0.0 for bar in bars))
-    missed = [
-        f"{bar.label} reaches {bar.shown(bar.worst(row) or 0.0)} where {bar.shown(bar.limit)} is wanted"
-        for bar in bars
-        if bar.missed_by(row)
-    ]
-    return f"  nothing qualifies; nearest: {full_name(row)}, {number(row.speedup, 2, 'x')}: {'; '.join(missed)}"
+    missed = "; ".join(bar.missed(row) for bar in bars if bar.missed_by(row))
+    return f"nothing qualifies; nearest: {full_name(row)}, {number(row.speedup, 2, 'x')}: {missed}"
 
 
 def gives(row: Any) -> str:
@@ -249,4 +271,4 @@ def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
     if fastest.speedup <= best.speedup:
         return ""
     missed = [f"{bar.label} {bar.shown(bar.worst(fastest) or 0.0)}" for bar in bars if bar.missed_by(fastest)]
-    return f"; {full_name(fastest)} is faster ({fastest.speedup:.2f}x), but its interval reaches {' and '.join(missed)}"
+    return f"{full_name(fastest)} is faster ({fastest.speedup:.2f}x), but its interval reaches {' and '.join(missed)}"

@@ -28,15 +28,22 @@ class Results:
     manifest: dict[str, Any]
     store: Store
 
+    def __repr__(self) -> str:
+        return f"Results({str(self.store.folder)!r}: {len(self.cells)} cells, {len(self.samples)} images)"
+
     def images(self, key: str) -> list[np.ndarray]:
         """The images of a cell, uint8 [height, width, 3], in the order of its samples.
 
+        Args:
+            key: of the cell, or the beginning of it.
+
         Raises:
-            KeyError: for a key that the run does not have.
+            KeyError: for a key that the run does not have, or a beginning of several.
         """
-        if not self.store.document(key):
-            raise KeyError(f"{key} is not a cell of this run; there are: {', '.join(self.cells['key'])}")
-        return self.store.images(key)
+        found = [whole for whole in self.cells["key"] if whole.startswith(key)]
+        if len(found) != 1:
+            raise KeyError(f"{key} begins the keys of {len(found)} cells; all are in cells['key']")
+        return self.store.images(found[0])
 
 
 def load(folder: str) -> Results:

@@ -103,7 +103,8 @@ class Store:
         if different:
             raise UserError(
                 f"{self.folder} was made in another environment ({'; '.join(different)}), and figures of two "
-                "environments do not mix; choose another folder by name=NAME."
+                "environments do not mix; choose another folder by name=NAME (drawing_code is that of tsbench and of "
+                "packages with methods)."
             )
 
     def add_metrics(self, metrics: Iterable[str]) -> None:

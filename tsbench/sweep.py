@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from tsbench.budget import planned_images
 from tsbench.cell import Cell
+from tsbench.disturbance import disturbance
 from tsbench.errors import UserError, first_line
 from tsbench.grid import cells_of, expand, for_its_method, impossible
 from tsbench.methods import Method
 from tsbench.paths import carried
+from tsbench.point import unusual_size
 from tsbench.store import Store
 from tsbench.titles import drawn_columns, titles_of
 
@@ -53,6 +55,7 @@ class Sweep:
         self.arguments, self.name, self.report = arguments, first.folder_name, first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
+        self.unusual_sizes = list(dict.fromkeys(filter(None, map(unusual_size, points))))
         self.sessions = Sessions(points)
         self.cells, self.methods = cells_of(points, self.sessions.identities)
 
@@ -83,7 +86,7 @@ class Sweep:
                     )
                 self._draw_missing(store, missing, here, console)
         else:
-            console.print(f"{store.folder}: all {len(self.cells)} cells are there already")
+            console.print(f"{store.folder}: all {counted(len(self.cells), 'cell')} there already")
             store.add_metrics(self.metrics)
         if not self.report:
             console.print(
@@ -94,7 +97,14 @@ class Sweep:
 
             console.print("scoring and drawing tables and plots")
             build_report(store, console)
-        return int(any(store.document(cell.key)["status"] == "failed" for cell in self.cells))
+        mine = [store.document(cell.key) for cell in self.cells]
+        for document in mine:
+            if document["status"] == "ok" and (disturbed := disturbance(document)):
+                place = store.cells / document["key"]
+                console.print(
+                    f"{disturbed}; to draw that cell again, delete {place} and type the same command", soft_wrap=True
+                )
+        return int(any(document["status"] == "failed" for document in mine))
 
     def check_pairs(self, store: Store, done: Iterable[str]) -> None:
         """Raise `UserError` where cells that are done, by key, have fewer timed pairs than are asked for."""
@@ -124,11 +134,15 @@ class Sweep:
         planned = {key: images.total for key, images in planned_images(possible, self.pairs).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
+        others = len({document["key"] for document in store.documents()} - {cell.key for cell in self.cells})
         console.print(
-            f"{store.folder}: {len(missing)} cells to draw, {images} images"
-            + (f"; {done} cells are there already" if done else ""),
+            f"{store.folder}: {counted(len(missing), 'cell')} to draw, {counted(images, 'image')}"
+            + (f"; {counted(done, 'cell')} there already" if done else "")
+            + (f"; tables and plots will have {counted(others, 'cell')} of other sweeps too" if others else ""),
             soft_wrap=True,
         )
+        for sentence in self.unusual_sizes:
+            console.print(sentence, soft_wrap=True)
         costs = {cell.key: self._cost(cell) for cell in possible}
         started, share = time.perf_counter(), 0.0
         titles, workload = workloads(self.cells), ""
@@ -164,7 +178,8 @@ class Sweep:
             else:
                 images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
                 self._write(store, cell, "ok", self._body(cell, method, result) | costs[cell.key], images)
-                return _outcome(result, cell)
+                disturbed = disturbance(store.document(cell.key))
+                return _outcome(result, cell) + (f"; {disturbed}" if disturbed else "")
         self._write(store, cell, "failed", failure)
         release_memory()
         return f"FAILED: {failure['reason']}"
@@ -239,6 +254,11 @@ def show_configuration(arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(one_sentence(error)) from error
     return 0
+
+
+def counted(number: int, what: str) -> str:
+    """1 cell, 2 cells."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _outcome(result: CellResult, cell: Cell) -> str:

@@ -50,6 +50,8 @@ def _loaded(entry: EntryPoint) -> type[Method]:
         raise UserError(_unusable(entry, "is no subclass of tsbench.methods.Method"))
     if method.name != entry.name:
         raise UserError(_unusable(entry, f"has the name {method.name!r}, but must have its entry point's"))
+    if method.enable is Method.enable and method.drawn_steps is Method.drawn_steps:
+        raise UserError(_unusable(entry, "defines neither enable(pipeline, steps) nor drawn_steps(steps)"))
     if entry.name in {own.name for own in DIFFUSERS}:
         raise UserError(_unusable(entry, "has the name of a method of tsbench"))
     return method
