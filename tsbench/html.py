@@ -21,7 +21,7 @@ from tsbench.difference import amplified_difference
 from tsbench.explain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
-from tsbench.paper import front_text, published_beside, quantities
+from tsbench.paper import FRONT, front_text, published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
@@ -40,7 +40,7 @@ SPEEDS = {
     "computed_steps": "Computed steps",
 }
 FIGURES = [
-    "key", "reference", "status", "computed_steps", "latency_s", "speedup", "speedup_low", "speedup_high",
+    "key", "reference", "status", "computed_steps", "steps", "latency_s", "speedup", "speedup_low", "speedup_high",
     "denoise_speedup", "tflop", "flops_speedup",
     "n_identical", "n_samples", *FRONTS,
 ]  # fmt: skip
@@ -56,6 +56,7 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
         name=store.folder.name,
         provenance=provenance(manifest).replace("`", ""),  # which are for Markdown
         answers=answers(store, cells),
+        reading=FRONT,
         commands=manifest["commands"],
         environment=json.dumps(manifest["environment"], indent=1),
         data=Markup(data),

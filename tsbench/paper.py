@@ -248,16 +248,19 @@ def latex_text(text: str) -> str:
     return "".join(LATEX.get(letter, letter) for letter in text)
 
 
-READING = """\
+FRONT = (
+    "Front: the metrics for which no other setting is both faster and better, and in parentheses those for which this "
+    "run cannot tell the setting from one on the front."
+)
+READING = f"""\
 Computed: steps in which everything is computed, of the reference's. Latency is the median of the timed runs of one
 image, text encoding and decoding included; do not divide one row's by another's, since they were timed at different
 times. Speed-up is the median of paired ratios to full compute, timed side by side, with its 95 % order-statistic
 interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured. Metrics
 are means over prompts, of several seeds a prompt's mean first, against the same images computed in full (CLIP: against
 the prompt); their intervals are in cells.csv, and with few prompts wide. PSNR averages the images that differ, and the
-note counts identical ones. Of the settings that skip something the best is bold and the second best underlined, those
-that show the same digits alike; in PSNR an identical image then counts as one in which a single byte differs by one
-level. Front: the metrics for which no other setting is both faster and better, and in parentheses those for which one
-is by the figures, but not beyond the intervals. Published figures are shown as published; *same schedule* marks those
-of another method that computes the same steps.
+note counts identical ones. Of the settings that skip something, and that by their interval are faster than full
+compute, the best is bold and the second best underlined, those that show the same digits alike; in PSNR an identical
+image then counts as one in which a single byte differs by one level. {FRONT} Published figures are shown as published;
+*same schedule* marks those of another method that computes the same steps.
 """

@@ -56,6 +56,8 @@ def build_report(store: Store, console: Console) -> int:
         text = f"{present.full_name(row)}: {row.reason}; delete {place} to forget it"
         console.print(Text.assemble(("failed ", "red"), text), soft_wrap=True)
     _print_files(store.folder, plots, console)
+    if "lpips" in cells and cells["lpips"].notna().any():
+        console.print(f"Which setting to use: python -m tsbench recommend {store.folder.name} --max-lpips 0.1")
     return int((cells["status"] == "failed").any())
 
 

@@ -100,6 +100,8 @@ def _heights(cells: pd.DataFrame, metric: Metric) -> pd.Series:
 
 def _mark_distances(axis: Any, metric: Metric) -> None:
     """Name the heights of round distances to identical images, as many as an axis has room for."""
+    from matplotlib.ticker import MaxNLocator
+
     sign = -metric.sign
     low, high = sorted(sign * height for height in axis.get_ylim())
     powers = range(math.floor(low), math.ceil(high) + 1)
@@ -108,6 +110,9 @@ def _mark_distances(axis: Any, metric: Metric) -> None:
         ticks = [distance for distance in distances if low <= math.log10(distance) <= high]
         if len(ticks) <= 7:
             break
+    if len(ticks) < 2:  # of an axis too short for a second one
+        distances = list(MaxNLocator(4).tick_values(10**low, 10**high))
+        ticks = [distance for distance in distances if distance > 0 and low <= math.log10(distance) <= high]
     labels = [f"{metric.best + sign * distance:.12f}".rstrip("0").rstrip(".") for distance in ticks]
     axis.set_yticks([sign * math.log10(distance) for distance in ticks], labels)
 

@@ -2,6 +2,7 @@
 const workload = document.getElementById("workload");
 const speed = document.getElementById("speed");
 const metric = document.getElementById("metric");
+const NARROW = matchMedia("(max-width: 40rem)"); // as in report.css: of a telephone, where a finger has to hit a point
 const FRAME = { width: 900, height: 460, left: 70, right: 880, top: 15, bottom: 410 };
 
 function fillSelects() {
@@ -27,7 +28,18 @@ function drawPlot() {
   drawFront(plot, legend);
   for (const name of new Set(cells.map((cell) => cell.series))) drawSeries(plot, name, legend);
   for (const cell of cells) drawPoint(plot, cell);
+  markIdentical(plot);
   place.append(plot.svg);
+}
+
+/** What lies at the edge since all of its images are full compute's. */
+function markIdentical({ chosen, cells, at, svg }) {
+  const identical = cells.filter((cell) => !Number.isFinite(heightOf(chosen, valueOf(chosen, cell)))).map(at);
+  if (!identical.length) return;
+  const [x, y] = identical.reduce((last, point) => (point[0] > last[0] ? point : last));
+  const beyond = x > FRAME.right - 90;
+  const place = { x: beyond ? x - 12 : x + 12, y: y + 4, "text-anchor": beyond ? "end" : "start" };
+  svg.append(element("text", place, identical.length > 1 ? `${identical.length} identical` : "identical"));
 }
 
 function plottedCells(chosen) {
@@ -67,7 +79,9 @@ function valueTicks({ best, higher_is_better: higher }, [low, high]) {
   const within = (distance) => Math.log10(distance) >= least && Math.log10(distance) <= most;
   const roundOf = (digits) => powers.flatMap((power) => digits.map((digit) => Number(`${digit}e${power}`))).filter(within);
   const choices = [[1, 2, 5], [1, 3], [1]].map(roundOf);
-  return (choices.find((choice) => choice.length <= 8) ?? choices.at(-1)).map((distance) => Number((best + sign * distance).toFixed(12)));
+  const round = choices.find((choice) => choice.length <= 8) ?? choices.at(-1);
+  const distances = round.length < 2 ? ticks(10 ** least, 10 ** most).filter(within) : round;
+  return distances.map((distance) => Number((best + sign * distance).toFixed(12)));
 }
 
 function padded(values) {
@@ -152,7 +166,7 @@ function drawPoint({ chosen, at, x, y, svg }, cell) {
   const attributes = {
     class: "point",
     d: MARKERS[marker],
-    transform: `translate(${px} ${py})`,
+    transform: `translate(${px} ${py}) scale(${NARROW.matches ? 1.8 : 1})`,
     fill: colour,
     stroke: "var(--paper)",
     tabindex: 0,

@@ -4,8 +4,8 @@ const columns = [
   { title: "Workload", of: (cell) => ownParts(cell.workload) },
   { title: "Setting", of: (cell) => cell.name },
   { title: "Status", of: (cell) => (cell.status === "ok" ? "" : cell.status) },
-  { title: "Computed", of: (cell) => cell.computed_steps, digits: 1 },
-  { title: "Speed-up", of: (cell) => cell.speedup, digits: 2 },
+  { title: "Computed", of: (cell) => cell.computed_steps, digits: 1, text: computedOf },
+  { title: "Speed-up", of: (cell) => cell.speedup, digits: 2, text: (cell) => withInterval(cell, "speedup", 2) },
   ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
   { title: "Front", of: (cell) => cell.front },
   { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },
@@ -36,6 +36,10 @@ function ownParts(title) {
 function tflopDigits() {
   const least = Math.min(...data.cells.map((cell) => cell.tflop).filter(Boolean));
   return least < 1 ? 2 - Math.floor(Math.log10(least)) : 2;
+}
+
+function computedOf(cell) {
+  return isMissing(cell.computed_steps) ? "" : `${Number(cell.computed_steps.toFixed(2))}/${cell.steps}`;
 }
 
 /** What is missing comes last, in either direction. */
@@ -69,7 +73,8 @@ function tableRow(cell) {
   const open = () => openCell(cell.key);
   const entries = columns.map((column) => {
     const value = column.of(cell);
-    const text = column.digits === undefined ? String(value ?? "") : shown(value, column.digits);
+    const plain = column.digits === undefined ? String(value ?? "") : shown(value, column.digits);
+    const text = column.text ? column.text(cell) : plain;
     return element("td", classOf(column, value), text);
   });
   const attributes = { tabindex: 0, "data-key": cell.key, onclick: open, onkeydown: onKeys(["Enter"], open) };
