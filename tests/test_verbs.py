@@ -47,10 +47,10 @@ def test_try_draws_one_prompt_beside_full_compute(here: Path, capsys: pytest.Cap
     assert "N=2: " in text and "  CCC.C.\n" in text and "x, PSNR " in text and "LPIPS" in text
     assert [path.name for path in here.iterdir()] == ["try.png"]
     picture = np.asarray(Image.open("try.png"))
-    assert picture.shape == (2 * 64, 3 * 64, 3)
-    full, cached, difference = picture[:64, :64], picture[:64, 64:128], picture[:64, 128:]
+    assert picture.shape == (2 * 72, 3 * 72, 3)  # with a white frame of 4
+    full, cached, difference = (picture[4:68, 72 * place + 4 : 72 * place + 68] for place in range(3))
     assert np.array_equal(difference, np.minimum(4 * np.abs(cached.astype(int) - full), 255))
-    assert np.array_equal(picture[64:, :64], full) and difference.any()
+    assert np.array_equal(picture[76:140, 4:68], full) and difference.any() and picture[:4].min() == 255
 
 
 def test_metrics_are_added_to_a_finished_run(here: Path) -> None:

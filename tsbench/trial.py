@@ -24,6 +24,8 @@ Draws one prompt in full and with a method (diffusers' TaylorSeer unless told ot
 metrics, and writes try.png: in full, with the method, and their difference four times as bright. Overrides are those of
 sweep but for prompts, seeds, batch_size and experiment, with one size; timing.pairs is 1 unless told otherwise."""
 
+GAP = 4  # pixels of white around each picture
+
 
 def main(arguments: list[str]) -> int:
     """The verb `try`."""
@@ -105,5 +107,7 @@ def _write(rows: list[tuple[Any, Any]]) -> None:
 
     strips = []
     for full, picture in rows:
-        strips.append(np.concatenate([full, picture, amplified_difference(picture, full)], axis=1))
+        beside = [full, picture, amplified_difference(picture, full)]
+        framed = [np.pad(image, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255) for image in beside]
+        strips.append(np.concatenate(framed, axis=1))
     Image.fromarray(np.concatenate(strips)).save(Path("try.png"))
