@@ -112,8 +112,11 @@ def test_the_filter_and_the_sorting_work(browser: Browser, report: Path) -> None
     browser.run(type_in.format(""))
     sort = "[...document.querySelectorAll('#cells th button')].find(b => b.textContent.startsWith('Speed-up')).click();"
     speeds = "return [...document.querySelectorAll('#cells tbody tr')].map(r => r.children[2].textContent)"
-    assert browser.run(sort + speeds) == ["1.00", "2.00", "2.50"]
-    assert browser.run(sort + speeds) == ["2.50", "2.00", "1.00"]
+    sorted_speeds = ["1.00", "2.00 [1.94, 2.06]", "2.50 [2.43, 2.58]"]
+    assert browser.run(sort + speeds) == sorted_speeds
+    assert browser.run(sort + speeds) == sorted_speeds[::-1]
+    computed = "return [...document.querySelectorAll('#cells tbody tr')].map(r => r.children[1].textContent)"
+    assert browser.run(computed) == ["1/4", "1/4", "4/4"]
 
 
 def test_a_point_opens_its_cell_by_keyboard_and_the_slider_works(browser: Browser, report: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_point_opens_its_cell_by_keyboard_and_the_slider_works(browser: Browse
     )
     assert browser.run(slide) == "20%"
     time.sleep(0.5)
-    assert browser.run("return [...document.querySelectorAll('#cell figure img')].map(i => i.naturalWidth)") == [32] * 3
+    assert browser.run("return [...document.querySelectorAll('#cell figure img')].map(i => i.naturalWidth)") == [64] * 3
     assert browser.run("return document.querySelectorAll('ol.prompts button').length") == 6
     assert browser.errors() == []
 
@@ -163,9 +166,9 @@ def test_every_kind_of_cell_opens_whole(browser: Browser, tmp_path: Path) -> Non
     nothing = ([], [], 0)
     taylorseer = "TaylorSeer (diffusers), default, warm-up 3"
     assert opened == {
-        "Full compute": (["Steps", "Images", *code], [32], 0),
-        "Fewer steps, 2 steps": (["Steps", why, spread, images, *code], [32, 32, 32], 11),  # one image is identical
-        f"{taylorseer}, N=2": (["Steps", errors, why, spread, images, *code], [32, 32, 32], 6),
+        "Full compute": (["Steps", "Images", *code], [64], 0),
+        "Fewer steps, 2 steps": (["Steps", why, spread, images, *code], [64, 64, 64], 11),  # one image is identical
+        f"{taylorseer}, N=2": (["Steps", errors, why, spread, images, *code], [64, 64, 64], 6),
         f"{taylorseer}, N=3": nothing,
         f"{taylorseer}, N=4": nothing,
     }
@@ -206,6 +209,8 @@ def test_identical_images_are_in_the_plots_of_psnr(browser: Browser, tmp_path: P
         "return [...document.querySelectorAll('#plot .point')].map(p => [p.textContent, p.getCTM().f])"
     )
     assert len(points) == 2 and points[0][0].endswith("N=2: 2.00x, identical images")
+    texts = browser.run("return [...document.querySelectorAll('#plot text')].map(t => t.textContent)")
+    assert "identical" in texts
     assert points[0][1] < points[1][1] and "PSNR (dB) 41.50" in points[1][0]
     browser.run(f"location.hash = '{rows[3].key}'")
     time.sleep(0.3)
