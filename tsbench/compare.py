@@ -262,7 +262,9 @@ def _compare_full_compute(
     if row.backend != other.backend:  # which never draw the same in every bit
         return
     for metric in (METRICS[figure] for figure in judged_by if figure in METRICS):
-        if metric.by_distance and metric.applies(row.height, row.width) and not metric.missing():
+        if missing := metric.missing():
+            found.told.append(f"{name}: not judged by {metric.label}: {missing}")
+        elif metric.by_distance and metric.applies(row.height, row.width):
             values = [scorer(metric.name)(two, one) - metric.best for one, two in pairs]
             means = prompt_means(values, len(a.document(row.key)["workload"]["prompts"]))
             interval = mean_interval(means, coverage)

@@ -25,7 +25,7 @@ from tsbench.paper import FRONT, front_text, published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
-from tsbench.recommend import BARS, FASTER, beside, gives, nearest, qualified, unjudged
+from tsbench.recommend import BARS, FASTER, as_fast, beside, gives, nearest, qualified, unjudged
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 
@@ -84,7 +84,8 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
             answer: dict[str, Any] = {"workload": title, "key": None, "text": nearest(group, bars), "beside": []}
             if good:
                 text = f"{full_name(good[0])}: {gives(good[0])}"
-                answer |= {"key": good[0].key, "text": text, "beside": beside(store, group, good, bars)}
+                told = beside(as_fast(store, good, bars), group, good[0], bars)
+                answer |= {"key": good[0].key, "text": text, "beside": told}
             elif unknown:
                 answer["text"] = f"not known: {'; '.join(unknown)}"
             wanted = f"{level} (LPIPS up to {limit:g})"

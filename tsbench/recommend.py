@@ -196,8 +196,9 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     if not good:
         return [*lines, f"  {nearest(group, bars)}", *not_judged, ""], False
     best = good[0]
-    lines += [f"  use {full_name(best)}: {gives(best)}", *(f"  {text}" for text in beside(store, group, good, bars))]
-    if len(good) > 1 and not as_fast(store, good, bars):
+    rival = as_fast(store, good, bars)
+    lines += [f"  use {full_name(best)}: {gives(best)}", *(f"  {text}" for text in beside(rival, group, best, bars))]
+    if len(good) > 1 and not rival:
         lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
     if (count := len(candidates(group))) > 1:
         lines += [
@@ -208,13 +209,12 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     return lines, True
 
 
-def beside(store: Store, group: pd.DataFrame, good: Sequence[Any], bars: Sequence[Bar]) -> list[str]:
-    """What is to be known beside the fastest of the settings that qualify."""
-    rival, more = as_fast(store, good, bars), given_up(group, good[0], bars)
+def beside(rival: Any | None, group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> list[str]:
+    """What is to be known beside the fastest setting that qualifies; `rival` is `as_fast`."""
     nearer = (
         f"as fast within the noise, and nearer to full compute: {full_name(rival)}: {gives(rival)}" if rival else ""
     )
-    return list(filter(None, [nearer, more]))
+    return list(filter(None, [nearer, given_up(group, best, bars)]))
 
 
 def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | None:

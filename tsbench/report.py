@@ -57,7 +57,9 @@ def build_report(store: Store, console: Console) -> int:
         console.print(Text.assemble(("failed ", "red"), text), soft_wrap=True)
     _print_files(store.folder, plots, console)
     if "lpips" in cells and cells["lpips"].notna().any():
-        console.print(f"Which setting to use: python -m tsbench recommend {store.folder.name} --max-lpips 0.1")
+        console.print(
+            f"Which setting to use: python -m tsbench recommend {store.folder} --max-lpips 0.1", soft_wrap=True
+        )
     return int((cells["status"] == "failed").any())
 
 
