@@ -235,6 +235,8 @@ MISTAKES = {
 
 EXPERIMENTS = {
     "grids: [": "cannot be read as YAML",
+    "3": "cannot be read as YAML",
+    "grids: [steps=2]\ngrids: [steps=3]": "found duplicate key grids",
     "": "must have a list 'grids' of lines of overrides, such as - model=tiny steps=20.",
     "grids: []": "must have a list 'grids'",
     "grids: steps=20": "must have a list 'grids'",

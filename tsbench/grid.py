@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from tsbench.cell import Cell
 from tsbench.checks import one_of
@@ -79,8 +80,8 @@ def experiment_file(name: str) -> list[list[Override]]:
         raise UserError(f"There is no experiment {name!r}; there are: {', '.join(there)} (type experiment=NAME).")
     path = folder / f"{name}.yaml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = OmegaConf.to_container(OmegaConf.load(path))  # which refuses a key that is given twice
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path} cannot be read as YAML ({one_sentence(error).rstrip('.')}).") from error
     grids = document.get("grids") if isinstance(document, dict) else None
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, str) for grid in grids):
