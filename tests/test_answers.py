@@ -640,20 +640,19 @@ def test_the_best_in_bold_agrees_with_the_front(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    (["recommend", "r"], "recommend takes a results folder and a bar"),
-    (["recommend", "r", "--max-lpips"], "--max-lpips needs a value"),
+    (["recommend", "r"], "a bar is needed, such as --max-lpips 0.1; usage: python -m tsbench recommend RESULTS BAR"),
+    (["recommend", "r", "--max-lpips"], "argument --max-lpips: expected one argument; usage: "),
     (["recommend", "r", "--max-lpips", "x"], "--max-lpips is 'x', but must be a finite number; try --max-lpips 0.1."),
     (["recommend", "r", "--max-memory-gb", "nan"], "'nan', but must be a finite number; try --max-memory-gb 40."),
     (["recommend", "r", "--min-speedup", "0.5"], "nothing slower than full compute is ever recommended"),
     (["recommend", "r", "--min-ssim", "5"], "--min-ssim is 5, but SSIM lies between -1 and 1; try --min-ssim 0.9."),
-    (["explain", "r", "--all"], "'--all' is not a flag of explain; explain has no flags."),
-    (
-        ["recommend", "r", "--best"],
-        "'--best' is not a flag of recommend; its flags are: --min-psnr-db, --min-ssim",
-    ),
+    (["explain", "r", "--all"], "unrecognized arguments: --all; usage: python -m tsbench explain RESULTS [SETTING]"),
+    (["explain", "r", "-x"], "unrecognized arguments: -x"),
+    (["recommend", "r", "--best"], "unrecognized arguments: --best; usage: "),
+    (["recommend", "r", "--best"], "with bars of: --min-psnr-db, --min-ssim, --max-lpips, "),
     (["recommend", "nowhere", "--max-lpips", "1"], "There are no results in 'results/nowhere'"),
-    (["explain"], "explain takes a results folder"),
-    (["compare", "r"], "compare takes two results folders"),
+    (["explain"], "the following arguments are required: RESULTS"),
+    (["compare", "r"], "the following arguments are required: B; usage: python -m tsbench compare A B [--fail-if"),
     (["compare", "r", "r", "--fail-if", "slow=1"], "--fail-if is 'slow=1', but must be NAME=HOW MUCH WORSE"),
     (
         ["compare", "r", "r", "--fail-if", "slower=x"],

@@ -346,10 +346,10 @@ MISTAKES = [
     (["sweep", "model.path=nowhere"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=."], "which has no model_index.json"),
     (["sweep", "--cfg", "nope"], "--cfg shows the configuration of a job; type sweep --cfg job."),
-    (["report", "--x"], "'--x' is not a flag of report; report has no flags."),
+    (["report", "--x"], "the following arguments are required: RESULTS; usage: python -m tsbench report RESULTS"),
     (["recommend", "x", "--max-memory-gb", "-5"], "--max-memory-gb is -5, but must be more than 0"),
     (["sweep", "method=openvino/taylorseer"], "type backend=openvino method=taylorseer."),
-    (["report"], "report takes one results folder"),
+    (["report", "a", "b"], "unrecognized arguments: b; usage: python -m tsbench report RESULTS"),
     (["report", "nowhere"], "There are no results in 'results/nowhere'"),
 ]
 

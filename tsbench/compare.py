@@ -13,7 +13,7 @@ import numpy as np
 
 from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.errors import UserError
-from tsbench.flags import number_of, read_flags
+from tsbench.flags import Arguments, number_of
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of, scorer
 from tsbench.present import full_name, workload_titles
@@ -116,27 +116,29 @@ class Comparison:
 
 def main(arguments: list[str]) -> int:
     """The verb `compare`: 1 where a threshold is given and B is beyond it, or lacks what A has."""
-    known = ("--fail-if", "--across-hardware")
-    rest, flags = read_flags("compare", arguments, known, many=("--fail-if",), bare=("--across-hardware",))
-    if len(rest) != 2:
-        raise UserError("compare takes two results folders: python -m tsbench compare A B.")
-    limits = thresholds(flags.get("--fail-if", []))
-    a, b = opened(rest[0]), opened(rest[1])
+    parser = Arguments(USAGE)
+    parser.add_argument("A")
+    parser.add_argument("B")
+    parser.add_argument("--fail-if", nargs="+", action="extend", default=[])
+    parser.add_argument("--across-hardware", action="store_true")
+    given = parser.parse_args(arguments)
+    limits = thresholds(given.fail_if)
+    a, b = opened(given.A), opened(given.B)
     if a.folder.resolve() == b.folder.resolve():
         raise UserError(f"compare takes two runs, but both are {a.folder}; draw the other one with name=NAME.")
-    _check_scored(a, limits, rest[0])
-    found = compared(a, b, rest, limits)
+    _check_scored(a, limits, given.A)
+    found = compared(a, b, (given.A, given.B), limits)
     console = output()
     for hardware in dict.fromkeys(change.hardware for change in found.changes if change.hardware):
-        judged_too = SLOWER not in limits or "--across-hardware" in flags
+        judged_too = SLOWER not in limits or given.across_hardware
         instead = "" if judged_too else f"; {SLOWER} is not judged there (--across-hardware judges it)"
         console.print(f"different hardware: {' and '.join(hardware)}{instead}", soft_wrap=True)
-    if "--across-hardware" in flags:
+    if given.across_hardware:
         found = replace(found, changes=[replace(change, hardware=None) for change in found.changes])
-    failures = list(judged(found, limits)) if "--fail-if" in flags else []
+    failures = list(judged(found, limits)) if limits else []
     verdict = [f"FAILED {failure}" for failure in failures]
     if limits and not failures:
-        verdict = [f"passed: nothing is surely worse than {', '.join(flags['--fail-if'])}"]
+        verdict = [f"passed: nothing is surely worse than {', '.join(given.fail_if)}"]
     for line in [*lines(found, limits), *verdict]:
         console.print(line, soft_wrap=True)
     return int(bool(failures))

@@ -10,7 +10,7 @@ from typing import Any
 from tsbench.cost import StepCost
 from tsbench.disturbance import disturbance
 from tsbench.errors import UserError
-from tsbench.flags import read_flags
+from tsbench.flags import Arguments
 from tsbench.present import full_name, workload_titles
 from tsbench.progress import output
 from tsbench.schedule import computed_steps, schedule_note
@@ -38,14 +38,13 @@ class Link:
 
 def main(arguments: list[str]) -> int:
     """The verb `explain`."""
-    rest, _ = read_flags("explain", arguments, ())
-    if not 1 <= len(rest) <= 2:
-        raise UserError(
-            "explain takes a results folder and, if wanted, a setting: python -m tsbench explain RESULTS [SETTING]."
-        )
-    store = opened(rest[0])
+    parser = Arguments(USAGE)
+    parser.add_argument("RESULTS")
+    parser.add_argument("SETTING", nargs="?")
+    given = parser.parse_args(arguments)
+    store = opened(given.RESULTS)
     table = cells_table(store)
-    rows = explained(list(table.itertuples()), rest[1] if len(rest) == 2 else None, store)
+    rows = explained(list(table.itertuples()), given.SETTING, store)
     console = output()
     titles, title = workload_titles(table), None
     for row in rows:
@@ -55,9 +54,9 @@ def main(arguments: list[str]) -> int:
         for line in explanation(store, row):
             console.print(line, soft_wrap=True)
     others = sum(row.key != row.reference for row in table.itertuples()) - len(rows)
-    if len(rest) == 1 and others > 0:
+    if given.SETTING is None and others > 0:
         console.print(
-            f"{others} more on no front; by name: python -m tsbench explain {rest[0]} SETTING", soft_wrap=True
+            f"{others} more on no front; by name: python -m tsbench explain {given.RESULTS} SETTING", soft_wrap=True
         )
     return 0
 

@@ -19,7 +19,7 @@ from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
 from tsbench.disturbance import disturbance
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.flags import read_flags
+from tsbench.flags import Arguments, number_of
 from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
 from tsbench.paper import markdown_text
@@ -72,18 +72,17 @@ def main(arguments: list[str]) -> int:
 
 def _flags(arguments: list[str]) -> tuple[list[str], str | None, float | None]:
     """The overrides, the format and the time of a step."""
-    overrides, flags = read_flags("plan", arguments, ("--format", "--step-s"))
-    given = {flag: values[-1] for flag, values in flags.items()}
-    form = given.get("--format")
-    if form is not None and form not in FORMATS:
-        raise UserError(f"--format is {form!r}, but must be one of: {', '.join(FORMATS)}; try --format csv.")
-    try:
-        step_s = float(given["--step-s"]) if "--step-s" in given else None
-    except ValueError:
-        step_s = 0.0
-    if step_s is not None and not 0 < step_s < float("inf"):
-        raise UserError(f"--step-s is {given['--step-s']!r}, but must be seconds, more than 0; try --step-s 0.3.")
-    return overrides, form, step_s
+    parser = Arguments(USAGE)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--format", choices=FORMATS)
+    parser.add_argument("--step-s")
+    given = parser.parse_intermixed_args(arguments)
+    if given.step_s is None:
+        return given.overrides, given.format, None
+    step_s = number_of("--step-s", given.step_s, "--step-s 0.3")
+    if step_s <= 0:
+        raise UserError(f"--step-s is {given.step_s!r}, but must be seconds, more than 0; try --step-s 0.3.")
+    return given.overrides, given.format, step_s
 
 
 def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.errors import UserError
-from tsbench.flags import number_of, read_flags
+from tsbench.flags import Arguments, number_of
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS, Metric
 from tsbench.present import full_name, number, with_interval, workload_titles
@@ -121,14 +121,17 @@ setting that skips no step, or that by its interval may be slower than full comp
 
 def main(arguments: list[str]) -> int:
     """The verb `recommend`: 0 where every workload has a setting that meets the bars, else 1."""
-    rest, flags = read_flags("recommend", arguments, tuple(BARS))
-    if len(rest) != 1 or not flags:
-        raise UserError(
-            "recommend takes a results folder and a bar: python -m tsbench recommend RESULTS --max-lpips 0.1."
-        )
-    bars = [bar_of(flag, values[-1]) for flag, values in flags.items()]
-    bars += [] if FASTER.flag in flags else [FASTER]
-    store = opened(rest[0])
+    parser = Arguments(f"usage: python -m tsbench recommend RESULTS BAR…, with bars of: {', '.join(BARS)}")
+    parser.add_argument("RESULTS")
+    for flag in BARS:
+        parser.add_argument(flag, dest=flag)
+    given = parser.parse_args(arguments)
+    bars = [bar_of(flag, text) for flag in BARS if (text := getattr(given, flag)) is not None]
+    if not bars:
+        parser.error("a bar is needed, such as --max-lpips 0.1")
+    if FASTER.flag not in {bar.flag for bar in bars}:
+        bars.append(FASTER)
+    store = opened(given.RESULTS)
     console = output()
     table = cells_table(store)
     found, titles = True, workload_titles(table)

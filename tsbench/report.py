@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tsbench import paper, present
-from tsbench.errors import UserError
-from tsbench.flags import read_flags
+from tsbench.flags import Arguments
 from tsbench.html import write_html
 from tsbench.plots import write_plots
 from tsbench.progress import output
@@ -28,10 +27,9 @@ and the plots from the cells alone. RESULTS is a folder, or its name in results/
 
 def main(arguments: list[str]) -> int:
     """The verb `report`."""
-    folders, _ = read_flags("report", arguments, ())
-    if len(folders) != 1:
-        raise UserError("report takes one results folder: python -m tsbench report RESULTS.")
-    return build_report(opened(folders[0]), output())
+    parser = Arguments(USAGE)
+    parser.add_argument("RESULTS")
+    return build_report(opened(parser.parse_args(arguments).RESULTS), output())
 
 
 def build_report(store: Store, console: Console) -> int:
