@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.helpers import FLOAT32, cell, workload
 from tsbench.backends.diffusers import DiffusersSession
+from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.errors import DrawingFailed
 from tsbench.flops import step_cost
@@ -139,7 +140,7 @@ def parts_of(session: DiffusersSession) -> list[tuple[str, object]]:
 
 
 def calibrated(session: DiffusersSession, method: Method) -> Method:
-    return session.calibrated(method, workload(steps=STEPS))
+    return session.calibrated(method, workload(steps=STEPS), lambda count: None)
 
 
 def test_every_method_is_here() -> None:
@@ -200,6 +201,21 @@ def test_no_setting_computes_fewer_steps_than_its_limits_allow(session: Diffuser
     assert drawn.schedule == method.fewest_computed(STEPS)
 
 
+def test_a_workload_is_calibrated_once_and_its_images_are_announced(session: DiffusersSession) -> None:
+    """However many thresholds a sweep has: ratios depend on the model and the workload alone."""
+    cells = [cell("mag_cache", f'{{"threshold":{t}}}', steps=STEPS, guidance_scale=2.0) for t in (0.1, 0.5)]
+    methods = {cells[0].key: MagCache(threshold=0.1), cells[1].key: MagCache(threshold=0.5)}
+    planned = planned_images(cells, 1, methods)
+    ratios = []
+    for each in cells:
+        drawn: list[int] = []
+        ratios.append(session.draw_cell(each, methods[each.key], 1, drawn.append).method.mag_ratios)
+        assert sum(drawn) == planned[each.key].total
+    first, second = (planned[each.key].total for each in cells)
+    assert first - second == 2 + 1  # of two samples, and the reference's warm-up
+    assert ratios[0] is ratios[1] and methods[cells[0].key].mag_ratios is None
+
+
 def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSession) -> None:
     """The ratios are means of the growth of the residual's magnitude, 1 at the first step; then the rule is known.
 
@@ -212,7 +228,8 @@ def test_mag_cache_calibrates_itself_and_says_with_what(session: DiffusersSessio
     work = workload(steps=STEPS)
     result = session.draw_cell(cell("mag_cache", steps=STEPS), MagCache(threshold=0.5), 1, lambda count: None)
     assert result.method.mag_ratios == method.mag_ratios
-    together = session.calibrated(MagCache(threshold=0.5), workload(steps=STEPS, batch_size=2))
+
+    together = session.calibrated(MagCache(threshold=0.5), workload(steps=STEPS, batch_size=2), lambda count: None)
     assert together.mag_ratios == pytest.approx(method.mag_ratios, rel=1e-4)
     residuals: list[Any] = []
     blocks = (

@@ -88,9 +88,9 @@ def test_the_plan_of_the_console_ends_with_what_it_costs(here: Path, capsys: pyt
     assert "2 cells, 1 of them references; 20 images to draw (4 samples" in text
     table = plan_table(points := expand(overrides), *planned_cells(points))
     seconds = 13 * 28 + 7 * 28 / table["flops_speedup"][1]
-    line = totals(table, planned_cells(points)[0], 6, 1.0)[1]
+    line = totals(table, *planned_cells(points), 6, 1.0)[1]
     assert f"{round(seconds) // 60} min {round(seconds) % 60:02} s at 1 s a full step" in line
-    assert "--step-s SECONDS turns it into device hours" in totals(table, planned_cells(points)[0], 6, None)[1]
+    assert "--step-s SECONDS turns it into device hours" in totals(table, *planned_cells(points), 6, None)[1]
 
 
 def test_a_step_that_a_sweep_has_measured_is_used(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +117,7 @@ def test_what_depends_on_the_data_has_no_schedule_before_an_image(
     assert undecided["forecast_share"].iloc[1] == 0
     points = expand(["method=first_block_cache,auto,taylorseer"])
     cells, methods = planned_cells(points)
-    lines = totals(plan_table(points, cells, methods), cells, 6, None)
+    lines = totals(plan_table(points, cells, methods), cells, methods, 6, None)
     assert not lines[1].startswith("0 ") and "cells whose FLOPs are not known beforehand are not in it" in lines[1]
 
 

@@ -1,12 +1,13 @@
-"""How many images a sweep draws: samples, timed runs and warm-ups."""
+"""How many images a sweep draws: samples, timed runs, warm-ups and calibrations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from tsbench.cell import Cell
+from tsbench.methods import Method
 
 
 def method_first(pair: int, batches: int) -> bool:
@@ -21,7 +22,7 @@ def method_first(pair: int, batches: int) -> bool:
 
 @dataclass(frozen=True)
 class Images:
-    """Images that one cell draws with its own method, and with everything computed for the pairs."""
+    """Images that one cell draws with its own method, and with everything computed."""
 
     method: int
     reference: int
@@ -31,14 +32,24 @@ class Images:
         return self.method + self.reference
 
 
-def planned_images(cells: Iterable[Cell], pairs: int) -> dict[str, Images]:
-    """By cell key; the first cell of a workload pays for the reference's warm-up."""
+def planned_images(cells: Iterable[Cell], pairs: int, methods: Mapping[str, Method]) -> dict[str, Images]:
+    """How many images every cell draws, by key.
+
+    Args:
+        cells: in the order in which they are drawn: the first of a workload warms up the reference, and the first that
+            has to be calibrated draws the images for that.
+        pairs: timed in every cell.
+        methods: of the cells, by key, as they are for the architecture of their models.
+    """
     planned: dict[str, Images] = {}
-    warm = ""
+    warm, calibrated = "", None
     for cell in cells:
         batch, samples = cell.workload.batch_size, len(cell.workload.samples)
         untimed = samples - min(pairs, samples // batch) * batch
         reference = 0 if cell.is_reference else (pairs + (cell.reference.key != warm)) * batch
+        if (calibrator := methods[cell.key].calibrator()) and calibrated != (type(calibrator), cell.reference.key):
+            calibrated = type(calibrator), cell.reference.key
+            reference += samples
         method = (pairs + 1) * batch + untimed
         if cell.settings.compile and not cell.is_reference:  # which compiles again at every change of arms
             first = [method_first(pair, samples // batch) for pair in range(pairs)]

@@ -104,8 +104,8 @@ class Session(ABC):
     def close(self) -> None:
         """Give the model's memory back."""
 
-    def calibrated(self, method: Method, workload: Workload) -> Method:
-        """The method to draw a workload with, where something has to be measured on its model first."""
+    def calibrated(self, method: Method, workload: Workload, image_drawn: Callable[[int], None]) -> Method:
+        """The method with what is measured on the model first; `image_drawn` is called with every batch's images."""
         return method
 
     def draw_cell(self, cell: Cell, method: Method, pairs: int, image_drawn: Callable[[int], None]) -> CellResult:
@@ -124,7 +124,7 @@ class Session(ABC):
             DrawingFailed: where an image is not finite or the cache did not take hold.
         """
         workload = cell.workload
-        method = self.calibrated(method, workload)
+        method = self.calibrated(method, workload, image_drawn)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = {"method": method} if cell.is_reference else {"reference": Method(), "method": method}
         peaks: list[int | None] = []

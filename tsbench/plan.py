@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     store, source = Store(Path("results") / first.folder_name), ""
     if step_s is None and (step_s := measured_step_s(store, cells[0])) is not None:
         source = f" (as measured in {store.folder}; --step-s gives another)"
-    for line in totals(table, cells, first.timing.pairs, step_s, source):
+    for line in totals(table, cells, methods, first.timing.pairs, step_s, source):
         console.print(line, soft_wrap=True)
     return 0
 
@@ -86,8 +86,16 @@ def _flags(arguments: list[str]) -> tuple[list[str], str | None, float | None]:
 
 
 def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method]]:
-    """`cells_of`, with a model's source for its identity: no weights are at hand."""
-    return cells_of(points, {source: str(source) for source in (point.config.model.source for point in points)})
+    """`cells_of` without weights: a model's identity is its source, and methods are as for its architecture."""
+    architectures = _architectures(points)
+    cells, methods = cells_of(points, {point.config.model.source: str(point.config.model.source) for point in points})
+    return cells, {cell.key: methods[cell.key].for_architecture(architectures[cell.workload.model]) for cell in cells}
+
+
+def _architectures(points: Sequence[Point]) -> dict[str, dict[str, Any]]:
+    """The configurations of the transformers, by the sources of their models."""
+    models = {str(point.config.model.source): point.config.model for point in points}
+    return {source: architecture(model) for source, model in models.items()}
 
 
 def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str, Method]) -> pd.DataFrame:
@@ -95,11 +103,10 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
     from tsbench.flops import step_cost
 
     models = {str(point.config.model.source): point.config.model for point in points}
-    architectures = {source: architecture(model) for source, model in models.items()}
+    architectures = _architectures(points)
     rows = []
     for cell in cells:
-        work = cell.workload
-        method = methods[cell.key].on(architectures[work.model])
+        work, method = cell.workload, methods[cell.key]
         skipped = impossible(cell, method)
         row: dict[str, Any] = {
             "reference": cell.reference.key,
@@ -197,20 +204,28 @@ def _markdown(table: pd.DataFrame) -> str:
     return "\n".join(parts)
 
 
-def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float | None, source: str = "") -> list[str]:
+def totals(
+    table: pd.DataFrame,
+    cells: Sequence[Cell],
+    methods: dict[str, Method],
+    pairs: int,
+    step_s: float | None,
+    source: str = "",
+) -> list[str]:
     """What the sweep would draw, how long it would take and what it would leave, a sentence each.
 
     Args:
         table: of the plan.
-        cells: its cells.
+        cells, methods: as of `planned_cells`.
         pairs: timed pairs a cell.
         step_s: seconds of a full step of the first cell, per image.
         source: where they are from, in parentheses.
     """
     skipped = int(table["skipped"].sum())
     cells, table = list(compress(cells, ~table["skipped"])), table[~table["skipped"]]
-    planned = planned_images(cells, pairs)
+    planned = planned_images(cells, pairs, methods)
     images = sum(count.total for count in planned.values())
+    calibrations = ", calibrations" if any(methods[cell.key].calibrator() for cell in cells) else ""
     stored = sum(len(cell.workload.samples) for cell in cells)
     works = [cell.workload for cell in cells if not cell.workload.random_weights]  # whose images are stored
     pixels = sum(len(work.samples) * work.height * work.width for work in works)
@@ -218,7 +233,7 @@ def totals(table: pd.DataFrame, cells: Sequence[Cell], pairs: int, step_s: float
         f"{len(cells)} cells, {sum(cell.is_reference for cell in cells)} of them references"
         + (f", and {skipped} that will be skipped" if skipped else "")
         + f"; {images} images to draw "
-        f"({stored} samples, the others warm-ups and {pairs} timed pairs a cell); "
+        f"({stored} samples, the others warm-ups{calibrations} and {pairs} timed pairs a cell); "
         + (f"at most {size_of(3 * pixels)} of images to store" if pixels else "no images to store")
     ]
     rows = [row._asdict() for row in table.itertuples(index=False)]

@@ -131,7 +131,10 @@ class Sweep:
         devices = "; ".join(dict.fromkeys(map(self.sessions.hardware, self.cells)))
         store.open_run(here, devices, git_revision(), command, self.metrics)
         possible = [cell for cell in missing if impossible(cell, self.methods[cell.key]) is None]
-        planned = {key: images.total for key, images in planned_images(possible, self.pairs).items()}
+        methods = {
+            cell.key: self.methods[cell.key].for_architecture(self.sessions.architecture(cell)) for cell in possible
+        }
+        planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
         others = len({document["key"] for document in store.documents()} - {cell.key for cell in self.cells})

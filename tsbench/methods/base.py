@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -76,19 +76,13 @@ class Method:
         """`enable` for a run on tensors without data, in which all but the first steps are to be forecast."""
         self.enable(pipeline, steps)
 
-    def on(self, architecture: Mapping[str, Any]) -> Method:
-        """The method with what is known beforehand of a transformer of this configuration."""
+    def for_architecture(self, architecture: Mapping[str, Any]) -> Method:
+        """The method with the parameters that are known beforehand of a transformer of this configuration."""
         return self
 
-    def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
-        """The method to draw a workload with, where something has to be measured on its model first.
-
-        Args:
-            pipeline: the model.
-            draw: draws every batch of the workload with a method, each enabled and disabled.
-            steps: of the reference.
-        """
-        return self
+    def calibrator(self) -> Calibrator | None:
+        """What measures parameters on the model before a workload is drawn; None where there is nothing to measure."""
+        return None
 
     def disable(self, pipeline: Any) -> None:
         """Undo `enable`."""
@@ -140,3 +134,16 @@ class Method:
     def full_name(cls, parameters: dict[str, Any]) -> str:
         """The series and the label: no two settings have the same."""
         return ", ".join(filter(None, cls.series_and_label(parameters)))
+
+
+@dataclass
+class Calibrator(Method):
+    """A method that draws every image of a workload once, in full, and measures parameters of another method."""
+
+    def measured(self) -> dict[str, Any]:
+        """The parameters by name, which depend on the model and the workload alone.
+
+        Raises:
+            DrawingFailed: where the images have left nothing to measure by.
+        """
+        raise NotImplementedError

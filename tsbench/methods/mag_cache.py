@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least, between
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.methods.base import Method
+from tsbench.methods.base import Calibrator, Method
 from tsbench.schedule import always_skipping
 
 FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
@@ -70,7 +70,7 @@ class MagCache(Method):
     def condensed(self) -> tuple[Method, int]:
         return MagCache(threshold=1.0, retention_ratio=0.0, mag_ratios=[1.0, 1.0]), 2
 
-    def on(self, architecture: Mapping[str, Any]) -> MagCache:
+    def for_architecture(self, architecture: Mapping[str, Any]) -> MagCache:
         blocks = architecture["num_layers"], architecture["num_single_layers"]
         if self.mag_ratios is not None or blocks != FLUX_BLOCKS:
             return self
@@ -78,15 +78,8 @@ class MagCache(Method):
 
         return replace(self, mag_ratios=FLUX_MAG_RATIOS.tolist())
 
-    def calibrated(self, pipeline: Any, draw: Callable[[Method], Any], steps: int) -> Method:
-        known = self.on(pipeline.transformer.config)
-        if known.mag_ratios is not None:
-            return known
-        calibration = _Calibration()
-        draw(calibration)
-        if not calibration.sums:
-            raise DrawingFailed("the images that are to give mag_ratios have left none")
-        return replace(self, mag_ratios=[total / calibration.images for total in calibration.sums])
+    def calibrator(self) -> Calibrator | None:
+        return RatioCalibrator() if self.mag_ratios is None else None
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import MagCacheConfig
@@ -99,8 +92,8 @@ class MagCache(Method):
 
 
 @dataclass
-class _Calibration(Method):
-    """Full runs that leave the ratios of every step, summed over their images: taken from diffusers' own hook."""
+class RatioCalibrator(Calibrator):
+    """Sums up the ratios of every step over all images, as diffusers' own hook measures them."""
 
     name: str = "mag_cache"
     sums: list[float] = field(default_factory=list)
@@ -122,3 +115,8 @@ class _Calibration(Method):
             self.sums[step] += images * state.calibration_ratios[-1]
 
         tail._perform_calibration_step = measured
+
+    def measured(self) -> dict[str, Any]:
+        if not self.sums:
+            raise DrawingFailed("the images that are to give mag_ratios have left none")
+        return {"mag_ratios": [total / self.images for total in self.sums]}
