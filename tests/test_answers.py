@@ -20,11 +20,13 @@ from tests.helpers import cell
 from tests.stores import ENVIRONMENT, FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
 from tsbench.__main__ import main
 from tsbench.compare import metric_change
+from tsbench.errors import UserError
 from tsbench.explain import chain, sentences
 from tsbench.grid import expand
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paper import BEST, SECOND, quantities, ranked
+from tsbench.point import Point
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_json
 from tsbench.tables import cells_table
@@ -138,6 +140,9 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
     assert main(["recommend", "r", "--min-ssim", "0"]) == 1
     text = capsys.readouterr().out
     assert "nothing qualifies: SSIM was not computed (python -m tsbench score RESULTS 'metrics=[ssim]' adds it)" in text
+    store.write_unscored(method.key, {"ms_ssim": "MS-SSIM failed: ValueError: no"})  # which is no reason of another's
+    assert main(["recommend", "r", "--min-ssim", "0"]) == 1 and "SSIM was not computed (" in capsys.readouterr().out
+    assert main(["recommend", "r", "--min-ms-ssim", "0"]) == 1 and "MS-SSIM failed: " in capsys.readouterr().out
 
 
 def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,16 +247,32 @@ def test_the_snippets_run_as_printed(here: Path) -> None:
 def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Path) -> None:
     """With its prompts, since they are of a list that tsbench carries."""
     (point,) = expand([*typed, "prompts.file=captions", "prompts.limit=2"])
-    wanted = point.cell("m")
+    (again,) = expand(printed_overrides(point))
+    assert again.cell("m").key == point.cell("m").key
+
+
+def printed_overrides(point: Point) -> list[str]:
+    """Those that are printed of the cell that is drawn at a point."""
+    drawn = point.cell("m")
     document = {
-        "backend": "diffusers", "method": wanted.method, "params": json.loads(wanted.parameters),
-        "workload": json.loads(json.dumps(asdict(wanted.workload))), "settings": asdict(wanted.settings),
+        "backend": "diffusers", "method": drawn.method, "params": json.loads(drawn.parameters),
+        "workload": json.loads(json.dumps(asdict(drawn.workload))), "settings": asdict(drawn.settings),
         "model_path": point.config.model.path,
     }  # fmt: skip
     printed = shlex.split(overrides(document))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
-    (again,) = expand(printed[4:])
-    assert again.cell("m").key == wanted.key
+    return printed[4:]
+
+
+def test_prompts_of_a_user_are_asked_for_by_the_overrides(here: Path) -> None:
+    """Without a word of them the command would draw the model's own prompts, and call it the same cell."""
+    (here / "mine.txt").write_text("a cat\na dog\n")
+    (point,) = expand(["model=flux1-dev", "prompts.file=mine.txt"])
+    with pytest.raises(UserError, match="YOUR_PROMPTS"):
+        expand(printed_overrides(point))
+    (here / "mine.txt").rename(here / "YOUR_PROMPTS.txt")
+    (again,) = expand(printed_overrides(point))
+    assert again.cell("m").key == point.cell("m").key
 
 
 def test_the_snippet_runs_as_the_cell_ran() -> None:

@@ -75,7 +75,13 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
     for reference, group in cells.groupby("reference", sort=False):
         first, title = next(group.itertuples()), titles[str(reference)]
         if "lpips" not in group or group["lpips"].isna().all():
-            text = "images of random weights mean nothing" if first.random_weights else _without_lpips(group)
+            failed = (group["status"] == "failed").sum()
+            text = (
+                f"{failed} of {len(group)} cells have failed: see the table"
+                if failed
+                else nearest(group, [BARS["--max-lpips"]])
+            )
+            text = "images of random weights mean nothing" if first.random_weights else text
             found.append({"workload": title, "wanted": "", "key": None, "text": text, "beside": []})
             continue
         for level, limit in LEVELS.items():
@@ -94,11 +100,6 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
             else:
                 found.append(answer | {"wanted": wanted})
     return found
-
-
-def _without_lpips(group: pd.DataFrame) -> str:
-    failed = (group["status"] == "failed").sum()
-    return f"{failed} of {len(group)} cells have failed: see the table" if failed else "no LPIPS was computed"
 
 
 def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:

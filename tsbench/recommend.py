@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
 from tsbench.stats import difference_interval, log_speedups
 from tsbench.store import Store, opened
-from tsbench.tables import cells_table
+from tsbench.tables import NO_REFERENCE, cells_table
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ class Bar:
         if self.column == "peak_memory_bytes":
             return str(row.peak_memory_reason)
         if pd.isna(getattr(row, self.column, None)) and not getattr(row, "n_identical", 0) > 0:
-            if isinstance(row.metric_reason, str):
-                return row.metric_reason
+            reasons = row.metric_reason if isinstance(row.metric_reason, str) else ""
+            if NO_REFERENCE in reasons or re.search(rf"(^|; ){re.escape(self.label)} ", reasons):
+                return reasons
             (metric,) = (metric for metric in METRICS.values() if metric.column == self.column)
             name = metric.name if metric.against == "reference" else f"{metric.name}:CHECKPOINT"
             return f"{self.label} was not computed (python -m tsbench score RESULTS 'metrics=[{name}]' adds it)"

@@ -102,7 +102,7 @@ def _openvino_snippet(document: dict[str, Any], path: str, method: Method, promp
 
 
 def overrides(document: dict[str, Any]) -> str:
-    """The cell as a command; its prompts as far as they are the first of a list that tsbench carries."""
+    """The cell as a command, whose prompts are those of a list that tsbench carries or YOUR_PROMPTS.txt."""
     workload, settings = document["workload"], document["settings"]
     parts = _model(document)
     parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
@@ -139,7 +139,7 @@ def _prompts(prompts: list[str]) -> list[str]:
     for file in sorted(CARRIED.glob("*.txt")):
         if list(read_prompts(file.stem, len(prompts))) == prompts:
             return [f"prompts.file={file.stem}", f"prompts.limit={len(prompts)}"]
-    return []
+    return ["prompts.file=YOUR_PROMPTS.txt", f"prompts.limit={len(prompts)}"]  # whatever file they were read from
 
 
 def _hydra(value: Any) -> str:

@@ -35,6 +35,7 @@ COLUMNS = [
     *COST_COLUMNS, "published_tflop", "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low",
     "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
 ]  # fmt: skip
+NO_REFERENCE = "there is no image of full compute to compare with"
 EXTRA_COLUMNS = [
     "n_identical",
     "note",
@@ -246,13 +247,13 @@ def _raw_figures(document: dict[str, Any], scores: dict[str, list[float]]) -> Ra
 def _unscored(
     store: Store, document: dict[str, Any], metrics: Iterable[str], scores: dict[str, list[float]]
 ) -> list[str]:
-    """Why metrics that were asked for are empty."""
+    """Why metrics that were asked for are empty: each reason begins with the metric's label, or holds for all."""
     workload = document["workload"]
     empty = [metric_of(name) for name in metrics if name not in scores]
     small = [metric for metric in empty if not metric.applies(workload["height"], workload["width"])]
     reasons = [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
     if len(empty) > len(small) and not store.is_done(document["reference"]) and not workload["random_weights"]:
-        reasons.append("there is no image of full compute to compare with")
+        reasons.append(NO_REFERENCE)
     return [*reasons, *store.unscored(document["key"]).values()]
 
 
