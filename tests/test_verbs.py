@@ -25,7 +25,7 @@ from tsbench.doctor import methods
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.scoring import score_cells
-from tsbench.store import Store, opened
+from tsbench.store import NEEDED, Store, opened
 from tsbench.tables import cells_table
 
 PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).resolved(4))
@@ -134,6 +134,11 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ("cells/KEY/cell.json", b'{"key"', "type the same sweep again, which draws the cell again"),
         ("manifest.json", b"[1]", "manifest.json is damaged (it is no JSON object); put back a copy of it"),
         ("manifest.json", b'{"commands": []}', "manifest.json is damaged (it has no 'environment'); put back a copy"),
+        (
+            "cells/KEY/cell.json",
+            json.dumps(dict.fromkeys(NEEDED["cell.json"], "ok")).encode(),
+            "cell.json is damaged (it has no 'schedules'); delete the folder run/cells/KEY",
+        ),
         ("cells/KEY/cell.json", b"{}", "cell.json is damaged (it has no 'key'); delete the folder run/cells/KEY"),
         ("cells/KEY/scores.json", b'{"zork": [1, 2]}', "There is no metric 'zork'; there are: psnr, ssim, lpips"),
         ("cells/KEY/scores.json", b"", "type python -m tsbench report, which scores the cell again"),

@@ -30,6 +30,10 @@ NEEDED = {  # of a document, by the name of its file
     MANIFEST: ("environment", "hardware", "metrics", "commands"),
     DOCUMENT: ("key", "reference", "status", "finished", "backend", "method", "params", "workload", "settings"),
 }
+NEEDED_DRAWN = (  # of a cell that is ok
+    "schedules", "promised_schedule", "calibration", "step_errors", "pairs", "cache_bytes", "cost", "cost_reason",
+    "peak_memory_bytes", "peak_memory_reason", "model_path", "device", "threads",
+)  # fmt: skip
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
 
 
@@ -252,7 +256,8 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text())
         if not isinstance(document, dict):
             raise ValueError("it is no JSON object")
-        if lacking := [name for name in NEEDED.get(path.name, ()) if name not in document]:
+        needed = (*NEEDED.get(path.name, ()), *(NEEDED_DRAWN if document.get("status") == "ok" else ()))
+        if lacking := [name for name in needed if name not in document]:
             raise ValueError(f"it has no {lacking[0]!r}")
         return document
     except ValueError as error:
