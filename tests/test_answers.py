@@ -357,6 +357,12 @@ def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "results/r has no setting 'zz'; type a part of a name, such as 'TaylorSeer (diffusers), default" in error
 
 
+def test_explain_of_full_compute_alone_says_what_is_lacking(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(here / "r", {}, {})
+    assert main(["explain", "r"]) == 2
+    assert "r has full compute only; draw a setting, such as method.cache_interval=3." in capsys.readouterr().err
+
+
 def test_explain_speaks_of_the_fronts_where_nothing_is_asked_for(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 
@@ -67,6 +68,19 @@ def test_an_instance_is_wrapped_once() -> None:
     module = taylor_seer(1, 2)(Power())
     with pytest.raises(ValueError, match="this Power forecasts already; undo that first"):
         taylor_seer(1, 2)(module)
+
+
+def test_a_copy_computes_with_its_own_weights_or_is_refused() -> None:
+    """A copy of a wrapped instance would silently go on with the original's, as of an EMA of a model."""
+    module = Squares()
+    assert run(module, 5) == PUBLISHED[:5]
+    copied = copy.deepcopy(module)
+    copied.power = 1
+    copied.reset_cache()
+    assert run(copied, 10) == list(range(10)) and run(module, 0) == []
+    assert [float(module(torch.tensor(float(step)))) for step in range(5, 10)] == PUBLISHED[5:]
+    with pytest.raises(TypeError, match=r"cannot be copied; copy it after tsbench\.forecast\.unwrap\(module\)"):
+        copy.deepcopy(taylor_seer(1, 2)(Power()))
 
 
 def test_second_order_lags_behind() -> None:

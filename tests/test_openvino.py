@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from tests.helpers import FLOAT32, workload
+from tsbench import checks
 from tsbench.__main__ import main
 from tsbench.backends import openvino_export
 from tsbench.backends.diffusers import DiffusersSession
@@ -304,7 +305,7 @@ def test_mistakes(override: str, sentence: str, here: Path, capsys: pytest.Captu
 def test_without_the_extra_one_sentence_says_what_to_install(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_export, "installed_version", lambda library: None)
+    monkeypatch.setattr(checks, "installed_version", lambda library: None)
     for arguments in (["sweep", "backend=openvino"], ["export", "model=tiny"]):
         assert main(arguments) == 2
         error = capsys.readouterr().err

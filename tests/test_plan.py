@@ -15,6 +15,8 @@ import tsbench
 from tests.helpers import FLOAT32, cell
 from tests.stores import FOCA, body, timed
 from tsbench.__main__ import main
+from tsbench.cell import Cell
+from tsbench.flops import step_cost
 from tsbench.grid import expand
 from tsbench.methods import mag_cache
 from tsbench.models.source import configuration, find_model
@@ -119,6 +121,19 @@ def test_what_depends_on_the_data_has_no_schedule_before_an_image(
     cells, methods = planned_cells(points)
     lines = totals(plan_table(points, cells, methods), cells, methods, 6, None)
     assert not lines[1].startswith("0 ") and "cells whose FLOPs are not known beforehand are not in it" in lines[1]
+
+
+def test_a_method_that_raises_is_a_row_with_the_reason(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a package it may raise anything; the rest of the plan stands."""
+
+    def counted(architecture: object, drawn: Cell, method: object) -> object:
+        return {}["attn"] if drawn.method == "taylorseer" else step_cost(architecture, drawn, method)
+
+    monkeypatch.setattr("tsbench.flops.step_cost", counted)
+    table = planned(capsys, "method=taylorseer,fewer_steps")
+    assert list(table["reason"].fillna("")) == ["", "KeyError: 'attn'", ""] and table["tflop"].notna().sum() == 2
 
 
 def test_a_cache_that_hooks_nothing_is_no_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
+from tsbench.errors import UserError
 from tsbench.models import source
 from tsbench.models.source import identity
 from tsbench.paths import ASSETS
@@ -56,6 +60,39 @@ def test_converted_weights_are_told_apart(folder: Path) -> None:
     first = identity(folder)
     flip(folder / "transformer" / "openvino_model.bin", 3)
     assert identity(folder) != first
+
+
+RESPONSE = SimpleNamespace(headers={}, request=None)
+REFUSALS = {
+    GatedRepoError("gated", response=RESPONSE): "is gated and this machine is not allowed in: accept its",
+    RepositoryNotFoundError("none", response=RESPONSE): "no model of that name, or it is private: check the",
+    OfflineModeIsEnabled("offline"): "cannot be downloaded: HF_HUB_OFFLINE is set; or give a folder that has it",
+    ConnectionError("no route"): "the hub cannot be reached (ConnectionError); or give a folder that has it",
+}
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_it_is_said_why_the_hub_gives_no_model(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thing that most see who come with FLUX.1-dev: it is gated."""
+
+    def raised(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.HfApi.auth_check", raised)
+    with pytest.raises(UserError) as caught:
+        source.find_model("some/flux")
+    assert str(caught.value).startswith("The model 'some/flux' is not in the local cache and cannot be downloaded: ")
+    assert REFUSALS[error] in str(caught.value) and str(caught.value).endswith("model.path=FOLDER.")
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr("huggingface_hub.HfApi.auth_check", lambda *_: done.wait(60))
+    monkeypatch.setattr(source, "HUB_PATIENCE_S", 0.05)
+    try:
+        assert source.hub_refusal("some/flux") == "the hub does not answer"
+    finally:
+        done.set()
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -95,13 +94,13 @@ def _is_cached(path: str) -> bool:
 
 
 def methods() -> list[str]:
+    from tsbench.backends.openvino_export import missing
     from tsbench.methods import BROKEN, METHODS, PLUGINS
 
     lines = []
     for backend, known in METHODS.items():
-        missing = backend == "openvino" and importlib.util.find_spec("openvino_genai") is None
-        note = "; not installed: pip install -c constraints.txt -e '.[openvino]'" if missing else ""
-        lines.append(f"{backend}: {', '.join(known)}{note}")
+        reason = missing() if backend == "openvino" else None
+        lines.append(f"{backend}: {reason or ', '.join(known)}")
         lines += [f"{name}: {reason}" for name, method in known.items() if (reason := method.missing())]
     lines += [f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else []
     return [*lines, *BROKEN.values()]

@@ -69,6 +69,8 @@ def explained(rows: Sequence[Any], wanted: str | None, store: Store) -> list[Any
     """
     if wanted is None:
         settings = [row for row in rows if row.key != row.reference]
+        if not settings:
+            raise UserError(f"{store.folder} has full compute only; draw a setting, such as method.cache_interval=3.")
         return [row for row in settings if row.on_front] or settings
     found = [row for row in rows if row.key.startswith(wanted) or wanted.lower() in full_name(row).lower()]
     if not found:

@@ -6,6 +6,7 @@ the step number gives the outputs of the steps between.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -23,15 +24,21 @@ OF_CLASS = "_taylor_seer_of_class"  # and an instance of a decorated class
 
 
 class TaylorSeries:
-    """Factors of the outputs of a module and the series they give.
+    """The Taylor series of a module's outputs in the step number, from divided differences of computed steps.
 
-    The difference of order j + 1 is that of order j between the last two computed steps, over their distance: it lags
-    behind the derivative by half a gap, which damps the series (Newton's form through the same steps does worse).
+    With d_0 the output of the last computed step s, and d_(j+1) the change of d_j between the last two computed steps
+    over their distance, the output of step t is forecast as the sum over j of d_j (t - s)^j / j! (Liu et al., 2025).
+    A difference lags behind the derivative by half a gap, which damps the series; Newton's form through the same steps
+    does worse.
+
+    Attributes:
+        factors: for every output of the module its d_0, d_1, ... up to `order`, each of the output's shape.
+        last_step: s; -1 before the first.
     """
 
     def __init__(self, order: int, dtype: torch.dtype | None = None) -> None:
         self.order, self.dtype = order, dtype
-        self.factors: list[list[Tensor]] = []  # of every output, by order
+        self.factors: list[list[Tensor]] = []
         self.last_step = -1
 
     @property
@@ -85,6 +92,18 @@ class Forecaster:
         if n_derivatives < 0:
             raise ValueError(f"n_derivatives is {n_derivatives}, but must be 0 or more")
         self.n_derivatives, self.dtype = n_derivatives, dtype
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Forecaster:
+        """Of an instance of a decorated class; one that was wrapped would go on computing with the original's weights.
+
+        Raises:
+            TypeError: for a wrapped instance.
+        """
+        if hasattr(self, "original"):
+            raise TypeError("a module that forecasts cannot be copied; copy it after tsbench.forecast.unwrap(module)")
+        copied = copy.copy(self)
+        copied.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return copied
 
     def reset(self) -> None:
         """Start the next run."""

@@ -18,7 +18,7 @@ from tsbench.cell import Cell
 from tsbench.config import ModelConfig
 from tsbench.cost import COST_COLUMNS
 from tsbench.disturbance import disturbance
-from tsbench.errors import DrawingFailed, UserError
+from tsbench.errors import UserError, first_line
 from tsbench.flags import Arguments, number_of
 from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
@@ -124,8 +124,8 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
         schedule = method.promised_schedule(work.steps)
         try:
             cost = step_cost(architectures[work.model], cell, method)
-        except DrawingFailed as error:
-            rows.append(row | {"reason": str(error)})
+        except Exception as error:  # of a method that is not tsbench's, it may be any
+            rows.append(row | {"reason": first_line(error)})
             continue
         figures = cost.columns([] if schedule is None else [schedule], work.steps, work.batch_size)
         fewest = schedule or method.fewest_computed(work.steps)

@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from tsbench.cell import Settings, digest
-from tsbench.checks import installed_version
+from tsbench.checks import installed_version, needs_package
 from tsbench.errors import UserError, first_line
 from tsbench.models.source import identity
 
 LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers")
-NEEDED = (
-    "backend=openvino needs OpenVINO GenAI, which is not installed; in the checkout type "
-    "pip install -c constraints.txt -e '.[openvino]'."
-)
+
+
+def missing() -> str | None:
+    """The first library of the extra that is not installed, and how it is; None where all are there."""
+    return next(filter(None, (needs_package(library, "openvino") for library in LIBRARIES)), None)
 
 
 def check_installed() -> None:
     """Raise `UserError` where a library of the extra is missing."""
-    if any(installed_version(library) is None for library in LIBRARIES):
-        raise UserError(NEEDED)
+    if reason := missing():
+        raise UserError(f"backend=openvino cannot draw here: {reason}.")
 
 
 def cache_folder() -> Path:

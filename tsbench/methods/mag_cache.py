@@ -38,8 +38,8 @@ class MagCache(Method):
         between("method.retention_ratio", self.retention_ratio, 0, 1, 0.2, "a share of the steps")
         if self.mag_ratios is not None and not all(0 < ratio < math.inf for ratio in self.mag_ratios or [0]):
             raise UserError(
-                f"method.mag_ratios is {self.mag_ratios}, but must be one ratio per step, more than 0, or null to "
-                "calibrate; try method.mag_ratios=null."
+                f"method.mag_ratios is {self.mag_ratios}, but must be ratios above 0, stretched over the steps by "
+                "diffusers, or null to calibrate; try method.mag_ratios=null."
             )
 
     def promised_schedule(self, steps: int) -> str | None:

@@ -140,7 +140,7 @@ def hub_refusal(name: str) -> str | None:
         try:
             HfApi().auth_check(name)
             answer.append(None)
-        except BaseException as error:
+        except Exception as error:
             answer.append(_reason(error))
 
     thread = threading.Thread(target=ask, daemon=True)
