@@ -20,6 +20,7 @@ def test_an_installed_wheel_runs_a_sweep(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
+        "tsbench/py.typed",
         "tsbench/conf/sweep.yaml",
         "tsbench/experiments/quick.yaml",
         "tsbench/assets/tiny/model_index.json",

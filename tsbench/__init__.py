@@ -1,5 +1,12 @@
 """tsbench: speed against quality of caching methods for diffusion transformers."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tsbench.forecast import taylor_seer
+    from tsbench.results import load
+
+__all__ = ["load", "taylor_seer"]
 __version__ = "0.1.0"
 
 
