@@ -257,6 +257,11 @@ def test_a_mistake_in_an_experiment_is_one_sentence(text: str, tmp_path: Path, m
     assert EXPERIMENTS[text] in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_grid_that_nobody_could_wait_for_is_refused_at_once() -> None:
+    with pytest.raises(UserError, match="make 810000 combinations, but a sweep takes 5000 at most; give fewer values"):
+        expand(["steps=range(100,1000)", "method.cache_interval=range(2,902)"])
+
+
 def test_values_of_an_experiment_may_be_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.yaml").write_text("""grids: ['steps=20 "name=two words"']""")
     monkeypatch.setattr("tsbench.grid.carried", lambda folder: tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -23,6 +24,7 @@ from tsbench.paths import carried
 from tsbench.point import Point, checked
 
 MOST_VALUES = 1000  # of one override
+MOST_COMBINATIONS = 5000  # of all: more than anyone would wait for, and composed in half a minute
 
 
 def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list[Point]:
@@ -102,7 +104,14 @@ def experiment_file(name: str) -> list[list[Override]]:
 
 def _combinations(overrides: Iterable[Override]) -> list[tuple[str, ...]]:
     """Every combination of their values, each without the parameters that its method does not have."""
-    return [for_its_method(chosen) for chosen in itertools.product(*map(_values, overrides))]
+    values = [_values(override) for override in overrides]
+    if (number := math.prod(map(len, values))) > MOST_COMBINATIONS:
+        most = max(values, key=len)
+        raise UserError(
+            f"These overrides make {number} combinations, but a sweep takes {MOST_COMBINATIONS} at most; give fewer "
+            f"values of {most[0].split('=')[0]}, which has {len(most)}, or type several sweeps of one name=NAME."
+        )
+    return [for_its_method(chosen) for chosen in itertools.product(*values)]
 
 
 def _stray(overrides: Iterable[Override], combinations: Iterable[tuple[str, ...]]) -> Override | None:

@@ -1,8 +1,12 @@
-"""`python -m tsbench sweep [overrides]`: the grid, drawn, timed, scored and plotted, resumed where it stopped."""
+"""`python -m tsbench sweep [overrides]`: the grid, drawn, timed, scored and plotted, resumed where it stopped.
+
+What imports torch, which takes seconds, is imported where it is needed: most mistakes are told before.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -10,25 +14,33 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
+
+import hydra
+import numpy as np
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
 
 from tsbench.budget import planned_images
 from tsbench.cell import Cell
+from tsbench.config import one_sentence, register
 from tsbench.disturbance import disturbance
 from tsbench.errors import UserError, first_line
 from tsbench.grid import cells_of, expand, for_its_method, impossible
 from tsbench.methods import Method
+from tsbench.metrics import check_columns, check_metrics
 from tsbench.paths import carried
 from tsbench.point import unusual_size
+from tsbench.progress import SweepProgress, output
+from tsbench.schedule import computed_steps
+from tsbench.stats import speedups
 from tsbench.store import Store
 from tsbench.titles import drawn_columns, titles_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from rich.console import Console
-
     from tsbench.generate import CellResult
-    from tsbench.progress import SweepProgress
 
 SHOWING_FLAGS = {"--help", "-h", "--cfg", "-c", "--resolve"}
 
@@ -38,8 +50,6 @@ def main(arguments: list[str]) -> int:
     arguments = [argument for argument in arguments if argument not in ("-m", "--multirun")]
     if any(argument.startswith("-") for argument in arguments):
         return show_configuration(arguments)
-    from tsbench.progress import output
-
     return Sweep(arguments).run(output())
 
 
@@ -47,7 +57,6 @@ class Sweep:
     """A grid that was expanded and checked as a whole, before anything ran."""
 
     def __init__(self, arguments: list[str], prompts: tuple[str, ...] | None = None) -> None:
-        from tsbench.metrics import check_metrics
         from tsbench.sessions import Sessions
 
         points = expand(arguments, prompts)
@@ -65,8 +74,6 @@ class Sweep:
         Returns:
             0, or 1 where a cell of this sweep has failed.
         """
-        from tsbench.metrics import check_columns
-
         store = Store(Path("results") / self.name)
         store.check_is_run()
         check_columns([*store.manifest().get("metrics", []), *self.metrics])
@@ -125,7 +132,6 @@ class Sweep:
 
     def _draw_missing(self, store: Store, missing: list[Cell], here: dict[str, Any], console: Console) -> None:
         from tsbench.environment import git_revision
-        from tsbench.progress import SweepProgress
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
         devices = "; ".join(dict.fromkeys(map(self.sessions.hardware, self.cells)))
@@ -232,14 +238,6 @@ def workloads(cells: list[Cell]) -> dict[str, str]:
 
 def show_configuration(arguments: list[str]) -> int:
     """`--help` and `--cfg job`, with which Hydra shows something and runs nothing."""
-    import os
-
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from tsbench.config import one_sentence, register
-
     unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
     if unknown:
         raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
@@ -265,11 +263,6 @@ def counted(number: int, what: str) -> str:
 
 
 def _outcome(result: CellResult, cell: Cell) -> str:
-    from statistics import fmean, median
-
-    from tsbench.schedule import computed_steps
-    from tsbench.stats import speedups
-
     latency = median(pair["method"]["latency_s"] for pair in result.pairs)
     computed = fmean(computed_steps(schedule) for schedule in result.schedules)
     text = f"{latency:.3g} s, {computed:g} of {cell.workload.steps} steps computed"
