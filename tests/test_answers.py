@@ -415,7 +415,7 @@ def test_a_slower_day_is_no_regression_and_a_slower_cache_is_one(
     text = capsys.readouterr().out
     assert "N=2: slower +0 % [" in text and "lpips" not in text
     assert text.splitlines()[-2:] == [
-        "of 2 figures 0 surely changed (*), 1 perhaps, 1 not at all",
+        "of 2 figures: 0 surely changed (*), 1 inconclusive, 1 equal",
         "passed: nothing is surely worse than slower=1%",
     ]
     assert "  64x64 Full compute: latency +8 % [" in text and "], due to the machine or to the code" in text

@@ -106,7 +106,7 @@ class Comparison:
     Attributes:
         changes: the figures that both have.
         lost: what A has and B lacks, by figure; a whole cell's is "".
-        told: what is to be known beside it.
+        told: remarks that are not figures.
     """
 
     changes: list[Change]
@@ -294,8 +294,8 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     yield from (f"lost: {lost}" for _, lost in found.lost)
     sure = sum(change.is_sure for change in different)
     yield (
-        f"of {len(others)} figures {sure} surely changed (*), {len(different) - sure} perhaps, "
-        f"{len(others) - len(different)} not at all"
+        f"of {len(others)} figures: {sure} surely changed (*), {len(different) - sure} inconclusive, "
+        f"{len(others) - len(different)} equal"
     )
 
 

@@ -101,7 +101,7 @@ class SweepConfig:
 
     @property
     def folder_name(self) -> str:
-        """Of its results, in results/."""
+        """The name of its folder in results/."""
         return self.name or self.experiment or "sweep"
 
 

@@ -1,4 +1,4 @@
-"""What shows that other work on the machine was in a cell's timing."""
+"""Signs of other work on the machine in a cell's timings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOO_FAST = 1.1  # denoising's speed-up over that of computed steps alone, likewi
 
 
 def disturbance(document: dict[str, Any]) -> str | None:
-    """What shows it, or None: runs of the same that differ by far, and what `impossibly_fast` says."""
+    """What disturbed a cell's timings: repeated runs that differ `UNSTEADY`-fold, or `impossibly_fast`; else None."""
     found = []
     alike: dict[tuple[Any, ...], list[float]] = {}  # latencies of what computes the same steps
     for pair in document["pairs"]:
@@ -28,7 +28,7 @@ def disturbance(document: dict[str, Any]) -> str | None:
 
 
 def impossibly_fast(document: dict[str, Any]) -> str | None:
-    """A denoising speed-up beyond that of forecasts that cost nothing, or None: full compute was held up."""
+    """A denoising speed-up beyond steps over computed steps, so that full compute was held up; None where it is not."""
     pairs, steps = document["pairs"], document["workload"]["steps"]
     if "reference" not in pairs[0]:
         return None

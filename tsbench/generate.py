@@ -23,7 +23,7 @@ class Timing:
     """Seconds per image; `step_s` sums to `denoise_s`, and the three parts to `latency_s`.
 
     Text encoding lasts from the call to the first denoising step, decoding from the last step to the finished image.
-    Of OpenVINO, which reports steps and decoding, encoding is the rest.
+    OpenVINO reports only steps and decoding; encoding is the remainder.
     """
 
     latency_s: float
@@ -167,7 +167,7 @@ class Session(ABC):
         peaks: list[int | None] | None,
         image_drawn: Callable[[int], None],
     ) -> Drawn:
-        """A run in which nothing is compiled; those before it are for warming up.
+        """Draw until a run compiles nothing, and return that run.
 
         Args:
             workload, batch, method, image_drawn: as of `draw_cell`.

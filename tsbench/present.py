@@ -150,7 +150,7 @@ def provenance(manifest: dict[str, Any]) -> str:
 
 
 def notes_of(row: Any) -> list[str]:
-    """What is to be said of a cell beside its figures."""
+    """Remarks on a cell: failure, disturbance, missing figures, identical images."""
     notes = [] if row.status == "ok" else [f"{row.status}: {row.reason}"]
     remarks = (row.note, row.timing_disturbed, row.cost_reason, row.metric_reason)
     notes += [remark for remark in remarks if isinstance(remark, str)]

@@ -71,7 +71,7 @@ def computed_steps(schedule: str) -> int:
 
 
 def schedule_note(promised: str | None, measured: Sequence[str], steps: int) -> str | None:
-    """What is to be said of the schedules of a method that is to save steps; None where it does so by its rule.
+    """A remark on schedules that are inert or break the method's rule; None where there is none to make.
 
     Args:
         promised: the schedule of its rule; None where it decides while it draws.

@@ -67,7 +67,7 @@ def difference_interval(a: Sequence[float], b: Sequence[float], coverage: float 
 
     Args:
         a, b: independent draws, finite.
-        coverage: of normal draws about, and of those with some far off.
+        coverage: of the interval; about met by normal draws, and by normal draws with some outliers.
 
     Returns:
         Lower and upper end, or None with fewer than `LEAST_MEAN` draws of either.

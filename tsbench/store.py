@@ -63,10 +63,10 @@ class Store:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """For the one process that draws here: two at once would draw the same cells and slow each other down.
+        """Hold the folder's lock: two sweeps at once would draw the same cells and slow each other down.
 
         Raises:
-            UserError: where another one does.
+            UserError: where another sweep holds it.
         """
         self.cells.mkdir(parents=True, exist_ok=True)
         folder = os.open(self.cells, os.O_RDONLY)
@@ -284,7 +284,7 @@ def _drawn_again(place: Path) -> str:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A path to write to, whose file takes the place of another one when it is whole."""
+    """Yield a temporary path to write to; on success it is renamed over `path`, on failure deleted."""
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield partial
@@ -300,7 +300,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """The same of a document."""
+    """Write a value as JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 

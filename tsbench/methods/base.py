@@ -25,7 +25,7 @@ class Method:
     equivalent_parameters: ClassVar[dict[str, Any]] = {}  # of its namesake on another backend, that make it this one
 
     def __init_subclass__(cls) -> None:
-        """What a method leaves out is not the reference's: neither its title, nor its promise to compute every step."""
+        """Keep a subclass from inheriting the reference's title and its promise to compute every step."""
         if cls.title == Method.title:
             cls.title = cls.name
         promises = cls.promised_schedule is not Method.promised_schedule or cls.drawn_steps is not Method.drawn_steps
@@ -53,7 +53,7 @@ class Method:
         return None if self.decides_by else "C" * self.drawn_steps(steps)
 
     def fewest_computed(self, steps: int) -> str:
-        """The schedule of a method without a rule that never finds a reason to compute, as far as its limits allow."""
+        """The schedule with the fewest computed steps that the limits allow, for a method without a rule."""
         return always_skipping(steps, 1, steps)
 
     def drawn_steps(self, steps: int) -> int:
@@ -64,8 +64,8 @@ class Method:
         """The shortest run that shows what the method's steps cost, and what it keeps.
 
         Returns:
-            The same method with the parameters that decide only when to compute at their quickest, so that settings
-            that cost the same a step have the same one; and the number of steps of that run.
+            The same method, set to skip as early as it can, so that settings whose steps cost the same are equal; and
+            the number of steps of the shortest run that has a skipped one.
         """
         return self, 1
 
