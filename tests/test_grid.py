@@ -224,6 +224,8 @@ MISTAKES = {
     "guidance_scale=1e30": "guidance_scale is 1e+30, but must be from 0 to 1000000000; try guidance_scale=3.5.",
     "method.max_order=28": "method.max_order is 28, but must be from 0 to 27 (a higher one cannot be formed of 28",
     "metrics=[null]": "metrics[0] is null, but must have a value; leave it out to take its default.",
+    "runtime.compile=2": "runtime.compile is '2', but must be true or false, such as runtime.compile=true.",
+    "method.use_lite_mode=-1": "method.use_lite_mode is '-1', but must be true or false",
     "++steps=4": "'++steps=4' adds or deletes a key",
     "name=-x": "name is '-x', but must be a plain folder name",
     "name='a\tb'": "but must be a plain folder name",

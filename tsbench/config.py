@@ -135,7 +135,10 @@ def composed(overrides: tuple[str, ...]) -> SweepConfig:
         config = deepcopy(_composed(tuple(str(override.input_line) for override in groups)))
         for override in parsed:
             if override not in groups:
-                OmegaConf.update(config, override.get_key_element(), override.value(), merge=True)
+                key, value = override.get_key_element(), override.value()
+                if isinstance(value, int) and value not in (0, 1) and isinstance(OmegaConf.select(config, key), bool):
+                    raise UserError(_of_another_type(key, str(value), "bool"))  # OmegaConf takes 5 for true
+                OmegaConf.update(config, key, value, merge=True)
         return _typed(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(one_sentence(error)) from error
