@@ -1,10 +1,11 @@
 """Everything that needs a GPU, in pieces that are packed and resumed: `python benchmarks/gpu.py --pack gpu.tar.gz`.
 
-A piece that is done is in the pack and is not run again, one that has failed is tried last, and sweeps go on from their
-finished cells. No piece needs the one before it. The pack is written every half a minute, so that whatever ends this
-loses little. On another GPU, with other versions or after a change of the code that draws everything begins anew,
-beside what is there: all names end in six digits of the environment. Results are cells and JSON documents:
-`python -m tsbench report` builds the tables of them, anywhere, and `python benchmarks/findings.py` says what they show.
+A piece that is done is in the pack and is not run again, one that has failed or takes too long is tried last, and
+sweeps go on from their finished cells. No piece needs the one before it. The pack is written every half a minute, so
+that whatever ends this loses little. On another GPU, with other versions or after a change of the code that draws
+everything begins anew, beside what is there: all names end in six digits of the environment. Results are cells and JSON
+documents: `python -m tsbench report` builds the tables of them, anywhere, and `python benchmarks/findings.py` says what
+they show.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ PIECES: dict[str, list[list[str]]] = {
     ],
     "h200_timing": [
         [
-            "-m", "tsbench", "sweep", "experiment=h200_timing", f"name=h200_timing-{HERE}", "timing.pairs=3",
+            "-m", "tsbench", "sweep", "experiment=h200_timing", f"name=h200_timing-{HERE}", "timing.pairs=2",
             "report=false",
         ]
     ],
 }  # fmt: skip
+LONGEST_S = {"tests": 240, "rates": 120}  # several times what they need: the timing must not wait for one that hangs
 
 
 def main() -> int:
@@ -72,8 +74,9 @@ def main() -> int:
             continue
         started = time.monotonic()
         commands = [[part.replace(HERE, here) for part in command] for command in PIECES[name]]
-        codes = [run(command, ends, arguments.pack) for command in commands]
-        if any(codes):
+        ends_itself = started + LONGEST_S.get(name, float("inf"))
+        codes = [run(command, min(ends, ends_itself), arguments.pack) for command in commands]
+        if any(codes) or (None in codes and ends_itself < ends):
             done[name] = None
             print(f"{name}: FAILED", flush=True)
         elif None in codes:

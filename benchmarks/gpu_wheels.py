@@ -39,6 +39,8 @@ def closure(packages: list[str]) -> dict[str, str]:
 
 
 def main(folder: str) -> int:
+    for old in Path(folder).glob("*.whl"):  # of other versions, which pip would not choose between
+        old.unlink()
     pins = [f"{name}=={version}" for name, version in closure(PACKAGES).items()]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     target = ["--python-version", "3.12", "--implementation", "cp", *(f"--platform={name}" for name in PLATFORMS)]
@@ -50,7 +52,7 @@ def main(folder: str) -> int:
         subprocess.run(command, check=True)
     files = sorted(Path(folder).glob("*.whl"))
     print(f"{len(files)} wheels, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB, in {folder}/; there:")
-    install = f"python3 -m pip install --no-index --no-deps --upgrade --target site {folder}/*.whl"
+    install = f"python3 -m pip install --no-index --no-deps --no-compile --upgrade --target site {folder}/*.whl"
     print(f"{install} && PYTHONPATH=site make gpu")
     return 0
 

@@ -2,8 +2,8 @@
 
 `python benchmarks/rates.py OUT.json [--device cuda] [--image-tokens 4096]`: a step is predicted as the sum of its
 matrix products and attentions, as measured at their shapes. What goes through memory beside them, norms, modulation,
-rotation, gates and joining, is measured by itself: without a compiler that fuses it, a step takes it on top. What a
-measured step takes beyond both is launches.
+rotation, gates, joining and the weights that modulation is made with, is measured by itself: without a compiler that
+fuses it, a step takes it on top. What a measured step takes beyond both is launches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from tsbench.environment import device_name
 from tsbench.measure import Clock
 
 WIDTH, HEADS, TEXT_TOKENS, DOUBLE, SINGLE = 3072, 24, 512, 19, 38
-LAUNCHES = 20  # between two marks, so that the device is never idle for want of a launch
+LAUNCHES = 20  # between two marks
+AHEAD_CYCLES = 10_000_000  # that a GPU sleeps, some 5 ms, while these are queued: it never waits for a launch
 LEAST_S = 0.3  # of measuring one kind of work: long enough for the clock rate to settle
 HEAT_S = 2.0  # of work before anything is measured
 
@@ -34,6 +35,8 @@ def seconds(work: Callable[[], object], clock: Clock, least_s: float) -> float:
     times: list[float] = []
     while len(times) < 11 or sum(times) < least_s:
         clock.wait()
+        if clock.device.type == "cuda":
+            torch.cuda._sleep(AHEAD_CYCLES)
         marks = [clock.mark()]
         for _ in range(LAUNCHES):
             work()
@@ -81,12 +84,15 @@ def beside(image_tokens: int, **kind: Any) -> list[tuple[str, int, Callable[[], 
             (f"{name}: RMS norm of q, k", 2 * blocks, lambda: head_norm(heads)),
         ]
 
+    embedding, linear = torch.randn(1, WIDTH, **kind), torch.nn.Linear
     text, image, joint = (torch.randn(1, tokens, WIDTH, **kind) for tokens in (TEXT_TOKENS, image_tokens, both))
     wide, heads = torch.randn(1, both, 4 * WIDTH, **kind), torch.randn(1, both, HEADS, head, **kind)
     return [
         *stream("double, image", image_tokens, DOUBLE, 2),
         *stream("double, text", TEXT_TOKENS, DOUBLE, 2),
         *stream("single", both, SINGLE, 1),
+        ("double: modulation from the embedding", 2 * DOUBLE, partial(linear(WIDTH, 6 * WIDTH, **kind), embedding)),
+        ("single: modulation from the embedding", SINGLE, partial(linear(WIDTH, 3 * WIDTH, **kind), embedding)),
         ("rotation of q, k", 2 * (DOUBLE + SINGLE), lambda: apply_rotary_emb(heads, angles, sequence_dim=1)),
         ("text and image joined", 3 * DOUBLE + SINGLE, lambda: torch.cat([text, image], dim=1)),
         ("single: attention and feed-forward joined", SINGLE, lambda: torch.cat([joint, wide], dim=2)),

@@ -83,6 +83,20 @@ def test_a_piece_that_is_stopped_has_been_packed(here: Path, monkeypatch: pytest
     assert ["results/first.json"] in packs and json.loads(Path("results/gpu-pieces-a1.json").read_text()) == {}
 
 
+def test_a_piece_that_hangs_leaves_the_time_to_the_others(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is tried last in the next call."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "environment_digits", lambda: "a1")
+    monkeypatch.setattr(gpu, "LEAST_S", 0)
+    monkeypatch.setattr(gpu, "LONGEST_S", {"tests": 0.5})
+    pieces = {"tests": [["-c", "import time; time.sleep(60)"]], "timing": [["-c", "pass"]]}
+    monkeypatch.setattr(gpu, "PIECES", pieces)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--seconds", "30"])
+    assert gpu.main() == 1
+    done = json.loads(Path("results/gpu-pieces-a1.json").read_text())
+    assert done["tests"] is None and done["timing"] > 0
+
+
 def test_without_a_gpu_nothing_is_said_to_be_done(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,12 +207,13 @@ def test_findings_tell_what_holds(here: Path) -> None:
     found = dict(findings.findings("r", rates))
     held = {text.split(", random weights, ")[-1]: holds for text, holds in found.items() if holds is not None}
     assert [text for text, holds in held.items() if holds] == [
+        next(text for text in held if "a step takes 0.2000 s, 1.11 times 0.1800 s, by rates of these and what" in text),
         next(text for text in held if "N=2: denoising 1.333x, T/C is 1.333x" in text),
         next(text for text in held if "the cache keeps 7 bytes, planned 7" in text),
         next(text for text in held if text.startswith("98.0 % of the time inside the pipeline")),
     ]
     assert [text for text, holds in held.items() if not holds] == [
-        next(text for text in held if "a step takes 0.2000 s, 0.1500 s in products" in text and "0.0200 s in" in text),
+        next(text for text in held if "a step takes 0.2000 s, 1.33 times 0.1500 s, by rates of products and" in text),
         next(text for text in held if "order 2, N=2: denoising 1.143x" in text),
         next(text for text in held if "the cache keeps 8 bytes, planned 7" in text),
     ]
