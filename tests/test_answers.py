@@ -47,7 +47,7 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert main(["recommend", "r", "--max-lpips=0.2"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
-    assert "picked from 2 settings, in part by luck: before a close decision draw it again" in text
+    assert "the best of 2 settings, partly by luck: before a close decision, draw it again" in text
     assert main(["recommend", "r", "--max-lpips", "0.01", "--min-speedup", "1.5"]) == 1
     text = capsys.readouterr().out
     assert (

@@ -103,6 +103,19 @@ def test_it_opens_without_an_error(browser: Browser, report: Path) -> None:
     assert browser.errors() == []
 
 
+def test_the_recommended_setting_is_open_from_the_start(browser: Browser, report: Path) -> None:
+    """With its worst image, below what is read first: the page does not jump there."""
+    browser.open(report)
+    title = browser.run("return document.getElementById('cell-title').textContent")
+    assert browser.run("return document.querySelector('table.answers a').textContent").startswith(title)
+    assert browser.run("return [scrollY, location.hash]") == [0, ""]
+    assert browser.run("return document.querySelectorAll('#cell figure img').length") == 3
+    chosen = "return [...document.querySelectorAll('#cells tr.chosen')].map(r => r.children[0].textContent)"
+    assert browser.run(chosen) == [title]
+    browser.run("document.querySelector('#cells th button').click()")  # sorted anew
+    assert browser.run(chosen) == [title]
+
+
 def test_the_filter_and_the_sorting_work(browser: Browser, report: Path) -> None:
     browser.open(report)
     type_in = "const f = document.getElementById('filter'); f.value = '{}'; f.dispatchEvent(new Event('input'));"

@@ -207,7 +207,7 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
         lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
     if (count := len(candidates(group))) > 1:
         lines += [
-            f"  picked from {count} settings, in part by luck: before a close decision draw it again, by other prompts"
+            f"  the best of {count} settings, partly by luck: before a close decision, draw it again with other prompts"
         ]
     document = store.document(best.key)
     lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]

@@ -11,6 +11,13 @@ function openLinked() {
 }
 
 function showCell(key) {
+  fillCell(key);
+  const section = document.getElementById("cell");
+  section.focus({ preventScroll: true });
+  section.scrollIntoView({ behavior: "smooth" });
+}
+
+function fillCell(key) {
   const cell = byKey.get(key);
   document.getElementById("cell-title").textContent = cell.name;
   const parts = [element("p", {}, `${cell.workload}. ${cell.says}`)];
@@ -19,12 +26,10 @@ function showCell(key) {
     parts.push(...imagesOf(cell), ...codeOf(cell));
   }
   document.getElementById("cell-body").replaceChildren(...parts);
+  openKey = key;
   for (const row of document.querySelectorAll("#cells tbody tr")) {
-    row.classList.toggle("chosen", row.dataset.key === key);
+    row.classList.toggle("chosen", row.dataset.key === openKey);
   }
-  const section = document.getElementById("cell");
-  section.focus({ preventScroll: true });
-  section.scrollIntoView({ behavior: "smooth" });
 }
 
 function figuresOf(cell) {

@@ -2,10 +2,12 @@
 for (const control of [workload, speed, metric]) control.addEventListener("change", drawPlot);
 document.getElementById("filter").addEventListener("input", drawTable);
 addEventListener("hashchange", openLinked);
-for (const link of document.querySelectorAll("a[href^='#']")) {
+const recommended = [...document.querySelectorAll("a[href^='#']")];
+for (const link of recommended) {
   link.addEventListener("click", () => openCell(link.hash.slice(1)));
 }
 fillSelects();
 drawPlot();
 drawTable();
+if (recommended.length) fillCell(recommended[0].hash.slice(1)); // which is read first where the address names none
 openLinked();

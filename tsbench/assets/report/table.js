@@ -15,6 +15,7 @@ const columns = [
   { title: "Note", of: (cell) => cell.says },
 ].filter((column) => data.cells.some((cell) => !isMissing(column.of(cell)) && column.of(cell) !== ""));
 let order = { column: null, down: false };
+let openKey = null; // of the setting that is shown below
 
 function drawTable() {
   const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -77,6 +78,7 @@ function tableRow(cell) {
     const text = column.text ? column.text(cell) : plain;
     return element("td", classOf(column, value), text);
   });
-  const attributes = { tabindex: 0, "data-key": cell.key, onclick: open, onkeydown: onKeys(["Enter"], open) };
+  const chosen = cell.key === openKey ? { class: "chosen" } : {};
+  const attributes = { ...chosen, tabindex: 0, "data-key": cell.key, onclick: open, onkeydown: onKeys(["Enter"], open) };
   return element("tr", attributes, ...entries);
 }
