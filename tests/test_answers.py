@@ -19,7 +19,7 @@ from PIL import Image
 from tests.helpers import cell
 from tests.stores import ENVIRONMENT, FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
 from tsbench.__main__ import main
-from tsbench.compare import metric_change
+from tsbench.comparison import metric_change
 from tsbench.errors import UserError
 from tsbench.explain import chain, sentences
 from tsbench.grid import expand

@@ -21,10 +21,9 @@ from tsbench.tables import cells_table, pair_schedules
 USAGE = """\
 usage: python -m tsbench explain RESULTS [SETTING]
 
-For each setting on a front, or each whose name has SETTING in it or whose key begins with it, the chain from full
-compute to the measured latency. Latencies are means over the timed pairs, and each factor is the ratio of two
-neighbours; a last one leads to the median of the pairs' ratios, which is the table's speed-up and the product of all
-factors."""
+Shows the chain from full compute to the measured latency, for each setting on a front, or for those whose name contains
+SETTING or whose key begins with it. Latencies are means over the timed pairs, and each factor is the ratio of two
+neighbours. The last factor leads to the median of the pairs' ratios, so that their product is the table's speed-up."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
     if forecast:
         each = 100 * forecast_s / forecast / step_s
         latencies.append((f"at {each:.3g} %, as measured", full_s * inside_s / (steps * step_s)))
-    latencies.append((f"plus {outside_s:.3g} s outside denoising, which a cache does not shorten", inside_s + outside_s))
+    latencies.append((f"plus {outside_s:.3g} s outside denoising, which no cache shortens", inside_s + outside_s))
     latencies.append(("as measured: what computed steps really take, and bookkeeping", measured_s))
     latencies.append(("by the median of the pairs' ratios, as in the table", full_s / speedup))
     befores = [full_s, *(latency_s for _, latency_s in latencies)]

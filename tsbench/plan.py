@@ -34,11 +34,11 @@ from tsbench.titles import DRAWN_WITH, drawn_columns
 USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
 
-One row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
-costs, FLOPs and the speed-up that they make, the bytes of the cache, and published FLOPs and speeds where there are
-some.
-  --step-s SECONDS     of a full step of the first cell, per image, for device hours; default: measured in results/NAME
-  --format csv|json|md write the table to standard output, and nothing else: csv and json with all columns"""
+Shows a row for every cell that `sweep` would draw with the same overrides: the steps it computes, what a forecast step
+costs, its FLOPs and the speed-up that they allow, the bytes that its cache keeps, and any published FLOPs and speeds.
+  --step-s SECONDS      seconds of a full step of the first cell, per image, for device hours; by default as measured in
+                        results/NAME
+  --format csv|json|md  write only the table, to standard output; csv and json have all columns"""
 
 FORMATS = ("csv", "json", "md")
 COLUMNS = [

@@ -115,9 +115,10 @@ _FLAGS = textwrap.fill(
 USAGE = f"""\
 usage: python -m tsbench recommend RESULTS BAR…
 
-For every workload of a run the fastest setting whose whole 95 % intervals meet the bars, and Python to paste; beside it
-the runner-up, or one that is nearer to full compute and as fast as far as the pairs can tell, within a tenth. A
-setting that skips no step, or that by its interval may be slower than full compute, is never recommended. Bars:
+Names, for every workload of a run, the fastest setting whose whole 95 % intervals meet the bars, with Python to paste.
+Beside it stands the runner-up, or a setting that is nearer to full compute and, as far as the pairs can tell, as fast
+(within a tenth). A setting that skips no step, or whose interval reaches below full compute's speed, is never
+recommended. Bars:
 {_FLAGS}"""
 
 

@@ -1,0 +1,261 @@
+"""Two runs cell by cell: what changed, what is missing, and what is to be said beside it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tsbench.disturbance import disturbance, impossibly_fast
+from tsbench.errors import UserError
+from tsbench.methods import method_class
+from tsbench.metrics import METRICS, metric_of, scorer
+from tsbench.present import full_name, workload_titles
+from tsbench.stats import (
+    difference_interval,
+    finite_mean,
+    log_speedups,
+    mean_interval,
+    prompt_differences,
+    prompt_means,
+    trimmed_mean,
+)
+from tsbench.store import Store
+from tsbench.tables import cells_table
+
+SLOWER, FULL = "slower", "latency"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of one cell, from A to B.
+
+    Attributes:
+        cell: what it is of, for people.
+        figure: `slower`, of full compute `latency` (both shares: 0.05 is 5 % more), or the name of a metric.
+        value: of a metric B - A, of the others B over A less 1.
+        interval: of the value; None where there are too few pairs or prompts.
+        higher_is_better: the direction.
+        hardware: that drew the cell in A and in B, where the figure is a time and they differ.
+        equal: whether the figure, a metric, is the same of every prompt.
+    """
+
+    cell: str
+    figure: str
+    value: float
+    interval: tuple[float, float] | None
+    higher_is_better: bool = False
+    hardware: tuple[str, str] | None = None
+    equal: bool = False
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+    @property
+    def worse_by(self) -> float:
+        """How much worse it became; negative where it became better."""
+        return -self.value if self.higher_is_better else self.value
+
+    @property
+    def worse_by_at_least(self) -> float:
+        """The same at the better end of the interval; minus infinity without one."""
+        if self.interval is None:
+            return -math.inf
+        return -self.interval[1] if self.higher_is_better else self.interval[0]
+
+    def shown(self, figure: float, sign: str = "+") -> str:
+        """A figure as it is written: a share in percent."""
+        return f"{figure:{sign}.4g}" if self.figure in METRICS else f"{100 * figure:{sign}.3g} %"
+
+    def __str__(self) -> str:
+        ends = "" if self.interval is None else f" [{', '.join(map(self.shown, self.interval))}]"
+        return f"{self.cell}: {self.figure} {self.shown(self.value)}{ends}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What there is to say of two runs.
+
+    Attributes:
+        changes: the figures that both have.
+        lost: what A has and B lacks, by figure; a whole cell's is "".
+        told: remarks that are not figures.
+    """
+
+    changes: list[Change]
+    lost: list[tuple[str, str]]
+    told: list[str]
+
+
+def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str] = ()) -> Comparison:
+    """Two runs, cell by cell.
+
+    Args:
+        a, b: the runs.
+        names: how they were typed.
+        judged_by: the metrics by which the images of full compute are compared too, where they differ.
+
+    Raises:
+        UserError: where they have no cell in common.
+    """
+    rows, others = _rows(a), _rows(b)
+    same = counterparts(a.documents(), b.documents())
+    if not same:
+        raise UserError(f"{names[0]} and {names[1]} have no cell in common; compare two runs of the same settings.")
+    both = [key for key, their_key in same.items() if rows[key].status == others[their_key].status == "ok"]
+    coverage = 1 - 0.05 / max(1, len(both))  # Bonferroni's: each so that all of a figure hold together
+    backends = {other.backend for other in others.values()}  # another one need not have all methods
+    found = Comparison([], [], [])
+    for key, row in rows.items():
+        name, other = row.name, others.get(same.get(key, ""))
+        if key in both:
+            _compare_cell(a, b, row, other, coverage, found)
+            if row.key == row.reference:
+                _compare_full_compute(a, b, row, other, coverage, judged_by, found)
+        elif row.status == "ok" and other is not None:
+            found.lost.append(("", f"{name}: {other.status}: {other.reason}"))
+        elif row.status == "ok" and row.backend in backends:
+            found.lost.append(("", f"{name}: missing"))
+        elif row.status == "ok":
+            found.told.append(f"only in {names[0]}: {name}")
+        else:
+            then = "missing" if other is None else other.status
+            found.told.append(f"{name}: {row.status} in {names[0]} ({row.reason}), {then} in {names[1]}")
+    found.told.extend(
+        f"only in {names[1]}: {other.name}" + ("" if other.status == "ok" else f" ({other.status}: {other.reason})")
+        for key, other in others.items()
+        if key not in same.values()
+    )
+    return found
+
+
+def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
+    """Add to what was found the figures of a cell that both runs have drawn."""
+    one, two = a.document(row.key), b.document(other.key)
+    name = row.name if row.name == other.name else f"{row.name}, then {other.name}"
+    hardware = None if row.hardware == other.hardware else (row.hardware, other.hardware)
+    found.changes.append(replace(latency_change(name, one, two, coverage), hardware=hardware))
+    for run, document in (("A", one), ("B", two)):
+        if disturbed := disturbance(document):
+            found.told.append(f"{name}, in {run}: {disturbed}")
+    scores, theirs = a.scores(row.key), b.scores(other.key)
+    for scored in scores:
+        if scored in theirs:
+            prompts = len(one["workload"]["prompts"])
+            found.changes.extend(metric_change(name, scored, scores[scored], theirs[scored], prompts, coverage))
+        else:
+            found.lost.append((metric_of(scored).name, f"{name}: {scored} is not scored"))
+    was, now = ([math.isinf(value) for value in run.get("psnr", [])] for run in (scores, theirs))
+    if was and now and was != now:
+        told = f"{sum(was)}, then {sum(now)} images are the reference's; they count in no PSNR difference"
+        if any(before and not after for before, after in zip(was, now)):  # worse by more than any threshold
+            found.lost.append(("psnr", f"{name}: {told}"))
+        else:
+            found.told.append(f"{name}: {told}")
+
+
+def _compare_full_compute(
+    a: Store, b: Store, row: Any, other: Any, coverage: float, judged_by: Collection[str], found: Comparison
+) -> None:
+    """Add to what was found how its images in B differ from those in A, if they do."""
+    pairs = list(zip(a.images(row.key), b.images(other.key), strict=True))
+    differing = sum(not np.array_equal(one, two) for one, two in pairs)
+    if not differing:
+        return
+    psnr = finite_mean([scorer("psnr")(two, one) for one, two in pairs])
+    name = f"{row.name}, B's images against A's"
+    found.told.append(f"{name}: {differing} of {len(pairs)} differ, by {psnr:.2f} dB on average")
+    if row.backend != other.backend:  # which never draw the same in every bit
+        return
+    for metric in (METRICS[figure] for figure in judged_by if figure in METRICS):
+        if missing := metric.missing():
+            found.told.append(f"{name}: not judged by {metric.label}: {missing}")
+        elif metric.by_distance and metric.applies(row.height, row.width):
+            values = [scorer(metric.name)(two, one) - metric.best for one, two in pairs]
+            means = prompt_means(values, len(a.document(row.key)["workload"]["prompts"]))
+            interval = mean_interval(means, coverage)
+            found.changes.append(Change(name, metric.name, statistics.fmean(means), interval, metric.higher_is_better))
+
+
+def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The keys of the cells of A that B has too, and B's keys for them.
+
+    Cells of different backends are the same where they draw the same workload in the same steps with the same method,
+    as far as both backends have its settings (`Method.equivalent_parameters`). Where several are the same as one, none
+    is taken.
+    """
+    keys = {document["key"] for document in theirs}
+    found = {document["key"]: document["key"] for document in ours if document["key"] in keys}
+    across = [
+        (one["key"], other["key"])
+        for one in ours
+        for other in theirs
+        if not {one["key"], other["key"]} & found.keys() and _same_across_backends(one, other)
+    ]
+    of_ours, of_theirs = Counter(one for one, _ in across), Counter(other for _, other in across)
+    return found | {one: other for one, other in across if of_ours[one] == of_theirs[other] == 1}
+
+
+def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    def drawn(document: dict[str, Any]) -> tuple[Any, ...]:
+        workload = {name: value for name, value in document["workload"].items() if name != "model_name"}
+        return workload, document["settings"], document["method"], document["schedules"]
+
+    def has(document: dict[str, Any], settings: dict[str, Any]) -> bool:
+        return all(document["params"].get(name, value) == value for name, value in settings.items())
+
+    if one["backend"] == other["backend"] or not one["status"] == other["status"] == "ok" or drawn(one) != drawn(other):
+        return False
+    kinds = [method_class(document["backend"], document["method"]) for document in (one, other)]
+    return has(one, kinds[1].equivalent_parameters) and has(other, kinds[0].equivalent_parameters)
+
+
+def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: float) -> Change:
+    """How much slower a cell became beside its own full compute, from the logarithms of the pairs' speed-ups.
+
+    A pair's two runs are neighbours, so that a machine that is slower as a whole changes neither figure. Full compute
+    has nothing beside it: its seconds are compared.
+    """
+    full = a["key"] == a["reference"]
+    one, two = (
+        [math.log(pair["method"]["latency_s"]) for pair in document["pairs"]]
+        if full
+        else [-logarithm for logarithm in log_speedups(document["pairs"])]
+        for document in (a, b)
+    )
+    believed = not (impossibly_fast(a) or impossibly_fast(b))
+    interval = difference_interval(one, two, coverage) if believed else None
+    ends = None if interval is None else (math.expm1(interval[0]), math.expm1(interval[1]))
+    return Change(name, FULL if full else SLOWER, math.expm1(trimmed_mean(two) - trimmed_mean(one)), ends)
+
+
+def metric_change(
+    name: str, scored: str, a: Sequence[float], b: Sequence[float], prompts: int, coverage: float
+) -> list[Change]:
+    """The difference of a metric, paired by prompt; none where it is of identical images only on one side."""
+    differences = prompt_differences(a, b, prompts)
+    if not differences:
+        return []
+    metric = metric_of(scored)
+    interval = mean_interval(differences, coverage)
+    equal = not any(differences)
+    return [
+        Change(name, metric.name, statistics.fmean(differences), interval, metric.higher_is_better, equal=equal),
+    ]
+
+
+def _rows(store: Store) -> dict[str, Any]:
+    """The cells by key, named by size and method, and by the whole workload where that would name several."""
+    table = cells_table(store)
+    titles = workload_titles(table)
+    short = [f"{row.height}x{row.width} {full_name(row)}" for row in table.itertuples()]
+    whole = [f"{titles[row.reference]}: {full_name(row)}" for row in table.itertuples()]
+    table["name"] = [long if short.count(name) > 1 else name for name, long in zip(short, whole)]
+    return {row.key: row for row in table.itertuples()}
