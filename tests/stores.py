@@ -17,9 +17,10 @@ from tsbench.tables import cells_table
 
 ENVIRONMENT = {"platform": "Linux x", "python": "3", "libraries": {"torch": "2"}, "processor": "P_1", "threads": 2}
 FOCA = (  # where many published figures stand
-    "FoCa (arXiv:2508.16211), as quoted by the cache-dit benchmark, "
+    "FoCa (arXiv:2508.16211), as quoted by the cache-dit benchmark (DrawBench, 200 prompts), "
     "https://github.com/vipshop/cache-dit/blob/f86744af/bench/cache/README.md ; https://arxiv.org/abs/2508.16211"
 )
+INFERRED = "the warm-up of 3 is inferred from the defaults of the authors' code"
 PROMPTS = tuple(f"prompt {number}" for number in range(6))
 GOOD, FAIR = [0.04, 0.05, 0.06, 0.05, 0.04, 0.06], [0.08, 0.10, 0.12, 0.02, 0.16, 0.06]  # LPIPS of six prompts
 

@@ -335,7 +335,7 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     store.write(cell("taylorseer", parameters(2), steps=4), "ok", document, [image(0)] * 2)
     (stored,) = store.documents()
     assert sentences(stored) == [
-        "a forecast step still costs 50 % of a full one: by FLOPs no interval passes 2.00x",
+        "a forecast step still takes 50 % of a full one's FLOPs: by these no interval passes 2.00x",
         "text encoder and VAE are now 20 % of an image",
         "warm-up is 2 of 4 steps",
     ]

@@ -13,7 +13,7 @@ from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 
 import tsbench
 from tests.helpers import FLOAT32, cell
-from tests.stores import FOCA, body, timed
+from tests.stores import FOCA, INFERRED, body, timed
 from tsbench.__main__ import main
 from tsbench.cell import Cell
 from tsbench.flops import step_cost
@@ -42,7 +42,7 @@ def test_the_papers_table(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert first["method"] == "none" and first["tflop"] == pytest.approx(3719.23, abs=0.01)
     seven = held[held["params"].str.contains('"cache_interval":7') & held["params"].str.contains('"max_order":2')]
     assert seven["tflop"].item() == pytest.approx(670.39, abs=0.01)
-    assert seven["published"].item() == f"TaylorSeer N=7 O=2: {FOCA}"
+    assert seven["published"].item() == f"TaylorSeer N=7 O=2: {FOCA}; {INFERRED}"
     assert list(here.iterdir()) == []
 
 

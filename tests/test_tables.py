@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers import cell
-from tests.stores import ENVIRONMENT, FOCA, body, by_interval, image, timed, timing
+from tests.helpers import FLOAT32, cell
+from tests.stores import ENVIRONMENT, FOCA, INFERRED, body, by_interval, image, timed, timing
 from tsbench import paper, published
 from tsbench.cell import Settings
 from tsbench.disturbance import disturbance
@@ -425,7 +425,8 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
 
 def flux_row(method: str, params: dict[str, object], schedule: str, **changes: object) -> dict[str, object]:
     row = {"model": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "compile": False, "method": method}
-    row |= {"backend": "diffusers", "quantization": ""}
+    row |= {"backend": "diffusers", "quantization": "", "dtype": "bfloat16", "offload": "none"}
+    row |= {"max_sequence_length": 512, "batch_size": 1}
     return row | {"params": json.dumps(params), "schedule": schedule, "tflop": 893.48} | changes
 
 
@@ -436,28 +437,54 @@ def test_a_published_row_is_of_the_same_method_and_order_or_says_so() -> None:
     first = published.matches(flux_row("taylorseer_official", settings | {"max_order": 1}, four))[0]
     assert first.title == "same schedule, TaylorSeer N=4 O=2"
     columns = published.columns(flux_row("taylorseer_official", settings | {"cache_interval": 5}, five))
-    assert columns["published"] == f"same schedule, FoCa N=5: {FOCA}" and columns["published_tflop"] == 893.54
+    assert columns["published"] == f"same schedule, FoCa N=5: {FOCA}; {INFERRED}"
+    assert columns["published_tflop"] == 893.54
     assert columns["published_difference"] == pytest.approx(893.48 / 893.54 - 1)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"height": 512}, {"steps": 28}, {"model": "tiny"}, {"backend": "openvino"}, {"quantization": "quanto"}],
+    [
+        {"height": 512},
+        {"steps": 27},
+        {"model": "tiny"},
+        {"backend": "openvino"},
+        {"quantization": "quanto"},
+        {"max_sequence_length": 128},
+    ],
 )
 def test_nothing_published_of_another_workload_is_shown(change: dict[str, object]) -> None:
     assert published.matches(flux_row("none", {}, "C" * 50)) != []
     assert published.matches(flux_row("none", {}, "C" * 50, **change)) == []
 
 
+def test_another_methods_figures_are_shown_as_far_as_they_follow_from_the_steps() -> None:
+    """And seconds only beside a run like the published one; FoCa's images say nothing of TaylorSeer's."""
+    schedule = official_taylorseer(50, 3, 6)
+    row = flux_row("taylorseer_official", {"first_enhance": 3, "cache_interval": 6, "max_order": 1}, schedule)
+    assert published.speed_columns(row)["published_speedup"] == 3.53
+    assert "the authors' own FLUX code" in published.speed_columns(row)["published_speed"]
+    for other in (row | {"dtype": "float32"}, row | {"batch_size": 2}, row | {"offload": "model"}):
+        assert published.speed_columns(other)["published_speedup"] is None
+    second = row | {"params": json.dumps({"first_enhance": 3, "cache_interval": 6, "max_order": 2})}
+    forecaster = flux_row("taylor_seer", {"step_map": schedule}, schedule)
+    for other in (second, forecaster):
+        assert published.speed_columns(other)["published_speedup"] is None
+        figures = {c: m.figure(c) for m in published.matches(other) for c in m.row if m.figure(c) is not None}
+        assert figures == {"flops_speedup": 4.99}
+
+
 def test_what_a_published_row_does_not_say_itself_is_in_its_caveat() -> None:
     """Figures of other sources than their row's, of parameters that were inferred, and of a baseline that differs."""
     four = {"first_enhance": 3, "cache_interval": 4, "max_order": 2}
-    other = published.matches(flux_row("taylorseer_official", four, official_taylorseer(50, 3, 4)))[1].row
+    found = published.matches(flux_row("taylorseer_official", four, official_taylorseer(50, 3, 4)))
+    assert INFERRED in found[0].footnote
+    other = found[1].row
     assert other["imagereward"] == 0.7864 and "its own baseline has an ImageReward of 0.8069" in other["caveat"]
     said = [match.row["imagereward"] for match in published.matches(flux_row("none", {}, "C" * 50))]
     assert [value for value in said if value is not None] == [1.0412, 0.9898, 0.8069]
     for row in published.rows():
-        inferred = row["source"] == "TaylorSeer official README" or (row["speedup"] and row["compile"])
+        inferred = row["source"] == "TaylorSeer official README" or ("#12648" in row["source"] and row["compile"])
         assert not inferred or "inferred" in row["caveat"] or "derived" in row["caveat"]
 
 
@@ -478,13 +505,27 @@ def test_published_dbcache_is_found_by_its_parameters() -> None:
         assert [match.row for match in found] == [row]
 
 
+def test_a_compiled_cell_of_a_cache_that_stays_eager_says_so(tmp_path: Path) -> None:
+    """Its speed-up is against full compute that was compiled."""
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    for name, compiled in (("mag_cache", True), ("mag_cache", False), ("first_block_cache", True)):
+        drawn = replace(cell(name, "{}", steps=4), settings=replace(FLOAT32, compile=compiled))
+        pair = {"batch": 0, "reference": timing(1, 1), "method": timing(0.5, 0.5)}
+        store.write(drawn, "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
+    notes = {(row.method, row.compile): row.note for row in cells_table(store).itertuples()}
+    assert "diffusers keeps torch.compile off the blocks" in notes["mag_cache", True]
+    assert notes["mag_cache", False] is None and notes["first_block_cache", True] is None
+
+
 def test_both_published_baselines_are_shown() -> None:
     columns = published.columns(flux_row("none", {}, "C" * 50, tflop=3719.23))
     assert columns["published_tflop"] == 3719.5
     with_encoders = "3726.87: 50 steps, text encoders and VAE included: "
     assert columns["published"] == (
         "50 steps: L2P (arXiv:2604.26365), secondary, https://arxiv.org/abs/2604.26365; A100; quoted from L2P "
-        f"(arXiv:2604.26365) by a secondary source, resolution not stated; {with_encoders}cache-dit benchmark, "
+        f"(arXiv:2604.26365) by a secondary source, resolution not stated; {with_encoders}cache-dit benchmark "
+        "(DrawBench, 200 prompts), "
         "https://github.com/vipshop/cache-dit/blob/f86744af/bench/cache/README.md; NVIDIA L20; 3726.87 TFLOP count "
         f"text encoders and VAE too; {with_encoders}{FOCA}; its ImageReward of the baseline is 0.9898, that of the "
         "cache-dit benchmark 1.0412"
@@ -496,6 +537,7 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     changes = {"model_name": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "prompts": ("a",)}
+    changes |= {"max_sequence_length": 512}
     store.write(
         cell(**changes), "ok", body(["C" * 50], [{"batch": 0, "method": timing(1, 1)}], "C" * 50), [image(0, 1024)]
     )
@@ -506,9 +548,10 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     store.write(official, "ok", body([schedule], [pair], schedule), [image(16, 1024)])
     score_cells(store, ["psnr"])
     text = paper.markdown(cells_table(store), store.manifest())
-    assert "4.16x<sup>" in text and "893.54<sup>" in text and "29.328, 29.413 (not comparable)" not in text
-    assert "29.328 (not comparable), 29.413 (not comparable)<sup>" in text
-    assert ". same schedule, TaylorSeer N=5, order not stated: L2P" in text and "subtracts 8-bit images" in text
+    assert "4.16x<sup>" in text and "893.54<sup>" in text
+    assert "29.328 (not comparable)<sup>" in text and "29.413" not in text  # which is FoCa's
+    assert ". TaylorSeer N=5, order not stated: L2P" in text and "subtracts 8-bit images" in text
+    assert ". same schedule, FoCa N=5: FoCa" in text and "1.0029" not in text
     latex = paper.latex(cells_table(store), store.manifest())
     assert r"\textsuperscript{" in latex and r"\par\footnotesize" in latex
     rows = cells_table(store)
@@ -555,7 +598,7 @@ def test_prompts_of_which_more_is_computed_are_no_disturbance() -> None:
         {"batch": i, "schedule": schedule, "reference": timing(2.8, 2.8), "method": timing(n / 10, n / 10)}
         for i, (schedule, n) in enumerate(zip(schedules, runs))
     ]
-    document = {"pairs": pairs, "workload": {"steps": 28}}
+    document = {"pairs": pairs, "workload": {"steps": 27}}
     assert disturbance(document) is None
     pairs.append(pairs[0] | {"method": timing(1.2, 1.2)})
     assert disturbance(document) == "timing disturbed: it took from 0.4 to 1.2 s"

@@ -145,7 +145,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     share = _forecast_share(document)
     if share is not None and share > 0.3:
         said.append(
-            f"a forecast step still costs {100 * share:.0f} % of a full one: by FLOPs "
+            f"a forecast step still takes {100 * share:.0f} % of a full one's FLOPs: by these "
             f"no interval passes {1 / share:.2f}x"
         )
     latency_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)

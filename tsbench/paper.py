@@ -149,7 +149,7 @@ def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]],
         texts: list[str] = []
         numbers: list[int] = []
         for match in found:
-            if match.row.get(quantity.column) is None:
+            if match.figure(quantity.column) is None:
                 continue
             note = match.footnote
             if note not in footnotes:
@@ -172,7 +172,7 @@ def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]
         }
         for quantity in (*shown, IMAGE_REWARD)
         for match in matches
-        if match.row.get(quantity.column) is not None
+        if match.figure(quantity.column) is not None
     ]
 
 
@@ -262,5 +262,5 @@ the prompt); their intervals are in cells.csv, and with few prompts wide. PSNR a
 note counts identical ones. Of the settings that skip something, and that by their interval are faster than full
 compute, the best is bold and the second best underlined, those that show the same digits alike; in PSNR an identical
 image then counts as one in which a single byte differs by one level. {FRONT} Published figures are shown as published;
-*same schedule* marks those of another method that computes the same steps.
+*same schedule* marks FLOPs of another method that computes the same steps.
 """

@@ -81,7 +81,7 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
 def _series_heading(row: Any) -> str:
     parts = [series_and_label(row)[0]]
     if not pd.isna(row.forecast_share):
-        parts.append(f"a forecast step costs {100 * row.forecast_share:.3g} % of a full one")
+        parts.append(f"a forecast step takes {100 * row.forecast_share:.3g} % of a full one's FLOPs")
     if row.cache_bytes > 0:
         parts.append(f"the cache keeps {size_of(row.cache_bytes)}")
     return "; ".join(parts)

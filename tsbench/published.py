@@ -14,14 +14,29 @@ from tsbench.paths import ASSETS
 from tsbench.schedule import official_taylorseer
 
 FILE = ASSETS / "published.csv"
+OF_SCHEDULES = ("tflop", "flops_speedup")  # figures that follow from the computed steps, whatever forecasts the others
+OF_CLOCKS = ("latency_s", "speedup")
+TEXT_TOKENS = 512  # that the published rows were drawn with: the default of FLUX.1-dev
 
 
 @dataclass(frozen=True)
 class Match:
-    """A published row that speaks of a cell: of its method and order, or only of the steps that it computes."""
+    """A published row that speaks of a cell.
+
+    Attributes:
+        row: as published.
+        same_method: it is of the cell's method and parameters; else only of the steps that the cell computes.
+        same_run: the cell is drawn as published times are: one image at a time, in bfloat16, the weights on the device.
+    """
 
     row: dict[str, Any]
     same_method: bool
+    same_run: bool
+
+    def figure(self, column: str) -> Any:
+        """A figure that may stand beside the cell's: another method's only if it follows from the computed steps."""
+        speaks = column in OF_SCHEDULES or (self.same_method and (self.same_run or column not in OF_CLOCKS))
+        return self.row.get(column) if speaks else None
 
     @property
     def title(self) -> str:
@@ -48,7 +63,9 @@ def rows() -> tuple[dict[str, Any], ...]:
 
 
 def matches(cell: Mapping[str, Any]) -> list[Match]:
-    """The published rows that speak of a cell: all of them were drawn by diffusers or like it, and none quantized.
+    """The published rows that speak of a cell: of the same model, size, steps and number of text tokens.
+
+    None of them was quantized or drawn by OpenVINO, and none says its guidance scale and prompts but in its source.
 
     Args:
         cell: a row of the plan or of the cells' table; `params` is JSON.
@@ -58,8 +75,9 @@ def matches(cell: Mapping[str, Any]) -> list[Match]:
     """
     params = json.loads(cell["params"])
     same, alike = [], []
-    if cell["backend"] != "diffusers" or cell["quantization"]:
+    if cell["backend"] != "diffusers" or cell["quantization"] or cell["max_sequence_length"] != TEXT_TOKENS:
         return []
+    same_run = cell["dtype"] == "bfloat16" and cell["batch_size"] == 1 and cell["offload"] == "none"
     for row in rows():
         sized = cell["height"] == cell["width"] == row["size"]
         compiled = row["compile"] is None or row["compile"] == cell["compile"]
@@ -71,9 +89,9 @@ def matches(cell: Mapping[str, Any]) -> list[Match]:
         ):
             continue
         if row["method"] == cell["method"] and row["params"].items() <= params.items():
-            same.append(Match(row, same_method=True))
+            same.append(Match(row, same_method=True, same_run=same_run))
         elif row["schedule_rule"] and official_taylorseer(row["steps"], **row["schedule_rule"]) == cell["schedule"]:
-            alike.append(Match(row, same_method=False))
+            alike.append(Match(row, same_method=False, same_run=same_run))
     return same + alike
 
 
@@ -98,8 +116,7 @@ def speed_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
         `published_latency_s`, `published_speedup`, `published_hardware`, and `published_speed`, which says what they
         are of; None where nothing is.
     """
-    known = [match.row for match in matches(cell) if match.same_method]
-    timed = [row for row in known if row["latency_s"] is not None or row["speedup"] is not None]
+    timed = [match.row for match in matches(cell) if any(match.figure(column) is not None for column in OF_CLOCKS)]
     row = min(timed, key=lambda row: row["compile"] is None, default={})  # rather one that says whether it was compiled
     of = "; ".join(filter(None, map(row.get, ("source", "caveat"))))
     return {f"published_{name}": row.get(name) for name in ("latency_s", "speedup", "hardware")} | {

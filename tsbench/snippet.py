@@ -34,6 +34,9 @@ def snippet(document: dict[str, Any]) -> list[str]:
     if document["backend"] == "openvino":
         return _openvino_snippet(document, path, method, prompt, given)
     imports, before, after = method.snippet(workload["steps"])
+    if workload["batch_size"] > 1:
+        batch = f"# measured in batches of {workload['batch_size']}: alone an image may come out a little different"
+        before = [batch, *before]
     more_imports, options, placed = _runtime(settings)
     return [
         "import torch",

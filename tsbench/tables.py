@@ -14,6 +14,7 @@ from tsbench.cell import Workload, canonical_json
 from tsbench.cost import COST_COLUMNS, StepCost
 from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.fronts import FRONTS, RawFigures, against_front, fronts
+from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
 from tsbench.stats import (
@@ -166,6 +167,8 @@ def _notes(document: dict[str, Any]) -> list[str]:
         notes += [note] if note else []
     if pair_schedules(document) != _image_schedules(document):
         notes.append("the schedule of an image differed between runs")
+    compiled_note = method_class(document["backend"], document["method"]).compiled_note
+    notes += [compiled_note] if compiled_note and document["settings"]["compile"] else []
     notes += ["random weights"] if workload["random_weights"] else []
     return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
 

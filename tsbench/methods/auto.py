@@ -25,7 +25,7 @@ class Auto(Method):
     max_order: int = 1
     max_gap: int = 8
     title: ClassVar[str] = "auto (tsbench)"
-    label_format: ClassVar[str] = "tol {tolerance:g}"
+    label_format: ClassVar[str] = "tol {tolerance:.12g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "the errors of its forecasts"
 

@@ -22,6 +22,7 @@ class Method:
     label_format: ClassVar[str] = ""  # of the label of a cell, with the parameters by name
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
     data_driven: ClassVar[bool] = False  # they depend on the image: with random weights they mean nothing
+    compiled_note: ClassVar[str] = ""  # what is to be known of its cells with runtime.compile=true
     equivalent_parameters: ClassVar[dict[str, Any]] = {}  # of its namesake on another backend, that make it this one
 
     def __init_subclass__(cls) -> None:
@@ -96,6 +97,12 @@ class Method:
     def states(self, transformer: Any) -> list[Any]:
         """What it keeps on a transformer between steps, beside states of diffusers' hooks and of `taylor_seer`."""
         return []
+
+    def cache_snippet(self, config: str, **more: str) -> tuple[list[str], list[str], list[str]]:
+        """The `snippet` of a cache of diffusers, by the name of its configuration and arguments that are code."""
+        values = {name: repr(tuple(v) if isinstance(v, list) else v) for name, v in self.parameters().items()} | more
+        given = ", ".join(f"{name}={text}" for name, text in values.items() if text)
+        return [f"from diffusers import {config}"], [f"pipe.transformer.enable_cache({config}({given}))"], []
 
     def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
         """Python that applies the method to a pipeline `pipe`: imports, lines before an image, and lines after it."""

@@ -30,7 +30,7 @@ class CacheDit(Method):
     max_continuous_cached_steps: int = -1
     taylorseer_order: int = 0
     title: ClassVar[str] = "DBCache (cache-dit)"
-    label_format: ClassVar[str] = "thr {residual_diff_threshold:g}"
+    label_format: ClassVar[str] = "thr {residual_diff_threshold:.12g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "how much the residual of the first blocks changes"
 

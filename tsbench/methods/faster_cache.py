@@ -57,6 +57,16 @@ class FasterCache(Method):
             )
         )
 
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        return self.cache_snippet(
+            "FasterCacheConfig",
+            attention_weight="",
+            attention_weight_callback=f"lambda module: {self.attention_weight!r}",
+            tensor_format='"BCHW"',
+            is_guidance_distilled="True",
+            current_timestep_callback="lambda: pipe.current_timestep",
+        )
+
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:
         low, high = parameters["spatial_attention_timestep_skip_range"]

@@ -16,7 +16,7 @@ class FirstBlockCache(Method):
     name: str = "first_block_cache"
     threshold: float = 0.05
     title: ClassVar[str] = "FirstBlockCache (diffusers)"
-    label_format: ClassVar[str] = "thr {threshold:g}"
+    label_format: ClassVar[str] = "thr {threshold:.12g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "how much the first block's residual changes"
 
@@ -40,5 +40,4 @@ class FirstBlockCache(Method):
         )
 
     def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
-        enable = f"pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold={self.threshold!r}))"
-        return ["from diffusers import FirstBlockCacheConfig"], [enable], []
+        return self.cache_snippet("FirstBlockCacheConfig")

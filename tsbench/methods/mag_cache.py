@@ -29,7 +29,8 @@ class MagCache(Method):
     retention_ratio: float = 0.2
     mag_ratios: list[float] | None = None
     title: ClassVar[str] = "MagCache (diffusers)"
-    label_format: ClassVar[str] = "thr {threshold:g}"
+    label_format: ClassVar[str] = "thr {threshold:.12g}"
+    compiled_note: ClassVar[str] = "diffusers keeps torch.compile off the blocks under this cache"
     decides_by: ClassVar[str] = "ratios of magnitudes that are measured on the model"
 
     def check(self, steps: int) -> None:
@@ -85,6 +86,10 @@ class MagCache(Method):
         from diffusers import MagCacheConfig
 
         pipeline.transformer.enable_cache(MagCacheConfig(num_inference_steps=steps, **self.parameters()))
+
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        ratios = repr(self.mag_ratios)
+        return self.cache_snippet("MagCacheConfig", num_inference_steps=str(steps), mag_ratios=ratios)
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

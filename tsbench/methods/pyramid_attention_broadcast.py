@@ -45,6 +45,10 @@ class PyramidAttentionBroadcast(Method):
             )
         )
 
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        callback = "lambda: pipe.current_timestep"
+        return self.cache_snippet("PyramidAttentionBroadcastConfig", current_timestep_callback=callback)
+
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:
         low, high = parameters["spatial_attention_timestep_skip_range"]

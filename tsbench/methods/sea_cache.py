@@ -25,7 +25,7 @@ class SeaCache(Method):
     max_consecutive_cached: int = 2
     power_exp: float = 3.0
     title: ClassVar[str] = "SeaCache (diffusers)"
-    label_format: ClassVar[str] = "thr {threshold:g}"
+    label_format: ClassVar[str] = "thr {threshold:.12g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "the spectrum of the latents"
 
@@ -40,3 +40,6 @@ class SeaCache(Method):
         from diffusers import SeaCacheConfig
 
         pipeline.transformer.enable_cache(SeaCacheConfig(**self.parameters()))
+
+    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+        return self.cache_snippet("SeaCacheConfig")
