@@ -99,7 +99,12 @@ class Method:
         return []
 
     def cache_snippet(self, config: str, **more: str) -> tuple[list[str], list[str], list[str]]:
-        """The `snippet` of a cache of diffusers, by the name of its configuration and arguments that are code."""
+        """The `snippet` of a cache of diffusers.
+
+        Args:
+            config: the name of its configuration, which takes the parameters.
+            more: arguments that are code; an empty text leaves a parameter out.
+        """
         values = {name: repr(tuple(v) if isinstance(v, list) else v) for name, v in self.parameters().items()} | more
         given = ", ".join(f"{name}={text}" for name, text in values.items() if text)
         return [f"from diffusers import {config}"], [f"pipe.transformer.enable_cache({config}({given}))"], []
