@@ -137,7 +137,9 @@ class Sweep:
         devices = "; ".join(dict.fromkeys(map(self.sessions.hardware, self.cells)))
         store.open_run(here, devices, git_revision(), command, self.metrics)
         possible = [cell for cell in missing if impossible(cell, self.methods[cell.key]) is None]
-        methods = {cell.key: self._adapted(cell) for cell in possible}
+        methods = {
+            cell.key: self.methods[cell.key].for_architecture(self.sessions.architecture(cell)) for cell in possible
+        }
         planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
@@ -164,11 +166,6 @@ class Sweep:
                 share = self.sessions.pipeline_s / (time.perf_counter() - started)
                 store.note_share(share)
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
-
-    def _adapted(self, cell: Cell) -> Method:
-        """The method of a cell with what is known of its model; OpenVINO IR need not come with a configuration."""
-        method = self.methods[cell.key]
-        return method if cell.backend == "openvino" else method.for_architecture(self.sessions.architecture(cell))
 
     def _run_cell(self, cell: Cell, store: Store, progress: SweepProgress, costs: Mapping[str, dict[str, Any]]) -> str:
         """Draw and store a cell, or store why it was not drawn; and what to say of it."""
