@@ -81,8 +81,12 @@ class Method:
         """The method with the parameters that are known beforehand of a transformer of this configuration."""
         return self
 
-    def calibrator(self) -> Calibrator | None:
-        """What measures parameters on the model before a workload is drawn; None where there is nothing to measure."""
+    def calibrator(self) -> Any:
+        """A method that measures parameters of this one on the model; None where there is nothing to measure.
+
+        It draws every image of a workload once, in full. Then its `measured()` gives the parameters by name, which
+        depend on the model and the workload alone, or raises `DrawingFailed`.
+        """
         return None
 
     def disable(self, pipeline: Any) -> None:
@@ -146,16 +150,3 @@ class Method:
     def full_name(cls, parameters: dict[str, Any]) -> str:
         """The series and the label: no two settings have the same."""
         return ", ".join(filter(None, cls.series_and_label(parameters)))
-
-
-@dataclass
-class Calibrator(Method):
-    """A method that draws every image of a workload once, in full, and measures parameters of another method."""
-
-    def measured(self) -> dict[str, Any]:
-        """The parameters by name, which depend on the model and the workload alone.
-
-        Raises:
-            DrawingFailed: where the images have left nothing to measure by.
-        """
-        raise NotImplementedError

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import at_least, between
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.methods.base import Calibrator, Method
+from tsbench.methods.base import Method
 from tsbench.schedule import always_skipping
 
 FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
@@ -79,7 +79,7 @@ class MagCache(Method):
 
         return replace(self, mag_ratios=FLUX_MAG_RATIOS.tolist())
 
-    def calibrator(self) -> Calibrator | None:
+    def calibrator(self) -> Any:
         return RatioCalibrator() if self.mag_ratios is None else None
 
     def enable(self, pipeline: Any, steps: int) -> None:
@@ -97,7 +97,7 @@ class MagCache(Method):
 
 
 @dataclass
-class RatioCalibrator(Calibrator):
+class RatioCalibrator(Method):
     """Sums up the ratios of every step over all images, as diffusers' own hook measures them."""
 
     name: str = "mag_cache"
@@ -122,6 +122,7 @@ class RatioCalibrator(Calibrator):
         tail._perform_calibration_step = measured
 
     def measured(self) -> dict[str, Any]:
+        """The means over the images."""
         if not self.sums:
             raise DrawingFailed("the images that are to give mag_ratios have left none")
         return {"mag_ratios": [total / self.images for total in self.sums]}
