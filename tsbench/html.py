@@ -73,15 +73,9 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     titles = workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
-        first, title = next(group.itertuples()), titles[str(reference)]
+        title = titles[str(reference)]
         if "lpips" not in group or group["lpips"].isna().all():
-            failed = (group["status"] == "failed").sum()
-            text = (
-                f"{failed} of {len(group)} cells have failed: see the table"
-                if failed
-                else nearest(group, [BARS["--max-lpips"]])
-            )
-            text = "images of random weights mean nothing" if first.random_weights else text
+            text = _without_lpips(group)
             found.append({"workload": title, "wanted": "", "key": None, "text": text, "beside": []})
             continue
         for level, limit in LEVELS.items():
@@ -100,6 +94,14 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
             else:
                 found.append(answer | {"wanted": wanted})
     return found
+
+
+def _without_lpips(group: pd.DataFrame) -> str:
+    if group["random_weights"].iloc[0]:
+        return "images of random weights mean nothing"
+    if failed := (group["status"] == "failed").sum():
+        return f"{failed} of {len(group)} cells have failed: see the table"
+    return nearest(group, [BARS["--max-lpips"]])
 
 
 def _data(store: Store, cells: pd.DataFrame) -> dict[str, Any]:

@@ -9,5 +9,5 @@ for (const link of recommended) {
 fillSelects();
 drawPlot();
 drawTable();
-if (recommended.length) fillCell(recommended[0].hash.slice(1)); // which is read first where the address names none
 openLinked();
+if (!openKey && recommended.length) fillCell(recommended[0].hash.slice(1)); // the address names no setting
