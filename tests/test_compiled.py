@@ -77,7 +77,9 @@ def test_full_compute_is_one_program_a_block_whatever_ran_before(compiled: Diffu
         LITE,
         TaylorSeerOfficial(cache_interval=2),
         TaylorSeerDecorator(wrap="blocks", skip_interval_steps=2),
-        CacheDit(residual_diff_threshold=1.0, max_warmup_steps=3, max_continuous_cached_steps=1, taylorseer_order=1),
+        CacheDit(
+            residual_diff_threshold=1.0, max_warmup_steps=3, max_continuous_cached_steps=1, calibrator_type="taylorseer"
+        ),
     ],
 )
 def test_a_second_run_compiles_nothing(compiled: DiffusersSession, method: Method) -> None:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from tsbench.config import composed
 from tsbench.errors import UserError
-from tsbench.grid import expand, ordered
+from tsbench.grid import expand, impossible, ordered
 from tsbench.methods import METHODS
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.models.source import find_model
@@ -310,6 +310,54 @@ def test_a_mistake_in_cache_dits_parameters(override: str) -> None:
         expand(["method=cache_dit", f"method.{override}"])
 
 
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("steps_computation_mask=CC.C", "is 'CC.C', but must be 16 letters, a C for .* or one of cache-dit's: slow,"),
+        ("steps_computation_mask=faster", "is 'faster', but must be 16 letters"),
+        ("steps_computation_policy=fixed", "is 'fixed', but must be one of: dynamic, static"),
+        ("calibrator_type=taylor", "is 'taylor', but must be one of: taylorseer, foca"),
+    ],
+)
+def test_a_mistake_in_what_cache_dit_computes(override: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=rf"method\.{override.split('=')[0]} {sentence}"):
+        expand(["method=cache_dit", "steps=16", f"method.{override}"])
+
+
+def test_a_mask_that_cache_dit_does_not_have() -> None:
+    with pytest.raises(UserError, match=r"'slow', which cache-dit does not have for 5 steps; try .*mask=CCCCC"):
+        expand(["method=cache_dit", "steps=5", "method.steps_computation_mask=slow"])
+
+
+def test_cache_dit_cells_are_what_is_computed() -> None:
+    """A mask by its name and by its letters; parameters without effect beside a mask, its policy or a calibrator."""
+
+    def key(*given: str) -> str:
+        (point,) = expand(["method=cache_dit", "steps=28", *(f"method.{override}" for override in given)])
+        return point.cell("m").key
+
+    letters = "CCCCCC.C...C....C.....C....C"  # six computed, then five between 1, 3, 4, 5 and 4 others
+    fast, static = "steps_computation_mask=fast", "steps_computation_policy=static"
+    assert key(fast) == key(f"steps_computation_mask={letters}") == key(fast, "max_warmup_steps=2")
+    assert (
+        key(fast, static) == key(fast, static, "residual_diff_threshold=0.3") == key(fast, static, "max_cached_steps=3")
+    )
+    assert len({key(), key(fast), key(fast, static), key(fast, "residual_diff_threshold=0.3")}) == 4
+    assert key(static) == key() == key("taylorseer_order=2")
+    assert len({key(), key("calibrator_type=foca"), key("calibrator_type=taylorseer", "taylorseer_order=2")}) == 3
+
+
+def test_a_static_mask_is_drawn_with_random_weights() -> None:
+    """It does not look at the data, unlike the threshold."""
+    architecture = ["model=flux1-dev-architecture", "method=cache_dit"]
+    static = ["method.steps_computation_mask=fast", "method.steps_computation_policy=static"]
+    reasons = []
+    for overrides in (architecture, [*architecture, *static]):
+        (point,) = expand(overrides)
+        reasons.append(impossible(point.cell("m"), point.method))
+    assert reasons[0].startswith("meaningless with random weights") and reasons[1] is None
+
+
 def test_a_method_whose_package_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
     sentence = r"method=cache_dit cannot be drawn here: it needs the cache-dit package: pip install .*\[cache-dit\]'\."
@@ -386,8 +434,10 @@ def test_defaults_are_the_same_in_conf_and_in_the_class(backend: str, name: str)
 def test_names_and_defaults_are_the_librarys_where_conf_says_so(name: str, theirs: Any) -> None:
     assert "names and defaults are those of " in (carried("conf") / "method" / f"{name}.yaml").read_text()
     own = METHODS["diffusers"][name]().parameters()
-    own.pop("taylorseer_order", None)  # of another of cache-dit's; there the series is what has to be asked for
+    own.pop("calibrator_type", None)  # which of cache-dit's calibrator configurations
     known = {field.name: field.default for field in fields(theirs)}
+    if name == "cache_dit":
+        known |= {"taylorseer_order": cache_dit.TaylorSeerCalibratorConfig().taylorseer_order}
     assert own == {key: str(known[key]).removeprefix("torch.") if "dtype" in key else known[key] for key in own}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -109,7 +109,11 @@ EVERY = {  # settings under which each method skips something in a short run; Se
     "taylorseer_official": TaylorSeerOfficial(cache_interval=3),
     "first_block_cache": FirstBlockCache(threshold=0.5),
     "cache_dit": CacheDit(
-        Fn_compute_blocks=2, Bn_compute_blocks=1, residual_diff_threshold=0.5, max_warmup_steps=5, taylorseer_order=1
+        Fn_compute_blocks=2,
+        Bn_compute_blocks=1,
+        residual_diff_threshold=0.5,
+        max_warmup_steps=5,
+        calibrator_type="taylorseer",
     ),
     "mag_cache": MagCache(threshold=0.5),
     "pyramid_attention_broadcast": PyramidAttentionBroadcast(),
@@ -147,12 +151,20 @@ def test_every_method_is_here() -> None:
     assert set(EVERY) == set(METHODS["diffusers"]) - {"none"}
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: DiffusersSession, name: str) -> None:
+FOCA = CacheDit(
+    Fn_compute_blocks=1,
+    steps_computation_mask="CCCC.C..C..C",
+    steps_computation_policy="static",
+    calibrator_type="foca",
+)
+
+
+@pytest.mark.parametrize("setting", [*EVERY.values(), FOCA], ids=[*EVERY, "cache_dit with FoCa"])
+def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: DiffusersSession, setting: Method) -> None:
     """Bit-identities, and the FLOPs and kept bytes of a real run against the plan's, for its measured schedule."""
-    work = workload(steps=STEPS)
+    work, name = workload(steps=STEPS), setting.name
     before, parts = session.draw(work, work.batches[0], Method()).images, parts_of(session)
-    method = calibrated(session, EVERY[name])
+    method = calibrated(session, setting)
     drawn = session.draw(work, work.batches[0], method, inspect=True)
     again = session.draw(work, work.batches[0], method)
     assert np.array_equal(drawn.images, again.images) and drawn.schedule == again.schedule
@@ -183,6 +195,8 @@ def test_a_method_leaves_no_trace_repeats_and_saves_what_is_counted(session: Dif
         CacheDit(residual_diff_threshold=1.0, max_warmup_steps=0),
         CacheDit(residual_diff_threshold=1.0, max_warmup_steps=3, max_continuous_cached_steps=2, max_cached_steps=3),
         CacheDit(residual_diff_threshold=1.0, max_cached_steps=0),
+        CacheDit(residual_diff_threshold=1.0, steps_computation_mask="C.C.......C.", max_continuous_cached_steps=3),
+        CacheDit(residual_diff_threshold=1.0, steps_computation_mask="CC...C......", max_cached_steps=5),
         MagCache(threshold=1e9),
         MagCache(threshold=1e9, max_skip_steps=5, retention_ratio=0.0),
         Auto(tolerance=1e9, max_gap=3),
@@ -258,6 +272,40 @@ def test_two_libraries_draw_the_same_image(session: DiffusersSession, threshold:
     other = session.draw(work, work.batches[0], method)
     assert drawn.schedule == other.schedule and 4 < drawn.schedule.count("C") < 24
     assert np.array_equal(drawn.images, other.images)
+
+
+@pytest.mark.parametrize("mask", ["CCC.C...C..C", "fast"])
+def test_a_mask_is_the_schedule_of_a_static_policy(session: DiffusersSession, mask: str) -> None:
+    """And the least that a dynamic one computes: bit for bit the same where every residual passes for unchanged.
+
+    Where none does, a mask skips nothing.
+    """
+    work = workload(steps=STEPS)
+    masked = CacheDit(Fn_compute_blocks=1, steps_computation_mask=mask)
+    static = session.draw(work, work.batches[0], replace(masked, steps_computation_policy="static"))
+    assert static.schedule == masked.resolved(STEPS)["steps_computation_mask"] and "." in static.schedule
+    dynamic = session.draw(work, work.batches[0], replace(masked, residual_diff_threshold=1.0))
+    assert dynamic.schedule == static.schedule and np.array_equal(dynamic.images, static.images)
+    strict = session.draw(work, work.batches[0], replace(masked, residual_diff_threshold=0.0))
+    assert strict.schedule == "C" * STEPS
+
+
+def test_foca_is_a_straight_line_of_the_taylor_series_near_two_computed_steps(session: DiffusersSession) -> None:
+    """Worked out from cache-dit's formula (after Zheng et al., 2025, arXiv:2508.16211): its two slopes are one there.
+
+    From the fourth step on it is damped, and computed steps with others between them give it another slope.
+    """
+    work = workload(steps=STEPS)
+
+    def drawn(mask: str, calibrator: str | None) -> Any:
+        method = replace(FOCA, steps_computation_mask=mask, calibrator_type=calibrator)
+        return session.draw(work, work.batches[0], method).images.astype(int)
+
+    near, far, apart = "CCCC...CC..C", "CCCC....CCCC", "CCCC.C.C.C.C"
+    assert np.abs(drawn(near, "foca") - drawn(near, "taylorseer")).max() <= 1
+    assert np.abs(drawn(near, "foca") - drawn(near, None)).max() > 1
+    for mask in (far, apart):
+        assert np.abs(drawn(mask, "foca") - drawn(mask, "taylorseer")).max() > 1
 
 
 def test_an_offloaded_model_is_still_offloaded_after_cache_dit(session: DiffusersSession) -> None:
@@ -348,6 +396,9 @@ CHANGED = {  # where neither a larger number nor the opposite is another value
     "mag_ratios": ([1.0, 1.0], [1.0, 0.9]),
     "step_map": ("CC.C", "CCC."),
     "wrap": ("blocks",),
+    "steps_computation_mask": ("CC.C", "CCC."),
+    "steps_computation_policy": ("static",),
+    "calibrator_type": ("taylorseer", "foca"),
     "num_inference_steps": (14, 7),
 }
 

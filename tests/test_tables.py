@@ -178,8 +178,8 @@ def test_tables_for_people(store: Store) -> None:
 
 def test_the_rows_of_a_series_are_together(store: Store) -> None:
     """By its parameters' names the threshold would come before the order, and every row begin a series."""
-    for order, threshold in itertools.product((0, 1), (0.1, 0.2)):
-        method = CacheDit(residual_diff_threshold=threshold, taylorseer_order=order)
+    for calibrator, threshold in itertools.product((None, "taylorseer"), (0.1, 0.2)):
+        method = CacheDit(residual_diff_threshold=threshold, calibrator_type=calibrator)
         failed = {"reason": "no memory", "traceback": "…"}
         store.write(cell("cache_dit", json.dumps(method.resolved(4)), steps=4), "failed", failed)
     table = paper.paper_table(cells_table(store), "")
@@ -489,19 +489,20 @@ def test_what_a_published_row_does_not_say_itself_is_in_its_caveat() -> None:
 
 
 def test_published_dbcache_is_found_by_its_parameters() -> None:
-    """61 settings of the cache-dit benchmark; their names write the parameters once more."""
+    """61 settings of the cache-dit benchmark, whose names write the parameters once more, and 5 masks of its manual."""
     rows = [row for row in published.rows() if row["method"] == "cache_dit"]
-    assert len(rows) == 61
+    assert [len(row["params"]["steps_computation_mask"] or "") for row in rows] == [0] * 61 + [28] * 5
     for row in rows:
-        params = row["params"]
-        longest = max(0, params["max_continuous_cached_steps"])
-        name = "F{Fn_compute_blocks}B{Bn_compute_blocks}_W{max_warmup_steps}M0MC".format(**params) + str(longest)
-        order = params["taylorseer_order"]
-        name += f"_R{params['residual_diff_threshold']}_T{int(order > 0)}O{order}"
-        assert row["label"] == f"DBCache {name}, text encoders and VAE included"
+        method = CacheDit(**row["params"])
+        if row["steps"] == 50:
+            longest = max(0, method.max_continuous_cached_steps)
+            order = method.taylorseer_order if method.calibrator_type else 0
+            name = f"F{method.Fn_compute_blocks}B{method.Bn_compute_blocks}_W{method.max_warmup_steps}M0MC{longest}"
+            name += f"_R{method.residual_diff_threshold}_T{int(order > 0)}O{order}"
+            assert row["label"] == f"DBCache {name}, text encoders and VAE included"
         assert not (row["psnr_db"] and row["psnr_comparable"])
-        method = CacheDit(**params)
-        found = published.matches(flux_row("cache_dit", method.resolved(50), "varies"))
+        drawn = flux_row("cache_dit", method.resolved(row["steps"]), "varies")
+        found = published.matches(drawn | {"steps": row["steps"], "compile": bool(row["compile"])})
         assert [match.row for match in found] == [row]
 
 
@@ -605,9 +606,21 @@ def test_prompts_of_which_more_is_computed_are_no_disturbance() -> None:
 
 
 def test_looks_of_series_are_all_different() -> None:
-    looks = styles([f"series {number}" for number in range(54)] + [CONTROL])
-    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 55
+    looks = styles([f"series {number}" for number in range(60)] + [CONTROL])
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 61
     assert looks[CONTROL]["linestyle"] == "--"
+
+
+def test_colours_of_many_series_tell_methods_apart() -> None:
+    """As in the README's plot of all methods, where colours that began again would join what has nothing in common."""
+    names = [f"method {number}, order {order}" for number in range(5) for order in range(4)]
+    looks = styles([CONTROL, *names])
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 21
+    colours = {name.split(",")[0]: looks[name]["color"] for name in names}
+    assert len(set(colours.values())) == 5
+    assert all(looks[name]["color"] == colours[name.split(",")[0]] for name in names)
+    own = styles(names[:8])  # of few, each has its own
+    assert len({look["color"] for look in own.values()}) == 8
 
 
 def test_fronts_of_other_speeds_are_their_own(store: Store) -> None:

@@ -6,6 +6,7 @@ import math
 from importlib.metadata import PackageNotFoundError, version
 
 from tsbench.errors import UserError
+from tsbench.schedule import official_taylorseer
 
 DTYPES = ("float32", "bfloat16", "float16")
 EVERY_STEP = "1 computes every step"
@@ -81,3 +82,19 @@ def one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise `UserError` for a value of an override that is none of the choices."""
     if value not in choices:
         raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={choices[0]}.")
+
+
+def step_map(key: str, value: str, written: str, steps: int, otherwise: str) -> None:
+    """Raise `UserError` for steps that are not written as a letter each, or whose first is not computed.
+
+    Args:
+        key, value: the override, as it is typed.
+        written: the letters that it stands for.
+        steps: how many there have to be.
+        otherwise: what else may be typed.
+    """
+    if set(written) - set("C.") or not written.startswith("C") or len(written) != steps:
+        raise UserError(
+            f"{key} is {value!r}, but must be {steps} letters, a C for a computed step and a . for another one, the "
+            f"first a C, or {otherwise}; try {key}={official_taylorseer(steps, min(3, steps), 5)}."
+        )

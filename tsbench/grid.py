@@ -157,7 +157,7 @@ def impossible(cell: Cell, method: Method) -> str | None:
     """Why a cell cannot be drawn by design; None where it can."""
     if cell.method not in METHODS[cell.backend]:
         return f"backend={cell.backend} does not support this method; it supports: {', '.join(METHODS[cell.backend])}"
-    if cell.workload.random_weights and method.data_driven:
+    if cell.workload.random_weights and method.data_driven and method.promised_schedule(cell.workload.steps) is None:
         return f"meaningless with random weights: the schedule depends on {method.decides_by}"
     return None
 

@@ -6,19 +6,24 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least, needs_package, taylor_order
-from tsbench.errors import DrawingFailed
+from tsbench.checks import at_least, between, needs_package, one_of, step_map
+from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods.base import Method
-from tsbench.schedule import always_skipping
 
 BEFORE = "_before_cache_dit"  # of a transformer with the cache on it: its own `forward`, and the order of its parts
+
+
+POLICIES = ("dynamic", "static")
+MASKS = ("slow", "medium", "fast", "ultra")  # of cache_dit.steps_mask
+CALIBRATORS = ("taylorseer", "foca")
 
 
 @dataclass
 class CacheDit(Method):
     """The first and last blocks always run; where the residual of the first has changed little, the rest is skipped.
 
-    What the others add is reused, or with `taylorseer_order` forecast by a Taylor series.
+    What the others add is reused, or forecast by a calibrator. A mask says which steps have to be computed; the others
+    may be skipped by the same rule or, where the policy is static, always are.
     """
 
     name: str = "cache_dit"
@@ -28,9 +33,11 @@ class CacheDit(Method):
     max_warmup_steps: int = 8
     max_cached_steps: int = -1
     max_continuous_cached_steps: int = -1
-    taylorseer_order: int = 0
+    steps_computation_mask: str | None = None
+    steps_computation_policy: str = "dynamic"
+    calibrator_type: str | None = None
+    taylorseer_order: int = 1
     title: ClassVar[str] = "DBCache (cache-dit)"
-    label_format: ClassVar[str] = "thr {residual_diff_threshold:.12g}"
     data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "how much the residual of the first blocks changes"
 
@@ -45,34 +52,75 @@ class CacheDit(Method):
         at_least("method.max_warmup_steps", self.max_warmup_steps, 0, 8)
         at_least("method.max_cached_steps", self.max_cached_steps, -1, -1, "-1 for any number")
         at_least("method.max_continuous_cached_steps", self.max_continuous_cached_steps, -1, -1, "-1 for any number")
-        taylor_order("method.taylorseer_order", self.taylorseer_order, steps)
+        one_of("method.steps_computation_policy", self.steps_computation_policy, POLICIES)
+        if self.steps_computation_mask is not None:
+            key, otherwise = "method.steps_computation_mask", f"one of cache-dit's: {', '.join(MASKS)}"
+            step_map(key, self.steps_computation_mask, self._mask(steps), steps, otherwise)
+        if self.calibrator_type is not None:
+            one_of("method.calibrator_type", self.calibrator_type, CALIBRATORS)
+        if self.calibrator_type == "taylorseer":
+            between("method.taylorseer_order", self.taylorseer_order, 1, max(1, steps - 1), 1)
+
+    def resolved(self, steps: int) -> dict[str, Any]:
+        """The mask step by step; what it, its policy or the calibrator leave without effect is not part of the cell."""
+        parameters, unused = self.parameters(), []
+        if self.steps_computation_mask is None:
+            unused += ["steps_computation_policy"]
+        else:
+            parameters["steps_computation_mask"] = self._mask(steps)
+            unused += ["max_warmup_steps"]
+            if self.steps_computation_policy == "static":
+                unused += ["residual_diff_threshold", "max_cached_steps", "max_continuous_cached_steps"]
+        if self.calibrator_type != "taylorseer":
+            unused += ["taylorseer_order"]
+        return parameters | dict.fromkeys(unused)
+
+    def _mask(self, steps: int) -> str:
+        assert self.steps_computation_mask is not None
+        if self.steps_computation_mask not in MASKS:
+            return self.steps_computation_mask
+        try:
+            mask = _library().steps_mask(total_steps=steps, mask_policy=self.steps_computation_mask)
+        except AssertionError as error:
+            raise UserError(
+                f"method.steps_computation_mask is {self.steps_computation_mask!r}, which cache-dit does not have for "
+                f"{steps} steps; try method.steps_computation_mask={'C' * steps}."
+            ) from error
+        return "".join("C" if computed else "." for computed in mask)
+
+    def promised_schedule(self, steps: int) -> str | None:
+        static = self.steps_computation_mask is not None and self.steps_computation_policy == "static"
+        return self._mask(steps) if static else None
 
     def fewest_computed(self, steps: int) -> str:
-        first = max(1, self.max_warmup_steps)
-        in_a_row = steps if self.max_continuous_cached_steps < 0 else self.max_continuous_cached_steps
-        schedule = always_skipping(steps, first, in_a_row)
-        if self.max_cached_steps < 0:
-            return schedule
-        *skipping, rest = schedule.split(".", self.max_cached_steps)
-        return ".".join([*skipping, rest.replace(".", "C")])
+        mask = "C" * max(1, self.max_warmup_steps) if self.steps_computation_mask is None else self._mask(steps)
+        in_all, in_a_row = (
+            steps if limit < 0 else limit for limit in (self.max_cached_steps, self.max_continuous_cached_steps)
+        )
+        schedule = ""
+        for must_compute in (letter == "C" for letter in mask.ljust(steps, ".")[:steps]):
+            limited = schedule.count(".") >= in_all or schedule.endswith("." * in_a_row)
+            schedule += "C" if must_compute or limited else "."
+        return schedule
 
     def condensed(self) -> tuple[Method, int]:
         """With a threshold of 1 cache-dit takes any two residuals for the same, without looking at them."""
-        full = 1 if self.taylorseer_order == 0 else self.taylorseer_order + 4  # steps, for derivatives and those before
+        full = 1  # steps, for derivatives and those before
+        if self.calibrator_type is not None:
+            full = (self.taylorseer_order if self.calibrator_type == "taylorseer" else 1) + 4
         short = replace(
             self,
             residual_diff_threshold=1.0,
             max_warmup_steps=full,
             max_cached_steps=-1,
             max_continuous_cached_steps=-1,
+            steps_computation_mask=None,
+            steps_computation_policy="dynamic",
         )
         return short, full + 1
 
     def enable(self, pipeline: Any, steps: int) -> None:
-        os.environ.setdefault("CACHE_DIT_LOG_LEVEL", "error")  # it says on stdout, before each image, what it was told
-        import cache_dit
-
-        transformer = pipeline.transformer
+        cache_dit, transformer = _library(), pipeline.transformer
         blocks = transformer.config.num_layers + transformer.config.num_single_layers
         if self.Fn_compute_blocks + self.Bn_compute_blocks > blocks:
             raise DrawingFailed(
@@ -80,13 +128,32 @@ class CacheDit(Method):
                 f"but this model has {blocks} blocks in all"
             )
         setattr(transformer, BEFORE, (vars(transformer).get("forward"), list(transformer._modules)))
-        parameters = self.parameters()
-        order = parameters.pop("taylorseer_order")
+        calibrator, options = self._calibrator()
         cache_dit.enable_cache(
             transformer,
-            cache_config=cache_dit.DBCacheConfig(num_inference_steps=steps, **parameters),
-            calibrator_config=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order) if order else None,
+            cache_config=cache_dit.DBCacheConfig(**self._config(steps)),
+            calibrator_config=getattr(cache_dit, calibrator)(**options) if calibrator else None,
         )
+
+    def _config(self, steps: int) -> dict[str, Any]:
+        """Arguments of `cache_dit.DBCacheConfig`."""
+        own = {
+            name: value
+            for name, value in self.parameters().items()
+            if name not in ("calibrator_type", "taylorseer_order")
+        }
+        if self.steps_computation_mask is not None:
+            own["steps_computation_mask"] = [int(letter == "C") for letter in self._mask(steps)]
+        return {"num_inference_steps": steps} | own
+
+    def _calibrator(self) -> tuple[str, dict[str, Any]]:
+        """The name of cache-dit's configuration of the calibrator, and its arguments; no name where there is none."""
+        match self.calibrator_type:
+            case "taylorseer":
+                return "TaylorSeerCalibratorConfig", {"taylorseer_order": self.taylorseer_order}
+            case "foca":
+                return "FoCaCalibratorConfig", {}
+        return "", {}
 
     def disable(self, pipeline: Any) -> None:
         """cache-dit's own, and what that leaves: its `forward` in the place of the model's, and its blocks in the last.
@@ -96,9 +163,7 @@ class CacheDit(Method):
         transformer = pipeline.transformer
         if BEFORE not in vars(transformer):
             return
-        import cache_dit
-
-        cache_dit.disable_cache(transformer)
+        _library().disable_cache(transformer)
         vars(transformer).pop("_is_patched", None)
         vars(transformer).pop("forward", None)
         forward, names = vars(transformer).pop(BEFORE)
@@ -112,16 +177,39 @@ class CacheDit(Method):
 
     def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
         """On the pipeline, where cache-dit begins anew at every image; on a transformer it would not."""
-        parameters = self.parameters()
-        order = parameters.pop("taylorseer_order")
-        given = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
-        config = f"cache_dit.DBCacheConfig(num_inference_steps={steps}, {given})"
-        forecast = f"calibrator_config=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order={order})" if order else ""
-        arguments = ", ".join(filter(None, ["pipe", f"cache_config={config}", forecast]))
-        return ["import cache_dit"], [f"cache_dit.enable_cache({arguments})"], []
+        calibrator, options = self._calibrator()
+        arguments = ["pipe", f"cache_config=cache_dit.DBCacheConfig({_written(self._config(steps))})"]
+        if calibrator:
+            arguments.append(f"calibrator_config=cache_dit.{calibrator}({_written(options)})")
+        return ["import cache_dit"], [f"cache_dit.enable_cache({', '.join(arguments)})"], []
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:
-        order = parameters["taylorseer_order"]
-        blocks = "F{Fn_compute_blocks}B{Bn_compute_blocks}W{max_warmup_steps}".format(**parameters)
-        return f"{cls.title}, {blocks}" + (f", order {order}" if order else "")
+        parts = [cls.title, "F{Fn_compute_blocks}B{Bn_compute_blocks}".format(**parameters)]
+        if parameters["max_warmup_steps"] is not None:
+            parts[-1] += f"W{parameters['max_warmup_steps']}"
+        if parameters["steps_computation_mask"]:
+            parts.append("static masks" if parameters["steps_computation_policy"] == "static" else "masks")
+        if parameters["calibrator_type"] == "foca":
+            parts.append("FoCa")
+        if parameters["calibrator_type"] == "taylorseer":
+            parts.append(f"order {parameters['taylorseer_order']}")
+        return ", ".join(parts)
+
+    @classmethod
+    def label(cls, parameters: dict[str, Any]) -> str:
+        threshold = parameters["residual_diff_threshold"]
+        parts = [] if threshold is None else [f"thr {threshold:.12g}"]
+        return ", ".join([*parts, *filter(None, [parameters["steps_computation_mask"]])])
+
+
+def _library() -> Any:
+    """The package, which says on stdout, before each image, what it was told, unless it is kept from it."""
+    os.environ.setdefault("CACHE_DIT_LOG_LEVEL", "error")
+    import cache_dit
+
+    return cache_dit
+
+
+def _written(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())

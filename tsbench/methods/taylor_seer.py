@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tsbench.checks import EVERY_STEP, at_least, between, one_of, taylor_order
+from tsbench.checks import EVERY_STEP, at_least, between, one_of, step_map, taylor_order
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
 from tsbench.schedule import official_taylorseer
@@ -30,13 +30,7 @@ class TaylorSeerDecorator(Method):
         one_of("method.wrap", self.wrap, WRAPS)
         taylor_order("method.n_derivatives", self.n_derivatives, steps)
         if self.step_map is not None:
-            written = self._map()
-            if set(written) - set("C.") or not written.startswith("C") or len(written) != steps:
-                raise UserError(
-                    f"method.step_map is {self.step_map!r}, but must be {steps} letters, a C for a computed step and "
-                    "a . for a forecast one, the first a C, or a file with them; try method.step_map="
-                    f"{official_taylorseer(steps, min(3, steps), 5)}."
-                )
+            step_map("method.step_map", self.step_map, self._map(), steps, "a file with them")
             return
         at_least("method.skip_interval_steps", self.skip_interval_steps, 1, 5, EVERY_STEP)
         between("method.warmup_steps", self.warmup_steps, 1, steps, min(3, steps), "the first step has to be computed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import fill
@@ -14,7 +15,7 @@ from tsbench.present import series_and_label
 
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",  # Okabe and Ito, 2008
-    "#7570B3", "#A6761D", "#888888",  # of ColorBrewer's Dark2, and grey
+    "#7570B3", "#A6761D", "#888888", "#882255",  # of ColorBrewer's Dark2, grey, and wine of Paul Tol's
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL = FewerSteps.title  # every cache has to beat it
@@ -48,18 +49,30 @@ def short_label(label: str, computed_steps: float) -> str:
 
 
 def styles(series: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A look for every series, the control's black and dashed; no two of the first 54 are the same."""
+    """A look for every series, the control's black and dashed; no two of the first 60 are the same.
+
+    Each has a colour of its own while there are enough of them; then each method has, whose series differ in their
+    markers; and where one method has too many for that, colours begin again with other markers.
+    """
+    names = list(dict.fromkeys(series))
+    methods = Counter(_method(name) for name in names if name != CONTROL)
+    by_method = sum(methods.values()) > len(COLOURS) >= len(methods) and max(methods.values()) <= len(MARKERS)
+    owners = [method for method, _ in methods.most_common()] if by_method else [n for n in names if n != CONTROL]
     looks: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys(series):
-        turn, place = divmod(len(looks.keys() - {CONTROL}), len(COLOURS))
-        looks[name] = {
-            "color": COLOURS[place],
-            "marker": MARKERS[(place + turn) % len(MARKERS)],
-            "linestyle": "-",
-        }
+    used: Counter[str] = Counter()
+    for name in names:
         if name == CONTROL:
             looks[name] = {"color": "black", "marker": "x", "linestyle": "--"}
+            continue
+        place = owners.index(_method(name) if by_method else name)
+        colour = COLOURS[place % len(COLOURS)]
+        looks[name] = {"color": colour, "marker": MARKERS[(place + used[colour]) % len(MARKERS)], "linestyle": "-"}
+        used[colour] += 1
     return looks
+
+
+def _method(series: str) -> str:
+    return series.split(", ")[0]
 
 
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Any, Any]:
