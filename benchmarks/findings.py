@@ -7,6 +7,7 @@ and is held against nothing: it was measured on another machine.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from tsbench.errors import UserError
 from tsbench.flops import TOKEN_SIDE
 from tsbench.paper import published_beside, quantities
 from tsbench.present import full_name, number, workload_titles
@@ -85,4 +87,10 @@ def step_time(name: str, row: Any, document: dict[str, Any], rates: dict[str, An
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    parser.add_argument("rates")
+    try:
+        sys.exit(main(**vars(parser.parse_args())))
+    except (UserError, OSError) as error:
+        sys.exit(f"findings: {error}")

@@ -26,7 +26,9 @@ from tsbench.grid import expand
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paper import BEST, SECOND, quantities, ranked
+from tsbench.plots.quality import pareto
 from tsbench.point import Point
+from tsbench.present import best_rows
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_json
 from tsbench.tables import cells_table
@@ -43,7 +45,8 @@ def test_what_is_recommended_meets_the_bar_with_its_whole_interval(
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x [1.94, 2.06], LPIPS 0.05" in text
-    assert "N=3 is faster (2.50x), but its interval reaches LPIPS 0.1" in text and "runner-up" not in text
+    assert "N=3 is faster (2.50x), but LPIPS is 0.09, its 95 % interval goes up to 0.1" in text
+    assert "runner-up" not in text
     assert main(["recommend", "r", "--max-lpips=0.2"]) == 0
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=3" in text and "runner-up: TaylorSeer" in text
@@ -752,6 +755,22 @@ def test_a_gate_that_nothing_can_be_judged_by_fails(here: Path, capsys: pytest.C
     assert "FAILED slower could not be judged: no cell has an interval, which takes five pairs or prompts in A" in text
 
 
+def test_runs_with_only_full_compute_in_common_pass_no_gate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where every setting of a baseline has failed."""
+    run(here / "a", {}, {})
+    run(here / "b", {2: GOOD}, {2: 0.5})
+    assert main(["compare", "a", "b"]) == 0
+    assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
+    said = "FAILED nothing could be judged: beside full compute, A and B have no drawn cell in common"
+    assert said in capsys.readouterr().out
+
+
+def test_a_gate_has_one_threshold_for_a_figure(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two the last would hold, and the first one say so."""
+    assert main(["compare", "a", "b", "--fail-if", "slower=5%", "slower=30%"]) == 2
+    assert "--fail-if has slower twice; give it one threshold: --fail-if slower=30%." in capsys.readouterr().err
+
+
 def test_a_speedup_that_cannot_be_is_judged_nowhere(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One of four steps computed is 4x at most, and N=3 was 8x: something held full compute up."""
     store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 0.4, 3: 0.125})
@@ -764,6 +783,11 @@ def test_a_speedup_that_cannot_be_is_judged_nowhere(here: Path, capsys: pytest.C
     text = capsys.readouterr().out
     assert "use TaylorSeer (diffusers), default, warm-up 3, N=2: " in text
     assert "not judged, denoising was 2.00 times as fast as its computed steps allow" in text
+    assert main(["recommend", "r", "--max-lpips", "0.1", "--max-memory-gb", "0.001"]) == 1
+    failing = run(here / "results" / "s", {2: GOOD, 3: FAIR}, {2: 0.4, 3: 0.125})
+    capsys.readouterr()
+    assert main(["recommend", "s", "--max-lpips", "0.1"]) == 0  # N=3 misses the bar by its interval
+    assert by_interval(failing)[3].lpips_high > 0.1 and "is faster" not in capsys.readouterr().out
     run(here / "results" / "before", {2: GOOD, 3: GOOD}, {2: 0.4, 3: 0.3})
     assert main(["compare", "r", "before", "--fail-if", "slower=5%"]) == 0  # 140 % slower than what cannot be
     assert "N=3, in A: timing disturbed: denoising was 2.00 times" in capsys.readouterr().out
@@ -778,6 +802,14 @@ def test_a_disturbed_timing_is_told_wherever_it_is_shown(here: Path, capsys: pyt
     for arguments in (["recommend", "r", "--max-lpips", "0.1"], ["explain", "r"]):
         assert main(arguments) == 0
         assert told in capsys.readouterr().out
+    cells = cells_table(store)
+    (rows,) = best_rows(cells).values()
+    assert [row["Speed-up"] for row in rows] == ["2.00x (timing disturbed)"]
+    (axis,) = pareto(cells, "P").axes
+    (hollow,) = (line for line in axis.lines if line.get_markerfacecolor() == "white" and len(line.get_xdata()))
+    row = by_interval(store)[2]
+    assert list(hollow.get_xdata()) == [row.speedup]
+    assert "timing disturbed" in [text.get_text() for text in axis.figure.legends[0].get_texts()]
 
 
 def test_what_may_be_no_faster_than_full_compute_is_near_the_front_at_most(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_plan_of_the_console_ends_with_what_it_costs(here: Path, capsys: pyt
     overrides = ["method.cache_interval=2", "method.use_lite_mode=true", "prompts.limit=2"]
     assert main(["plan", *overrides, "--step-s", "1"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "2 cells, 1 of them references; 20 images to draw (4 samples" in text
+    assert "2 cells, 1 reference among them; 20 images to draw (4 samples" in text
     table = plan_table(points := expand(overrides), *planned_cells(points))
     seconds = 13 * 28 + 7 * 28 / table["flops_speedup"][1]
     line = totals(table, *planned_cells(points), 6, 1.0)[1]
@@ -176,7 +176,7 @@ def test_what_a_sweep_will_skip_is_a_row_that_says_so(
     assert skipped["reason"].item() == SKIPPED[overrides[:-2]] and skipped["tflop"].isna().all()
     assert main(["plan", *overrides]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "2 cells, 1 of them references, and 1 that will be skipped; 7 images to draw (4 samples" in said
+    assert "2 cells, 1 reference among them, and 1 that will be skipped; 7 images to draw (4 samples" in said
 
 
 def test_models_that_differ_in_their_architecture_alone_are_two(capsys: pytest.CaptureFixture[str], here: Path) -> None:

@@ -128,6 +128,14 @@ def test_cells_alone_need_neither_pandas_nor_matplotlib(here: Path) -> None:
     assert pd.read_csv(folder / "cells.csv")["psnr_db"].notna().sum() == 1
 
 
+def test_there_is_no_picture_of_random_weights_to_try(
+    here: Path, sibling: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["try", "a cat", "model=flux1-dev-architecture", f"model.path={sibling}", *SMALL[:2]]) == 2
+    assert "try shows a picture, but those of random weights mean nothing" in capsys.readouterr().err
+    assert not (here / "try.png").exists()
+
+
 def test_leaving_text_encoders_out_is_for_random_weights(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "model.text_encoders=false"]) == 2
     assert "model.text_encoders=false is for random weights only" in capsys.readouterr().err

@@ -258,7 +258,7 @@ def test_more_pairs_than_a_finished_cell_has_are_not_ignored(here: Path, capsys:
     capsys.readouterr()
     assert main([*grid, "timing.pairs=3"]) == 2
     error = capsys.readouterr().err
-    assert "timing.pairs is 3, but 2 cells of results/sweep are done with 2; type timing.pairs=2" in error
+    assert "timing.pairs is 3, but 2 cells of results/sweep took 2; type timing.pairs=2" in error
     assert "name=NAME for another folder" in error and error.count("\n") == 1
 
 
@@ -337,7 +337,8 @@ MISTAKES = [
     ),
     (["sweep", "method=nope"], "There is no method 'nope'"),
     (["sweep", "metrics=[nope]"], "There is no metric 'nope'; there are: psnr, ssim, lpips"),
-    (["sweep", "--nope"], "'--nope' is not a flag of sweep"),
+    (["sweep", "--nope"], "unrecognized arguments: --nope; usage: python -m tsbench sweep [overrides]"),
+    (["sweep", "model.path='~nobody-here/x'"], "which is neither a folder nor a hub id"),
     (["sweep", "name=a,b"], "name cannot be swept"),
     (["sweep", "runtime.device=cpu,auto"], "runtime.device cannot be swept"),
     (["sweep", "runtime.device=cuda:99"], "runtime.device is 'cuda:99'"),
@@ -345,7 +346,10 @@ MISTAKES = [
     (["sweep", "model.path=/nowhere/at/all"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=nowhere"], "which is neither a folder nor a hub id"),
     (["sweep", "model.path=."], "which has no model_index.json"),
-    (["sweep", "--cfg", "nope"], "--cfg shows the configuration of a job; type sweep --cfg job."),
+    (["sweep", "--cfg", "nope"], "argument --cfg/-c: invalid choice: 'nope'"),
+    (["sweep", "--cfg", "job", "method"], "'method' is not an override; overrides look like"),
+    (["sweep", "--cfg", "job", "runtime.compile=5"], "runtime.compile is '5', but must be true or false"),
+    (["sweep", "--cfg", "job", "steps=20,28"], "--cfg shows one configuration, but these are 2; give every key a"),
     (["report", "--x"], "the following arguments are required: RESULTS; usage: python -m tsbench report RESULTS"),
     (["recommend", "x", "--max-memory-gb", "-5"], "--max-memory-gb is -5, but must be more than 0"),
     (["sweep", "method=openvino/taylorseer"], "type backend=openvino method=taylorseer."),
@@ -388,28 +392,36 @@ def test_another_kind_of_pipeline_is_refused(here: Path, capsys: pytest.CaptureF
     assert "is a SanaPipeline, but tsbench draws with FluxPipeline" in capsys.readouterr().err
 
 
-def test_help_and_cfg(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_help_and_cfg(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is shown is what a sweep would draw: the same code composes it."""
     assert main(["--help"]) == 0
-    assert "sweep" in capfd.readouterr().out
+    assert "sweep" in capsys.readouterr().out
     for arguments, expected in (
         (["--help"], "method: auto, cache_dit, faster_cache, "),
+        (["--help"], "cache_interval: 5"),
         (["--cfg", "job"], "cache_interval: 5"),
-        (["--cfg", "job", "backend=openvino"], "disable_cache_after_step: -2"),
+        (["--cfg", "job", "method=auto", "steps=20"], "steps: 20"),
+        (["-c", "job", "backend=openvino"], "disable_cache_after_step: -2"),
     ):
-        shown = subprocess.run(
-            [sys.executable, "-m", "tsbench", "sweep", *arguments], capture_output=True, text=True, check=True
-        )
-        assert expected in shown.stdout
+        assert main(["sweep", *arguments]) == 0
+        assert expected in capsys.readouterr().out
     assert list(here.iterdir()) == []
-    wrong = [sys.executable, "-m", "tsbench", "sweep", "--cfg", "job", "method=auto", "method.bogus=3"]
-    said = subprocess.run(wrong, capture_output=True, text=True).stderr
-    assert "no parameter 'method.bogus'; there are: tolerance" in said
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, tsbench, tsbench.__main__ as m; m.main(['--help']); print(*sys.modules)"
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], {"torch", "hydra", "numpy", "pandas", "diffusers", "rich"}),
+        (["sweep", "nope=1"], {"torch", "diffusers"}),
+        (["try", "--help"], {"torch", "diffusers"}),
+        (["try", "a cat"], {"torch", "diffusers"}),
+        (["compare", "a", "b"], {"torch", "diffusers"}),
+    ],
+)
+def test_help_and_mistakes_wait_for_nothing_heavy(arguments: list[str], heavy: set[str], here: Path) -> None:
+    code = f"import sys, tsbench.__main__ as m; m.main({arguments!r}); print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "hydra", "numpy", "pandas", "diffusers", "rich"} & set(shown.stdout.split())
+    assert not heavy & set(shown.stdout.split())
 
 
 def test_images_are_stored_without_loss(here: Path, session: DiffusersSession) -> None:

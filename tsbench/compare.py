@@ -27,9 +27,10 @@ Each run is measured against its own full compute. If the images of full compute
 and the metrics of --fail-if judge the difference, except psnr, which is infinite for identical images.
 
 --fail-if takes slower=5%, or a metric's name with how much worse it may get, in the metric's unit. It exits with 1 if a
-whole interval lies beyond a threshold; if no cell has an interval to judge by; if a cell of A, or its score in such a
-metric, is missing in B, or the cell failed or was skipped there; and, with psnr, if an image that equalled full
-compute's no longer does. Timings of different hardware are shown, but fail nothing unless you add --across-hardware."""
+whole interval lies beyond a threshold; if no cell has an interval to judge by, or the runs have only full compute in
+common; if a cell of A, or its score in such a metric, is missing in B, or the cell failed or was skipped there; and,
+with psnr, if an image that equalled full compute's no longer does. Timings of different hardware are shown, but fail
+nothing unless you add --across-hardware."""
 
 
 def main(arguments: list[str]) -> int:
@@ -70,7 +71,7 @@ def thresholds(given: Sequence[str]) -> dict[str, float]:
     Raises:
         UserError: for another name, and for what is not how much worse it may get.
     """
-    limits = {}
+    limits: dict[str, float] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or name not in (SLOWER, *METRICS):
@@ -79,6 +80,8 @@ def thresholds(given: Sequence[str]) -> dict[str, float]:
                 f"--fail-if is {text!r}, but must be NAME=HOW MUCH WORSE, with a name of: {names}; "
                 "try --fail-if slower=5%."
             )
+        if name in limits:
+            raise UserError(f"--fail-if has {name} twice; give it one threshold: --fail-if {text}.")
         limits[name] = _limit(name, value)
     return limits
 
@@ -154,6 +157,8 @@ def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
             by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
             yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"
     yield from (lost for figure, lost in found.lost if figure in ("", *limits))
+    if not any(change.figure == SLOWER for change in found.changes):
+        yield "nothing could be judged: beside full compute, A and B have no drawn cell in common"
     for figure in limits:
         held = [change for change in found.changes if change.figure == figure and not change.hardware]
         if any(not change.equal for change in held) and all(change.interval is None for change in held):

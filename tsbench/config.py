@@ -28,7 +28,7 @@ GROUPS = {"model": "tiny", "method": "taylorseer", "prompts": "model", "runtime"
 
 @dataclass
 class ModelConfig:
-    """Where a model lies and how it is drawn with unless told otherwise."""
+    """Where a model is, and its default drawing settings."""
 
     name: str = MISSING
     path: str = MISSING
@@ -138,6 +138,9 @@ def composed(overrides: tuple[str, ...]) -> SweepConfig:
                 key, value = override.get_key_element(), override.value()
                 if isinstance(value, int) and value not in (0, 1) and isinstance(OmegaConf.select(config, key), bool):
                     raise UserError(_of_another_type(key, str(value), "bool"))  # OmegaConf takes 5 for true
+                if isinstance(value, list) and any(isinstance(entry, list | dict) for entry in value):
+                    text = override.get_value_element_as_str()  # OmegaConf takes a list for one of its entries
+                    raise UserError(f"{key} is {text}, but must be a list of single values, without lists in it.")
                 OmegaConf.update(config, key, value, merge=True)
         return _typed(config)
     except (HydraException, OmegaConfBaseException) as error:
@@ -247,9 +250,5 @@ _SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and
     (
         r".*is not a ListConfig, list or tuple.*|Cannot merge DictConfig with ListConfig",
         lambda key: f"{key} must be a list in brackets, such as {_LISTS.get(key, f'{key}=[VALUE,VALUE]')}.",
-    ),
-    (
-        r"Ambiguous value.*",
-        lambda key: "Only one configuration can be shown: give every override a single value.",
     ),
 ]

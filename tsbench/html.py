@@ -25,7 +25,7 @@ from tsbench.paper import FRONT, front_text, published_beside, quantities
 from tsbench.paths import ASSETS
 from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
-from tsbench.recommend import BARS, FASTER, as_fast, beside, gives, nearest, qualified, unjudged
+from tsbench.recommend import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 
@@ -99,7 +99,7 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
 def _without_lpips(group: pd.DataFrame) -> str:
     if group["random_weights"].iloc[0]:
         return "images of random weights mean nothing"
-    if failed := (group["status"] == "failed").sum():
+    if not candidates(group) and (failed := (group["status"] == "failed").sum()):
         return f"{failed} of {len(group)} cells have failed: see the table"
     return nearest(group, [BARS["--max-lpips"]])
 
@@ -157,6 +157,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "workload": workloads[row.reference],
         "front": front_text(row),
         "says": "; ".join(notes_of(row)),
+        "disturbed": isinstance(row.timing_disturbed, str),
         "schedules": document.get("schedules", []),
         "errors": [*map(_plain, document.get("step_errors") or [])],  # none of full compute, of fewer steps
         "samples": [],

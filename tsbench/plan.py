@@ -23,13 +23,14 @@ from tsbench.flags import Arguments, number_of
 from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
 from tsbench.paper import markdown_text
+from tsbench.paths import expanded
 from tsbench.point import Point
 from tsbench.present import full_name, plan_footnotes, plan_row, print_plan, size_of, workload_titles
 from tsbench.progress import duration, output
 from tsbench.schedule import computed_steps
 from tsbench.stats import full_step_s
 from tsbench.store import Store
-from tsbench.titles import DRAWN_WITH, drawn_columns
+from tsbench.titles import DRAWN_WITH, counted, drawn_columns
 
 USAGE = """\
 usage: python -m tsbench plan [overrides] [--step-s SECONDS] [--format csv|json|md]
@@ -164,7 +165,7 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     """
     from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
 
-    is_folder = model.path != "architecture" and Path(model.path).expanduser().is_dir()
+    is_folder = model.path != "architecture" and expanded(model.path).is_dir()
     if model.path == "embedded" or is_folder:
         folder = find_model(model.path)
         check_is_flux(folder)
@@ -230,10 +231,10 @@ def totals(
     works = [cell.workload for cell in cells if not cell.workload.random_weights]  # whose images are stored
     pixels = sum(len(work.samples) * work.height * work.width for work in works)
     lines = [
-        f"{len(cells)} cells, {sum(cell.is_reference for cell in cells)} of them references"
+        f"{counted(len(cells), 'cell')}, {counted(sum(cell.is_reference for cell in cells), 'reference')} among them"
         + (f", and {skipped} that will be skipped" if skipped else "")
-        + f"; {images} images to draw "
-        f"({stored} samples, the others warm-ups{calibrations} and {pairs} timed pairs a cell); "
+        + f"; {counted(images, 'image')} to draw "
+        f"({counted(stored, 'sample')}, the others warm-ups{calibrations} and {pairs} timed pairs a cell); "
         + (f"at most {size_of(3 * pixels)} of images to store" if pixels else "no images to store")
     ]
     rows = [row._asdict() for row in table.itertuples(index=False)]
@@ -248,8 +249,9 @@ def totals(
     rest = "" if None not in drawn else "; cells whose FLOPs are not known beforehand are not in it"
     if step_s is None:
         lines.append(f"{work} in the transformer{rest}; --step-s SECONDS turns it into device hours")
+    elif full[0] is None:
+        lines.append(f"{work} in the transformer{rest}; no device hours, since those of the first cell are not known")
     else:
-        assert full[0] is not None
         seconds = known / (full[0] / rows[0]["steps"] / step_s)
         lines.append(
             f"{work} in the transformer, {duration(seconds)} at {step_s:.3g} s a full step and image of the first "

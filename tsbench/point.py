@@ -70,7 +70,7 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     """The point of a composed configuration.
 
     Args:
-        config: whose every key is held against what is allowed.
+        config: to be checked.
         prompts: what is drawn; None reads `prompts.file`.
 
     Raises:
@@ -82,6 +82,11 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     height, width = _parse_size(config.size)
     file = config.prompts.file if prompts is None else None
     prompts = prompts or read_prompts(config.prompts.file, config.prompts.limit)
+    if config.model.trained_sizes is not None and len(config.model.trained_sizes) != 2:
+        raise UserError(
+            f"model.trained_sizes is {config.model.trained_sizes}, but must be the least and the largest side in "
+            "pixels; try model.trained_sizes=[128,192]."
+        )
     if config.model.captions_only:
         _check_captions(prompts, config.model.name, file)
     between("steps", config.steps, 1, MOST_STEPS, 28)

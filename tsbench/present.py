@@ -11,7 +11,9 @@ from rich.console import Console
 
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS
-from tsbench.titles import titles_of
+from tsbench.titles import counted, titles_of
+
+DISTURBED = " (timing disturbed)"  # of a speed-up, where there is no room for what disturbed it
 
 
 def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
@@ -30,7 +32,7 @@ def full_name(row: Any) -> str:
 
 
 def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
-    """For the console: by the title of every workload the cells on a front, the nearest to full compute first."""
+    """For the console: by the title of every workload the cells on a front, the slowest first."""
     titles, tables = workload_titles(cells), {}
     front = cells[(cells["on_front"] != "") & (cells["status"] == "ok")]
     for reference, group in front.groupby("reference", sort=False):
@@ -39,7 +41,7 @@ def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
             shown = {
                 "Method": full_name(row),
                 "Computed": f"{row.computed_steps:g}/{row.steps}",
-                "Speed-up": number(row.speedup, 2, "x"),
+                "Speed-up": number(row.speedup, 2, "x") + DISTURBED * isinstance(row.timing_disturbed, str),
             }
             for metric in METRICS.values():
                 if metric.column in cells and cells[metric.column].notna().any():
@@ -142,7 +144,7 @@ def provenance(manifest: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
     command = manifest["commands"][-1]
     others = len({run["command"] for run in manifest["commands"]}) - 1
-    more = f" and {others} other command{'s' * (others > 1)}" if others else ""
+    more = f" and {counted(others, 'other command')}" if others else ""
     return (
         f"Made on {manifest['hardware']} ({environment['platform']}) with {libraries}, "
         f"Python {environment['python']}, by `{command['command']}`{more}, {command['started'][:10]}."

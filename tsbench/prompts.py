@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tsbench.errors import UserError
-from tsbench.paths import ASSETS
+from tsbench.paths import ASSETS, expanded
 
 CARRIED = ASSETS / "prompts"
 
@@ -24,7 +22,7 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
         raise UserError(f"prompts.limit is {limit}, but must be 1 or more, or null for all; try prompts.limit=6.")
     carried = CARRIED / f"{file}.txt"
     try:
-        path = carried if carried.is_file() else Path(file).expanduser()
+        path = carried if carried.is_file() else expanded(file)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"

@@ -271,10 +271,11 @@ def gives(row: Any) -> str:
 
 
 def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
-    """What the fastest cell that misses a bar would have brought more, and the bars that it misses."""
+    """What the fastest cell that misses a bar would have brought more, and how it misses; if its timing is believed."""
     failing = [row for row in candidates(group) if any(bar.missed_by(row) for bar in bars)]
-    fastest = max(failing, key=lambda row: row.speedup, default=best)
+    timed = [row for row in failing if FASTER.worst(row) is not None]
+    fastest = max(timed, key=lambda row: row.speedup, default=best)
     if fastest.speedup <= best.speedup:
         return ""
-    missed = [f"{bar.label} {bar.shown(bar.worst(fastest) or 0.0)}" for bar in bars if bar.missed_by(fastest)]
-    return f"{full_name(fastest)} is faster ({fastest.speedup:.2f}x), but its interval reaches {' and '.join(missed)}"
+    missed = "; ".join(bar.missed(fastest) for bar in bars if bar.missed_by(fastest))
+    return f"{full_name(fastest)} is faster ({fastest.speedup:.2f}x), but {missed}"

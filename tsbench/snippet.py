@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from tsbench.config import composed
 from tsbench.methods import Method, method_class
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
-from tsbench.paths import ASSETS, carried
+from tsbench.paths import ASSETS, carried, expanded
 from tsbench.prompts import CARRIED, read_prompts
 from tsbench.quantization import quantization_call
 
@@ -22,7 +22,7 @@ def snippet(document: dict[str, Any]) -> list[str]:
     if workload["random_weights"]:
         return ["# random weights: there is no image to draw"]
     path = document["model_path"]
-    path = str(ASSETS / "tiny") if path == "embedded" else path
+    path = str(ASSETS / "tiny") if path == "embedded" else str(expanded(path))
     kind = method_class(document["backend"], document["method"])
     method = kind(**_fields(kind, document["params"] | document["calibration"]))
     prompt = json.dumps(workload["prompts"][0], ensure_ascii=False)

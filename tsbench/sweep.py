@@ -6,9 +6,7 @@ What imports torch, which takes seconds, is imported where it is needed: most mi
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -17,19 +15,18 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-import hydra
 import numpy as np
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from tsbench.budget import planned_images
 from tsbench.cell import Cell
-from tsbench.config import one_sentence, register
+from tsbench.config import GROUPS, SweepConfig, composed
 from tsbench.disturbance import disturbance
 from tsbench.errors import UserError, first_line
-from tsbench.grid import cells_of, expand, for_its_method, impossible
-from tsbench.methods import Method
+from tsbench.flags import Arguments
+from tsbench.grid import cells_of, expand, impossible
+from tsbench.methods import METHODS, PLUGINS, Method
 from tsbench.metrics import check_columns, check_metrics
 from tsbench.paths import carried
 from tsbench.point import unusual_size
@@ -37,34 +34,61 @@ from tsbench.progress import SweepProgress, output
 from tsbench.schedule import computed_steps
 from tsbench.stats import speedups
 from tsbench.store import Store
-from tsbench.titles import drawn_columns, titles_of
+from tsbench.titles import counted, drawn_columns, titles_of
 
 if TYPE_CHECKING:
     from tsbench.generate import CellResult
 
-SHOWING_FLAGS = {"--help", "-h", "--cfg", "-c", "--resolve"}
+HELP = """\
+usage: python -m tsbench sweep [overrides] [--cfg job]
+  python -m tsbench sweep experiment=quick
+  python -m tsbench sweep method.cache_interval=2,3,4 method.use_lite_mode=true,false
+  python -m tsbench sweep model=flux1-dev size=512,1024 prompts.file=prompts.txt prompts.limit=20
+
+Draws, times, scores and plots a grid of settings. Results go to results/NAME/; the same command again goes on where it
+stopped. --cfg job shows the configuration that overrides compose to, and stops. Experiments: see experiments/. Captions
+that the embedded model draws: python -m tsbench.models.tiny.pictures
+
+choices, overridden as model=flux1-dev:
+{choices}
+
+the configuration without overrides, overridden as key=value and method.key=value:
+
+{configuration}"""
 
 
 def main(arguments: list[str]) -> int:
     """The verb `sweep`."""
-    arguments = [argument for argument in arguments if argument not in ("-m", "--multirun")]
-    if any(argument.startswith("-") for argument in arguments):
-        return show_configuration(arguments)
-    return Sweep(arguments).run(output())
+    if {"-h", "--help"} & set(arguments):
+        print(help_text())
+        return 0
+    parser = Arguments(f"{HELP.splitlines()[0]}; --help shows all of them")
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--cfg", "-c", choices=["job"])
+    parser.add_argument("--multirun", "-m", action="store_true")  # as Hydra has it; here every sweep is one
+    given = parser.parse_intermixed_args(arguments)
+    if given.cfg is None:
+        return Sweep(given.overrides).run(output())
+    points = expand(given.overrides)
+    if len(points) > 1:
+        raise UserError(f"--cfg shows one configuration, but these are {len(points)}; give every key a single value.")
+    print(_yaml(points[0].config))
+    return 0
 
 
 class Sweep:
     """A grid that was expanded and checked as a whole, before anything ran."""
 
     def __init__(self, arguments: list[str], prompts: tuple[str, ...] | None = None) -> None:
-        from tsbench.sessions import Sessions
-
         points = expand(arguments, prompts)
         first = points[0].config
         self.arguments, self.name, self.report = arguments, first.folder_name, first.report
         self.pairs, self.metrics = first.timing.pairs, list(first.metrics)
         check_metrics(self.metrics)
         self.unusual_sizes = list(dict.fromkeys(filter(None, map(unusual_size, points))))
+
+        from tsbench.sessions import Sessions
+
         self.sessions = Sessions(points)
         self.cells, self.methods = cells_of(points, self.sessions.identities)
 
@@ -118,7 +142,7 @@ class Sweep:
         timed = [len(store.document(key).get("pairs", ())) for key in done]
         if fewer := [pairs for pairs in timed if 0 < pairs < self.pairs]:
             raise UserError(
-                f"timing.pairs is {self.pairs}, but {len(fewer)} cells of {store.folder} are done with {min(fewer)}; "
+                f"timing.pairs is {self.pairs}, but {counted(len(fewer), 'cell')} of {store.folder} took {min(fewer)}; "
                 f"type timing.pairs={min(fewer)} to go on there, or name=NAME for another folder."
             )
 
@@ -165,10 +189,11 @@ class Sweep:
                 progress.cell_finished(f"{name}: {outcome}", planned.get(cell.key, 0))
                 share = self.sessions.pipeline_s / (time.perf_counter() - started)
                 store.note_share(share)
+        self.sessions.close()  # scoring takes memory too
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
 
     def _run_cell(self, cell: Cell, store: Store, progress: SweepProgress, costs: Mapping[str, dict[str, Any]]) -> str:
-        """Draw and store a cell, or store why it was not drawn; and what to say of it."""
+        """Draw and store a cell, or store why not; return the line to print."""
         from tsbench.measure import release_memory
         from tsbench.sessions import NotLoaded
 
@@ -236,30 +261,17 @@ def workloads(cells: list[Cell]) -> dict[str, str]:
     )
 
 
-def show_configuration(arguments: list[str]) -> int:
-    """`--help` and `--cfg job`, with which Hydra shows something and runs nothing."""
-    unknown = [text for text in arguments if text.startswith("-") and text.split("=")[0] not in SHOWING_FLAGS]
-    if unknown:
-        raise UserError(f"{unknown[0]!r} is not a flag of sweep; settings are overrides such as steps=20 (see --help).")
-    if {"--cfg", "-c"} & set(arguments) and "job" not in arguments:
-        raise UserError("--cfg shows the configuration of a job; type sweep --cfg job.")
-    if not {text.split("=")[0] for text in arguments} & SHOWING_FLAGS - {"--resolve"}:
-        raise UserError("--resolve fills in what --cfg shows; type --cfg job --resolve.")
-    register()
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    choosing = [text for text in arguments if text.split("=")[0] in ("backend", "method", "runtime.dtype")]
-    chosen = choosing if any("," in text for text in choosing) else for_its_method(tuple(choosing))
-    sys.argv = ["tsbench sweep", *(text for text in arguments if text not in choosing), *chosen]
-    try:
-        hydra.main(version_base="1.3", config_path=str(carried("conf")), config_name="sweep")(lambda config: None)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(one_sentence(error)) from error
-    return 0
+def help_text() -> str:
+    """What can be chosen, and the configuration as it is without overrides."""
+    choices = {group: [file.stem for file in (carried("conf") / group).glob("*.yaml")] for group in GROUPS}
+    choices["method"] += PLUGINS
+    listed = [f"  {group}: {', '.join(sorted(names))}" for group, names in choices.items()]
+    listed.append(f"  method with backend=openvino: {', '.join(sorted(METHODS['openvino']))}")
+    return HELP.format(choices="\n".join(listed), configuration=_yaml(composed(())))
 
 
-def counted(number: int, what: str) -> str:
-    """1 cell, 2 cells."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _yaml(config: SweepConfig) -> str:
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def _outcome(result: CellResult, cell: Cell) -> str:

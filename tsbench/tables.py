@@ -28,7 +28,7 @@ from tsbench.stats import (
     speedups,
 )
 from tsbench.store import Store, image_name, replaced
-from tsbench.titles import DRAWN_WITH, drawn_columns
+from tsbench.titles import DRAWN_WITH, counted, drawn_columns
 
 COLUMNS = [
     "key", "status", "reason", "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile",
@@ -225,13 +225,13 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
     pairs, prompts = len(document["pairs"]), len(document["workload"]["prompts"])
     reasons = []
     if document["key"] != document["reference"] and pairs < LEAST_MEDIAN:
-        reasons.append(f"{pairs} pair{'s' * (pairs > 1)}: an interval of the speed-up needs {LEAST_MEDIAN}")
+        reasons.append(f"{counted(pairs, 'pair')}: an interval of the speed-up needs {LEAST_MEDIAN}")
     elif impossible := impossibly_fast(document):
         reasons.append(f"{impossible}: an interval of that speed-up would mean nothing")
     if not scores:
         return reasons
     if prompts < LEAST_MEAN:
-        return [*reasons, f"{prompts} prompt{'s' * (prompts > 1)}: an interval of a mean needs {LEAST_MEAN}"]
+        return [*reasons, f"{counted(prompts, 'prompt')}: an interval of a mean needs {LEAST_MEAN}"]
     differing = len(prompt_means(scores["psnr"], prompts)) if "psnr" in scores else prompts
     if differing < LEAST_MEAN:
         told = f"{differing} of {prompts} prompts differ from full compute"

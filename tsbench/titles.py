@@ -23,6 +23,11 @@ TELLING_APART = {  # columns of a workload that its title has only where titles 
 }
 
 
+def counted(number: int, what: str) -> str:
+    """1 cell, 2 cells."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """The columns that say what is drawn and with which settings, whatever the method."""
     return {
@@ -68,7 +73,7 @@ def _title(row: dict[str, Any], without: str) -> str:
         "model": row["model"],
         "size": f"{row['height']} x {row['width']}",
         "steps": f"{row['steps']} steps",
-        "images": f"{row['n_samples']} image{'s' if row['n_samples'] > 1 else ''}",
+        "images": counted(row["n_samples"], "image"),
         "backend": f"backend {row['backend']}" if row["backend"] != "diffusers" else "",
         "dtype": row["dtype"],
         "quantization": f"quantization {json.loads(quantization)['backend']}" if quantization else "",

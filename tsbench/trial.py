@@ -12,7 +12,6 @@ from typing import Any
 from tsbench.errors import UserError, first_line
 from tsbench.grid import impossible
 from tsbench.progress import output
-from tsbench.sessions import NotLoaded
 from tsbench.stats import speedups
 from tsbench.sweep import Sweep
 
@@ -42,6 +41,8 @@ def main(arguments: list[str]) -> int:
     if not prompts[0].strip():
         raise UserError('The prompt of try is empty; type what to draw: python -m tsbench try "PROMPT".')
     sweep = Sweep(overrides, prompts=(prompts[0],))
+    if any(cell.workload.random_weights for cell in sweep.cells):
+        raise UserError("try shows a picture, but those of random weights mean nothing; sweep measures their speed.")
     sizes = dict.fromkeys(f"{cell.workload.height}x{cell.workload.width}" for cell in sweep.cells)
     if len(sizes) > 1:
         raise UserError(
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _try(sweep: Sweep) -> int:
+    from tsbench.sessions import NotLoaded
+
     console = output()
     full: dict[str, Any] = {}  # images by the key of their reference
     rows = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tsbench.errors import UserError, first_line
-from tsbench.paths import ASSETS
+from tsbench.paths import ASSETS, expanded
 from tsbench.quantization import COMPONENTS
 
 HUB_PATIENCE_S = 12.0
@@ -45,7 +45,7 @@ def find_model(path: str, architecture: str | None = None) -> Path:
                 "try model.architecture=flux1-dev, or a folder of configurations by model.path=FOLDER."
             )
         return folder
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     if (folder / "model_index.json").is_file():
         return folder
     if folder.exists():

@@ -14,6 +14,7 @@ from tsbench.plots.style import (
     Label,
     finish,
     label_points,
+    mark_disturbed,
     name_panel,
     panel_grid,
     panels,
@@ -59,12 +60,13 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
         drawstyle="steps-pre", solid_joinstyle="miter", label="Pareto front",
     )  # fmt: skip
     for series, cells in shown.groupby("series", sort=False):
+        heights, look = _heights(cells, metric), looks[str(series)] | {"markersize": 6, "zorder": 2}
         axis.plot(
-            cells["speedup"], _heights(cells, metric), **looks[str(series)], markersize=6, alpha=0.9, zorder=2,
-            linewidth=1.2 if series == CONTROL else 0.8, label=series,
+            cells["speedup"], heights, **look, alpha=0.9, linewidth=1.2 if series == CONTROL else 0.8, label=series,
         )  # fmt: skip
+        mark_disturbed(axis, cells["speedup"], heights, cells, look)
         axis.hlines(
-            _heights(cells, metric), cells["speedup_low"], cells["speedup_high"], alpha=0.3, linewidth=1,
+            heights, cells["speedup_low"], cells["speedup_high"], alpha=0.3, linewidth=1,
             colors=looks[str(series)]["color"], zorder=1,
         )  # fmt: skip
     axis.axvline(1, color="0.8", linewidth=0.8, zorder=0)

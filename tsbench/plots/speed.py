@@ -8,7 +8,17 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.plots.style import ACROSS, MARKERS, finish, name_panel, panel_grid, speed_limits, styles, with_series
+from tsbench.plots.style import (
+    ACROSS,
+    MARKERS,
+    finish,
+    mark_disturbed,
+    name_panel,
+    panel_grid,
+    speed_limits,
+    styles,
+    with_series,
+)
 from tsbench.present import workload_titles
 
 BESIDE = 0.1  # steps of the cache interval, between the lines of a panel, so that bars do not cover bars
@@ -34,6 +44,7 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
         for name, line in group.groupby("series", sort=False):
             line = line.sort_values("computed_steps")
             axis.plot(line["computed_steps"], line["denoise_speedup"], **looks[str(name)], label=name)
+            mark_disturbed(axis, line["computed_steps"], line["denoise_speedup"], line, looks[str(name)])
         name_panel(axis, titles[str(reference)])
         axis.set_xlabel("computed steps")
         axis.set_ylabel("denoising speed-up (x)")
@@ -82,6 +93,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
             look = {"color": colours[name], "marker": markers[label], "markersize": 6, "linewidth": 0.9}
             places = [values.index(value) + aside for value in line[column]]
             axis.plot(places, line["speedup"], **look)
+            mark_disturbed(axis, places, line["speedup"], line, look)
             axis.vlines(
                 places, line["speedup_low"], line["speedup_high"], colors=colours[name], alpha=0.3, linewidth=1.2
             )
@@ -122,6 +134,7 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
             line = line.sort_values("interval")
             beside = line["interval"] + _aside(place, len(lines))
             axis.plot(beside, line["speedup"], **looks[str(name)], label=name)
+            mark_disturbed(axis, beside, line["speedup"], line, looks[str(name)])
             colour = looks[str(name)]["color"]
             axis.vlines(beside, line["speedup_low"], line["speedup_high"], colors=colour, alpha=0.4, linewidth=1.5)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)

@@ -107,6 +107,22 @@ def speed_limits(cells: pd.DataFrame) -> tuple[float, float]:
     return least - 0.1 * reach, most + 0.1 * reach
 
 
+def mark_disturbed(
+    axis: Any, places: Iterable[float], heights: Iterable[float], cells: pd.DataFrame, look: Any
+) -> None:
+    """Draw the points of a line again, hollow, whose timing was disturbed, and say so in the legend.
+
+    Args:
+        places, heights: of the cells on the axis.
+        look: of the line.
+    """
+    hollow = {"markerfacecolor": "white", "linestyle": "none"}
+    found = [point for *point, why in zip(places, heights, cells["timing_disturbed"]) if isinstance(why, str)]
+    if found:
+        axis.plot(*zip(*found), **look | hollow)
+        axis.plot([], [], marker="o", color="0.4", label="timing disturbed", **hollow)
+
+
 def name_panel(axis: Any, title: str, across: int = 1) -> None:
     """The title of a panel, or of so many beside each other, in as many lines as their width takes."""
     inches = across * axis.get_window_extent().width / axis.figure.dpi

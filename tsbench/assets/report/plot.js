@@ -28,6 +28,7 @@ function drawPlot() {
   drawFront(plot, legend);
   for (const name of new Set(cells.map((cell) => cell.series))) drawSeries(plot, name, legend);
   for (const cell of cells) drawPoint(plot, cell);
+  if (cells.some((cell) => cell.disturbed)) legend.append(legendEntry("timing disturbed", { class: "hollow", d: MARKERS.o }));
   markIdentical(plot);
   place.append(plot.svg);
 }
@@ -167,8 +168,8 @@ function drawPoint({ chosen, at, x, y, svg }, cell) {
     class: "point",
     d: MARKERS[marker],
     transform: `translate(${px} ${py}) scale(${NARROW.matches ? 1.8 : 1})`,
-    fill: colour,
-    stroke: "var(--paper)",
+    fill: cell.disturbed ? "var(--paper)" : colour,
+    stroke: cell.disturbed ? colour : "var(--paper)",
     tabindex: 0,
     role: "button",
     "aria-label": label,
@@ -183,7 +184,7 @@ function pointLabel(chosen, cell) {
   const fast = speed.value === "computed_steps" ? `${shown(times, 1)} computed steps` : shown(times, 2, "x");
   const value = valueOf(chosen, cell);
   const good = value === Infinity ? "identical images" : `${chosen.label} ${shown(value, chosen.digits)}`;
-  return `${cell.name}: ${fast}, ${good}`;
+  return `${cell.name}: ${fast}, ${good}${cell.disturbed ? "; timing disturbed" : ""}`;
 }
 
 function onKeys(keys, act) {
