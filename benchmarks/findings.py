@@ -18,8 +18,8 @@ import pandas as pd
 
 from tsbench.errors import UserError
 from tsbench.flops import TOKEN_SIDE
-from tsbench.paper import published_beside, quantities
 from tsbench.present import full_name, number, workload_titles
+from tsbench.report.paper import published_beside, quantities
 from tsbench.stats import full_step_s
 from tsbench.store import opened
 from tsbench.tables import cells_table

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from tsbench.drawing.measure import Clock
 from tsbench.environment import device_name
-from tsbench.measure import Clock
 
 WIDTH, HEADS, TEXT_TOKENS, DOUBLE, SINGLE = 3072, 24, 512, 19, 38
 LAUNCHES = 20  # between two marks

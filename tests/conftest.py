@@ -9,7 +9,7 @@ import torch
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from tests.helpers import FLOAT32
-from tsbench.backends.diffusers import DiffusersSession
+from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
 
 

@@ -19,16 +19,16 @@ from PIL import Image
 from tests.helpers import cell
 from tests.stores import ENVIRONMENT, FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
 from tsbench.__main__ import main
+from tsbench.chain import chain, sentences
 from tsbench.comparison import metric_change
 from tsbench.errors import UserError
-from tsbench.explain import chain, sentences
 from tsbench.grid import expand
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
-from tsbench.paper import BEST, SECOND, quantities, ranked
-from tsbench.plots.quality import pareto
 from tsbench.point import Point
 from tsbench.present import best_rows
+from tsbench.report.paper import BEST, SECOND, quantities, ranked
+from tsbench.report.plots.quality import pareto
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_json
 from tsbench.tables import cells_table

@@ -17,7 +17,7 @@ import pytest
 
 from tests.helpers import cell
 from tests.stores import FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
-from tsbench.html import write_html
+from tsbench.report.html import write_html
 from tsbench.scoring import score_cells
 from tsbench.tables import cells_table
 

@@ -13,10 +13,10 @@ from diffusers import FluxTransformer2DModel
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from tests.helpers import FLOAT32, cell, workload
-from tsbench.backends.diffusers import RECOMPILE_LIMIT, DiffusersSession
 from tsbench.budget import planned_images
+from tsbench.drawing.diffusers import RECOMPILE_LIMIT, DiffusersSession
+from tsbench.drawing.generate import Drawn
 from tsbench.errors import DrawingFailed
-from tsbench.generate import Drawn
 from tsbench.methods import Method
 from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.taylor_seer import TaylorSeerDecorator

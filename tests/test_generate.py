@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from tests.helpers import cell, workload
-from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.budget import method_first
+from tsbench.drawing.diffusers import DiffusersSession, choose_device
+from tsbench.drawing.generate import Timing
+from tsbench.drawing.hooks import hooked_modules
+from tsbench.drawing.measure import EnergyMeter, PeakMemory
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.generate import Timing
-from tsbench.hooks import hooked_modules
-from tsbench.measure import EnergyMeter, PeakMemory
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.taylorseer import TaylorSeer
@@ -255,7 +255,7 @@ def test_energy_is_told_of_runs_that_are_long_enough(monkeypatch: pytest.MonkeyP
     meter.handle, counted, now = "gpu", iter([1_000_000, 1_150_000]), iter([10.0, 10.5, 12.0])
     nvml = SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(counted))
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    monkeypatch.setattr("tsbench.measure.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("tsbench.drawing.measure.time.perf_counter", lambda: next(now))
     meter.start()
     assert meter.used_j() is None
     assert meter.used_j() == 150

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from tests.helpers import FLOAT32, cell, workload
-from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Settings
-from tsbench.generate import Drawn
-from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
+from tsbench.drawing.diffusers import DiffusersSession
+from tsbench.drawing.generate import Drawn
+from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer

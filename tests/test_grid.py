@@ -14,13 +14,13 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from tsbench.config import composed
+from tsbench.drawing.quantization import check_installed
 from tsbench.errors import UserError
 from tsbench.grid import expand, impossible, ordered
 from tsbench.methods import METHODS
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.models.source import find_model
 from tsbench.paths import carried
-from tsbench.quantization import check_installed
 
 
 def keys(*overrides: str) -> list[str]:
@@ -363,7 +363,7 @@ def test_a_static_mask_is_drawn_with_random_weights() -> None:
 
 
 def test_a_method_whose_package_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
+    monkeypatch.setattr("tsbench.packages.installed_version", lambda name: None)
     sentence = r"method=cache_dit cannot be drawn here: it needs the cache-dit package: pip install .*\[cache-dit\]'\."
     with pytest.raises(UserError, match=sentence):
         expand(["method=cache_dit"])
@@ -374,7 +374,7 @@ def test_a_missing_quantization_library_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, backend: str, package: str
 ) -> None:
     """Before the model is looked for; without it transformers' own error names a package and no command."""
-    monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
+    monkeypatch.setattr("tsbench.packages.installed_version", lambda name: None)
     sentence = rf"backend={backend} cannot be used here: it needs the {package} package: pip .*\[quantization\]'\."
     with pytest.raises(UserError, match=sentence):
         check_installed(backend)

@@ -16,12 +16,12 @@ from PIL import Image
 
 from tests.helpers import cell
 from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, run, timed
-from tsbench import html
 from tsbench.grid import expand
-from tsbench.html import write_html
 from tsbench.paths import ASSETS
-from tsbench.plots.style import CONTROL, MARKERS, styles, with_series
 from tsbench.prompts import read_prompts
+from tsbench.report import html
+from tsbench.report.html import write_html
+from tsbench.report.plots.style import CONTROL, MARKERS, styles, with_series
 from tsbench.store import Store
 from tsbench.tables import cells_table
 

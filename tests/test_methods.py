@@ -15,13 +15,13 @@ from diffusers import CacheMixin
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.helpers import FLOAT32, cell, workload
-from tsbench.backends.diffusers import DiffusersSession
 from tsbench.budget import planned_images
 from tsbench.cell import Cell
+from tsbench.drawing.diffusers import DiffusersSession
+from tsbench.drawing.hooks import hooked_modules
 from tsbench.errors import DrawingFailed
 from tsbench.flops import step_cost
 from tsbench.forecast import STATE
-from tsbench.hooks import hooked_modules
 from tsbench.methods import METHODS, Method
 from tsbench.methods.auto import Auto
 from tsbench.methods.cache_dit import CacheDit

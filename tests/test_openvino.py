@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 
 from tests.helpers import FLOAT32, workload
-from tsbench import checks
+from tsbench import packages
 from tsbench.__main__ import main
-from tsbench.backends import openvino_export
-from tsbench.backends.diffusers import DiffusersSession
-from tsbench.backends.openvino import OpenVinoSession, check_reading, schedule_of
-from tsbench.backends.openvino_export import exported
+from tsbench.drawing import openvino_export
+from tsbench.drawing.diffusers import DiffusersSession
+from tsbench.drawing.openvino import OpenVinoSession, check_reading, schedule_of
+from tsbench.drawing.openvino_export import exported
 from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed
 from tsbench.methods import Method
@@ -305,7 +305,7 @@ def test_mistakes(override: str, sentence: str, here: Path, capsys: pytest.Captu
 def test_without_the_extra_one_sentence_says_what_to_install(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "installed_version", lambda library: None)
+    monkeypatch.setattr(packages, "installed_version", lambda library: None)
     for arguments in (["sweep", "backend=openvino"], ["export", "model=tiny"]):
         assert main(arguments) == 2
         error = capsys.readouterr().err

@@ -21,7 +21,8 @@ from tsbench.grid import expand
 from tsbench.methods import mag_cache
 from tsbench.models.source import configuration, find_model
 from tsbench.paths import carried
-from tsbench.plan import COLUMNS, measured_step_s, plan_table, planned_cells, totals
+from tsbench.plan import COLUMNS, measured_step_s, plan_table, planned_cells
+from tsbench.plan_text import totals
 from tsbench.store import Store
 
 EXPERIMENTS = sorted(path.stem for path in carried("experiments").glob("*.yaml"))

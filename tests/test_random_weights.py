@@ -14,7 +14,7 @@ import torch
 
 from tests.helpers import FLOAT32
 from tsbench.__main__ import main
-from tsbench.backends.diffusers import DiffusersSession
+from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
 from tsbench.sessions import Sessions
 from tsbench.store import Store

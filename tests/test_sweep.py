@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from tests.helpers import cell, workload
 from tests.stores import body, image, timing
 from tsbench.__main__ import main
-from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Cell, Settings
+from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.environment import environment
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS

@@ -15,15 +15,16 @@ import pytest
 
 from tests.helpers import FLOAT32, cell
 from tests.stores import ENVIRONMENT, FOCA, INFERRED, body, by_interval, image, timed, timing
-from tsbench import paper, published
+from tsbench import published
 from tsbench.cell import Settings
 from tsbench.disturbance import disturbance
 from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
-from tsbench.plots import quality, speed, steps, style
-from tsbench.plots.style import CONTROL, styles
 from tsbench.present import workload_titles
+from tsbench.report import paper
+from tsbench.report.plots import quality, speed, steps, style
+from tsbench.report.plots.style import CONTROL, styles
 from tsbench.schedule import official_taylorseer, schedule_note
 from tsbench.scoring import score_cells
 from tsbench.store import Store

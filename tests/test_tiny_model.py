@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import FluxPipeline
 
-from tsbench.backends.diffusers import DiffusersSession
+from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer

@@ -21,12 +21,12 @@ import tsbench
 from tests.helpers import FLOAT32, cell
 from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, image, run, timing
 from tsbench.__main__ import main
-from tsbench.doctor import methods
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.scoring import score_cells
 from tsbench.store import NEEDED, Store, opened
 from tsbench.tables import cells_table
+from tsbench.verbs.doctor import methods
 
 PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).resolved(4))
 TIMED: list[dict[str, object]] = [{"batch": 0, "reference": timing(1.0, 0.8), "method": timing(0.5, 0.3)}]
@@ -103,7 +103,7 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
 
 
 def test_the_doctor_says_which_methods_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tsbench.checks.installed_version", lambda name: None)
+    monkeypatch.setattr("tsbench.packages.installed_version", lambda name: None)
     wanted = "cache_dit: it needs the cache-dit package: pip install -c constraints.txt -e '.[cache-dit]'"
     assert wanted in methods()
 

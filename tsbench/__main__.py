@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
-        module = import_module(f"tsbench.{'trial' if verb == 'try' else verb}")  # `try` is a keyword
+        module = import_module(f"tsbench.verbs.{'trial' if verb == 'try' else verb}")  # `try` is a keyword
         if hasattr(module, "USAGE") and {"-h", "--help"} & set(rest):
             print(module.USAGE)
             return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import PackageNotFoundError, version
 
 from tsbench.errors import UserError
 from tsbench.schedule import official_taylorseer
@@ -11,20 +10,6 @@ from tsbench.schedule import official_taylorseer
 DTYPES = ("float32", "bfloat16", "float16")
 EVERY_STEP = "1 computes every step"
 LARGEST = 10**9  # of any number: far more than can be meant, and no library overflows at it
-
-
-def needs_package(package: str, extra: str) -> str | None:
-    """How a package of an extra, by its name in pip, is installed; None where it is there."""
-    command = f"pip install -c constraints.txt -e '.[{extra}]'"
-    return None if installed_version(package) else f"it needs the {package} package: {command}"
-
-
-def installed_version(package: str) -> str | None:
-    """Of a package by its name in pip; None where it is not there."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def at_least(key: str, value: float, least: float, example: float, meaning: str = "") -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from tsbench.checks import installed_version
+from tsbench.packages import installed_version
 from tsbench.paths import PACKAGE
 
 LIBRARIES = (
@@ -21,8 +21,8 @@ LIBRARIES = (
 )  # fmt: skip
 
 DRAWING = (  # files and folders of this package
-    "backends", "methods", "models/random_weights", "models/source", "budget", "cell", "cost", "flops", "forecast",
-    "generate", "hooks", "measure", "probe", "quantization", "schedule",
+    "drawing", "methods", "models/random_weights", "models/source", "budget", "cell", "cost", "flops", "forecast",
+    "schedule",
 )  # fmt: skip
 
 

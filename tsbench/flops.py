@@ -12,9 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
-from tsbench.hooks import cached_bytes, calls, check_hooked, undo
+from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
+from tsbench.drawing.probe import ScheduleProbe, check_computes
 from tsbench.methods import Method, method_class
-from tsbench.probe import ScheduleProbe, check_computes
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 

@@ -17,11 +17,13 @@ from yaml import YAMLError
 
 from tsbench.cell import Cell
 from tsbench.checks import one_of
-from tsbench.config import GROUPS, composed, one_sentence
+from tsbench.config import composed
 from tsbench.errors import UserError
 from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.point import Point, checked
+from tsbench.schema import GROUPS
+from tsbench.sentences import one_sentence
 
 MOST_VALUES = 1000  # of one override
 MOST_COMBINATIONS = 5000  # of all: more than anyone would wait for, and composed in half a minute

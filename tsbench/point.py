@@ -7,12 +7,12 @@ from typing import Any
 
 from tsbench.cell import Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, between, one_of
-from tsbench.config import QuantizationConfig, SweepConfig
+from tsbench.drawing.quantization import COMPONENTS, QUANTIZATION_CLASSES
 from tsbench.errors import UserError
 from tsbench.methods import Method
 from tsbench.metrics import check_names
 from tsbench.prompts import read_prompts
-from tsbench.quantization import COMPONENTS, QUANTIZATION_CLASSES
+from tsbench.schema import QuantizationConfig, SweepConfig
 
 MOST_STEPS, MOST_PAIRS = 1000, 1000  # far more than anybody draws
 LARGEST_SIDE = 8192  # pixels: far more than any Flux draws

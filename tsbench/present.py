@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS
@@ -50,82 +49,6 @@ def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
             rows.append(shown)
         tables[titles[reference]] = rows
     return tables
-
-
-def print_plan(table: pd.DataFrame, console: Console) -> None:
-    """The plan on the console: a block per workload, in it a heading and a row per cell for every series."""
-    titles = workload_titles(table)
-    for reference, group in table.groupby("reference", sort=False):
-        console.print(titles[str(reference)], style="bold", soft_wrap=True)
-        marks: list[str] = []
-        by_series: dict[str, list[Any]] = {}
-        for row in group.itertuples():
-            by_series.setdefault(_series_heading(row), []).append(row)
-        rows = [
-            (heading, {"  Setting": f"  {series_and_label(row)[1]}"} | plan_row(row, marks))
-            for heading, members in by_series.items()
-            for row in members
-        ]
-        widths = {name: max(len(name), *(len(row[name]) for _, row in rows)) for name in rows[0][1]}
-        shown = [name for name in widths if any(row[name] for _, row in rows)]
-        console.print("  ".join(_padded(name, name, widths) for name in shown), style="bold", soft_wrap=True)
-        before = None
-        for heading, row in rows:
-            if heading != before:
-                console.print(heading, style="cyan", soft_wrap=True)
-            console.print("  ".join(_padded(name, row[name], widths) for name in shown), soft_wrap=True)
-            before = heading
-        for footnote in plan_footnotes(marks):
-            console.print(footnote)
-        console.print()
-
-
-def _series_heading(row: Any) -> str:
-    parts = [series_and_label(row)[0]]
-    if not pd.isna(row.forecast_share):
-        parts.append(f"a forecast step takes {100 * row.forecast_share:.3g} % of a full one's FLOPs")
-    if row.cache_bytes > 0:
-        parts.append(f"the cache keeps {size_of(row.cache_bytes)}")
-    return "; ".join(parts)
-
-
-def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
-    """What a plan shows of a cell.
-
-    Args:
-        row: of the plan's table.
-        marks: what published figures are of, as far as rows before refer to it by a number; is added to.
-    """
-
-    def marked(text: str, source: Any) -> str:
-        if not text:
-            return ""
-        if source not in marks:
-            marks.append(source)
-        return f"{text} ({1 + marks.index(source)})"
-
-    speed = [number(row.published_speedup, 2, "x"), number(row.published_latency_s, 4, " s", kind="g")]
-    on = "" if pd.isna(row.published_hardware) else f" on {row.published_hardware}"
-    off_by = "" if pd.isna(row.published_difference) else f"{100 * row.published_difference:+.3f} %"
-    unknown = not pd.isna(row.reason)
-    return {
-        "Schedule": row.reason if unknown else row.schedule,
-        "Computed": number(row.computed_steps, 0),
-        "TFLOP": tflop_text(row.tflop),
-        "By FLOPs": number(row.max_flops_speedup, 2, "x", prefix="< " if unknown else ""),
-        "Published TFLOP": number(row.published_tflop, 2),
-        "Off by": marked(off_by, row.published),
-        "Published speed": marked(", ".join(filter(None, speed)) + on if any(speed) else "", row.published_speed),
-    }
-
-
-def plan_footnotes(marks: list[str]) -> list[str]:
-    """What the numbers of `plan_row` stand for."""
-    return [f"({place}) published: {text}" for place, text in enumerate(marks, start=1)]
-
-
-def _padded(name: str, text: str, widths: dict[str, int]) -> str:
-    return text.ljust(widths[name]) if name in ("  Setting", "Schedule") else text.rjust(widths[name])
 
 
 def size_of(count: float) -> str:
@@ -184,3 +107,8 @@ def with_interval(row: Any) -> str:
     if row.speedup_low is None or pd.isna(row.speedup_low):
         return number(row.speedup, 2, "x")
     return f"{row.speedup:.2f}x [{row.speedup_low:.2f}, {row.speedup_high:.2f}]"
+
+
+def markdown_text(text: str) -> str:
+    """Plain text, for a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|")

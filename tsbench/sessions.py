@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from tsbench.backends.diffusers import DiffusersSession, choose_device
 from tsbench.cell import Cell, Settings
+from tsbench.drawing.diffusers import DiffusersSession, choose_device
+from tsbench.drawing.generate import Session
+from tsbench.drawing.measure import release_memory
+from tsbench.drawing.quantization import check_installed
 from tsbench.environment import device_name, environment
 from tsbench.errors import first_line
-from tsbench.generate import Session
-from tsbench.measure import release_memory
 from tsbench.models.source import check_is_flux, configuration, find_model, identity
 from tsbench.point import Point
-from tsbench.quantization import check_installed
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Sessions:
             torch.set_num_threads(self.threads)
         self.device, self.openvino_device = torch.device("cpu"), None
         if "openvino" in backends:
-            from tsbench.backends import openvino_export
+            from tsbench.drawing import openvino_export
 
             openvino_export.check_installed()
-            from tsbench.backends.openvino import choose_openvino_device
+            from tsbench.drawing.openvino import choose_openvino_device
 
             self.openvino_device = choose_openvino_device(runtime.device)
         if "diffusers" in backends:
@@ -100,7 +100,7 @@ class Sessions:
         """The name of the device that draws a cell."""
         if cell.backend != "openvino":
             return device_name(self.device)
-        from tsbench.backends.openvino import full_device_name
+        from tsbench.drawing.openvino import full_device_name
 
         assert self.openvino_device is not None
         return full_device_name(self.openvino_device) or device_name(torch.device("cpu"))
@@ -128,7 +128,7 @@ class Sessions:
     def _load(self, cell: Cell) -> Session:
         folder = self._folders[cell.workload.model]
         if cell.backend == "openvino":
-            from tsbench.backends.openvino import OpenVinoSession
+            from tsbench.drawing.openvino import OpenVinoSession
 
             assert self.openvino_device is not None
             return OpenVinoSession(folder, cell.settings, self.openvino_device, self.threads)

@@ -9,11 +9,11 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from tsbench.config import composed
+from tsbench.drawing.quantization import quantization_call
 from tsbench.methods import Method, method_class
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.paths import ASSETS, carried, expanded
 from tsbench.prompts import CARRIED, read_prompts
-from tsbench.quantization import quantization_call
 
 
 def snippet(document: dict[str, Any]) -> list[str]:
@@ -74,14 +74,14 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     }[settings["offload"]]
     if not settings["compile"]:
         return imports, options, [placed]
-    from tsbench.backends.diffusers import RECOMPILE_LIMIT
+    from tsbench.drawing.diffusers import RECOMPILE_LIMIT
 
     limit = f"torch._dynamo.config.recompile_limit = {RECOMPILE_LIMIT}"
     return imports, options, [placed, limit, "pipe.transformer.compile_repeated_blocks()"]
 
 
 def _openvino_snippet(document: dict[str, Any], path: str, method: Method, prompt: str, given: str) -> list[str]:
-    from tsbench.backends.openvino import properties
+    from tsbench.drawing.openvino import properties
 
     loaded = properties(document["settings"]["dtype"], document["threads"])
     arguments = ", ".join(
@@ -92,7 +92,7 @@ def _openvino_snippet(document: dict[str, Any], path: str, method: Method, promp
     return [
         "import openvino_genai",
         "from PIL import Image",
-        "from tsbench.backends.openvino_export import exported",
+        "from tsbench.drawing.openvino_export import exported",
         "from tsbench.models.source import find_model",
         "",
         f"folder = exported(find_model({json.dumps(path)}))",

@@ -1,4 +1,4 @@
-"""`python -m tsbench sweep [overrides]`: the grid, drawn, timed, scored and plotted, resumed where it stopped.
+"""A grid, drawn, timed, scored and plotted, resumed where it stopped.
 
 What imports torch, which takes seconds, is imported where it is needed: most mistakes are told before.
 """
@@ -16,64 +16,24 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from tsbench.budget import planned_images
 from tsbench.cell import Cell
-from tsbench.config import GROUPS, SweepConfig, composed
 from tsbench.disturbance import disturbance
 from tsbench.errors import UserError, first_line
-from tsbench.flags import Arguments
 from tsbench.grid import cells_of, expand, impossible
-from tsbench.methods import METHODS, PLUGINS, Method
+from tsbench.methods import Method
 from tsbench.metrics import check_columns, check_metrics
-from tsbench.paths import carried
 from tsbench.point import unusual_size
-from tsbench.progress import SweepProgress, output
+from tsbench.progress import SweepProgress
 from tsbench.schedule import computed_steps
 from tsbench.stats import speedups
 from tsbench.store import Store
 from tsbench.titles import counted, drawn_columns, titles_of
 
 if TYPE_CHECKING:
-    from tsbench.generate import CellResult
-
-HELP = """\
-usage: python -m tsbench sweep [overrides] [--cfg job]
-  python -m tsbench sweep experiment=quick
-  python -m tsbench sweep method.cache_interval=2,3,4 method.use_lite_mode=true,false
-  python -m tsbench sweep model=flux1-dev size=512,1024 prompts.file=prompts.txt prompts.limit=20
-
-Draws, times, scores and plots a grid of settings. Results go to results/NAME/; the same command again goes on where it
-stopped. --cfg job shows the configuration that overrides compose to, and stops. Experiments: see experiments/. Captions
-that the embedded model draws: python -m tsbench.models.tiny.pictures
-
-choices, overridden as model=flux1-dev:
-{choices}
-
-the configuration without overrides, overridden as key=value and method.key=value:
-
-{configuration}"""
-
-
-def main(arguments: list[str]) -> int:
-    """The verb `sweep`."""
-    if {"-h", "--help"} & set(arguments):
-        print(help_text())
-        return 0
-    parser = Arguments(f"{HELP.splitlines()[0]}; --help shows all of them")
-    parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--cfg", "-c", choices=["job"])
-    parser.add_argument("--multirun", "-m", action="store_true")  # as Hydra has it; here every sweep is one
-    given = parser.parse_intermixed_args(arguments)
-    if given.cfg is None:
-        return Sweep(given.overrides).run(output())
-    points = expand(given.overrides)
-    if len(points) > 1:
-        raise UserError(f"--cfg shows one configuration, but these are {len(points)}; give every key a single value.")
-    print(_yaml(points[0].config))
-    return 0
+    from tsbench.drawing.generate import CellResult
 
 
 class Sweep:
@@ -124,7 +84,7 @@ class Sweep:
                 f"cells are in {store.folder}; python -m tsbench report {self.name} builds tables and plots of them"
             )
         else:
-            from tsbench.report import build_report
+            from tsbench.report.build import build_report
 
             console.print("scoring and drawing tables and plots")
             build_report(store, console)
@@ -194,7 +154,7 @@ class Sweep:
 
     def _run_cell(self, cell: Cell, store: Store, progress: SweepProgress, costs: Mapping[str, dict[str, Any]]) -> str:
         """Draw and store a cell, or store why not; return the line to print."""
-        from tsbench.measure import release_memory
+        from tsbench.drawing.measure import release_memory
         from tsbench.sessions import NotLoaded
 
         method = self.methods[cell.key]
@@ -259,19 +219,6 @@ def workloads(cells: list[Cell]) -> dict[str, str]:
         | drawn_columns(asdict(cell.workload), asdict(cell.settings))
         for cell in cells
     )
-
-
-def help_text() -> str:
-    """What can be chosen, and the configuration as it is without overrides."""
-    choices = {group: [file.stem for file in (carried("conf") / group).glob("*.yaml")] for group in GROUPS}
-    choices["method"] += PLUGINS
-    listed = [f"  {group}: {', '.join(sorted(names))}" for group, names in choices.items()]
-    listed.append(f"  method with backend=openvino: {', '.join(sorted(METHODS['openvino']))}")
-    return HELP.format(choices="\n".join(listed), configuration=_yaml(composed(())))
-
-
-def _yaml(config: SweepConfig) -> str:
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def _outcome(result: CellResult, cell: Cell) -> str:

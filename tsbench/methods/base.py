@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from tsbench.schedule import always_skipping
+
+
+class Snippet(NamedTuple):
+    """Python that applies a method: imports, and lines before and after an image is drawn."""
+
+    imports: Sequence[str] = ()
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
 
 
 @dataclass
@@ -102,7 +110,7 @@ class Method:
         """What it keeps on a transformer between steps, beside states of diffusers' hooks and of `taylor_seer`."""
         return []
 
-    def cache_snippet(self, config: str, **more: str) -> tuple[list[str], list[str], list[str]]:
+    def cache_snippet(self, config: str, **more: str) -> Snippet:
         """The `snippet` of a cache of diffusers.
 
         Args:
@@ -111,15 +119,15 @@ class Method:
         """
         values = {name: repr(tuple(v) if isinstance(v, list) else v) for name, v in self.parameters().items()} | more
         given = ", ".join(f"{name}={text}" for name, text in values.items() if text)
-        return [f"from diffusers import {config}"], [f"pipe.transformer.enable_cache({config}({given}))"], []
+        return Snippet([f"from diffusers import {config}"], [f"pipe.transformer.enable_cache({config}({given}))"])
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
-        """Python that applies the method to a pipeline `pipe`: imports, lines before an image, and lines after it."""
+    def snippet(self, steps: int) -> Snippet:
+        """Python that draws with the method on a pipeline `pipe`."""
         if not self.parameters():
-            return [], [], []
+            return Snippet()
         kind = type(self)
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return (
+        return Snippet(
             [f"from {kind.__module__} import {kind.__name__}"],
             [f"method = {kind.__name__}({given})", f"method.enable(pipe, {steps})"],
             ["method.disable(pipe)  # and enable it again for the next image"],

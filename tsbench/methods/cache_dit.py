@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least, between, needs_package, one_of, step_map
+from tsbench.checks import at_least, between, one_of, step_map
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
+from tsbench.packages import needs_package
 
 BEFORE = "_before_cache_dit"  # of a transformer with the cache on it: its own `forward`, and the order of its parts
 
@@ -175,13 +176,13 @@ class CacheDit(Method):
     def states(self, transformer: Any) -> list[Any]:
         return list(getattr(vars(transformer).get("_context_manager"), "_cached_context_manager", {}).values())
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         """On the pipeline, where cache-dit begins anew at every image; on a transformer it would not."""
         calibrator, options = self._calibrator()
         arguments = ["pipe", f"cache_config=cache_dit.DBCacheConfig({_written(self._config(steps))})"]
         if calibrator:
             arguments.append(f"calibrator_config=cache_dit.{calibrator}({_written(options)})")
-        return ["import cache_dit"], [f"cache_dit.enable_cache({', '.join(arguments)})"], []
+        return Snippet(["import cache_dit"], [f"cache_dit.enable_cache({', '.join(arguments)})"])
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

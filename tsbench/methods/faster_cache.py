@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import at_least
 from tsbench.errors import UserError
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 from tsbench.methods.pyramid_attention_broadcast import check_attention_ranges
 from tsbench.schedule import always_skipping
 
@@ -57,7 +57,7 @@ class FasterCache(Method):
             )
         )
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         return self.cache_snippet(
             "FasterCacheConfig",
             attention_weight="",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tsbench.checks import between
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 
 
 @dataclass
@@ -31,5 +31,5 @@ class FewerSteps(Method):
     def condensed(self) -> tuple[Method, int]:
         return Method(), 1
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
-        return [], [], []
+    def snippet(self, steps: int) -> Snippet:
+        return Snippet()

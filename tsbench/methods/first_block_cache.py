@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 
 
 @dataclass
@@ -39,5 +39,5 @@ class FirstBlockCache(Method):
             and (head.state_manager.get_state().head_block_residual is None)
         )
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         return self.cache_snippet("FirstBlockCacheConfig")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import at_least, between
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 from tsbench.schedule import always_skipping
 
 FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
@@ -87,7 +87,7 @@ class MagCache(Method):
 
         pipeline.transformer.enable_cache(MagCacheConfig(num_inference_steps=steps, **self.parameters()))
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         ratios = repr(self.mag_ratios)
         return self.cache_snippet("MagCacheConfig", num_inference_steps=str(steps), mag_ratios=ratios)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import EVERY_STEP, at_least
 from tsbench.errors import UserError
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 from tsbench.schedule import always_skipping
 
 
@@ -45,7 +45,7 @@ class PyramidAttentionBroadcast(Method):
             )
         )
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         callback = "lambda: pipe.current_timestep"
         return self.cache_snippet("PyramidAttentionBroadcastConfig", current_timestep_callback=callback)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least, between, positive
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 
 
 @dataclass
@@ -41,5 +41,5 @@ class SeaCache(Method):
 
         pipeline.transformer.enable_cache(SeaCacheConfig(**self.parameters()))
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         return self.cache_snippet("SeaCacheConfig")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of, taylor_order, warm_up
 from tsbench.errors import UserError
-from tsbench.methods.base import Method
+from tsbench.methods.base import Method, Snippet
 from tsbench.schedule import diffusers_taylorseer
 
 
@@ -75,13 +75,13 @@ class TaylorSeer(Method):
         parameters = self.parameters() | {"taylor_factors_dtype": getattr(torch, self.taylor_factors_dtype)}
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 
-    def snippet(self, steps: int) -> tuple[list[str], list[str], list[str]]:
+    def snippet(self, steps: int) -> Snippet:
         own = TaylorSeer()
         given = [f"{n}={v!r}" for n, v in self.parameters().items() if v != getattr(own, n) and "dtype" not in n]
         if self.taylor_factors_dtype != own.taylor_factors_dtype:
             given.append(f"taylor_factors_dtype=torch.{self.taylor_factors_dtype}")
         config = f"TaylorSeerCacheConfig({', '.join(given)})"
-        return ["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"], []
+        return Snippet(["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"])
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ class TaylorSeerOfficial(Method):
         from diffusers import TaylorSeerCacheConfig
         from diffusers.hooks.hooks import StateManager
 
-        from tsbench.hooks import hook_registry, hooked_modules
+        from tsbench.drawing.hooks import hook_registry, hooked_modules
 
         schedule = self.promised_schedule(steps)
         transformer = pipeline.transformer

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tsbench.checks import needs_package
 from tsbench.metrics.base import Metric, Score
+from tsbench.packages import needs_package
 from tsbench.paths import ASSETS
 
 

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from tsbench.checks import needs_package
 from tsbench.metrics.base import Metric, Score
+from tsbench.packages import needs_package
 
 
 def load() -> Score:

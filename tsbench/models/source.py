@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tsbench.drawing.quantization import COMPONENTS
 from tsbench.errors import UserError, first_line
 from tsbench.paths import ASSETS, expanded
-from tsbench.quantization import COMPONENTS
 
 HUB_PATIENCE_S = 12.0
 PARTS = (*COMPONENTS, "tokenizer", "tokenizer_2", "scheduler")

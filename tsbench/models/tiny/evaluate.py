@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tsbench.backends.diffusers import DiffusersSession
 from tsbench.cell import Settings, Workload
+from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.methods import Method
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer

@@ -13,6 +13,7 @@ from tsbench import published
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS
 from tsbench.present import (
+    markdown_text,
     notes_of,
     number,
     provenance,
@@ -201,11 +202,6 @@ def _in_markdown(entry: Entry) -> str:
     text = markdown_text(entry.text)
     text = {BEST: f"**{text}**", SECOND: f"<u>{text}</u>"}.get(entry.rank, text)
     return text + "".join(f"<sup>{number}</sup>" for number in entry.footnotes)
-
-
-def markdown_text(text: str) -> str:
-    """Plain text, for a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:

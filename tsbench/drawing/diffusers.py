@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from tsbench.cell import Sample, Settings, Workload
+from tsbench.drawing.generate import Drawn, Session, Timing
+from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
+from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
+from tsbench.drawing.probe import ScheduleProbe, check_computes
+from tsbench.drawing.quantization import TEXT_ENCODERS, quantization_call
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.generate import Drawn, Session, Timing
-from tsbench.hooks import cached_bytes, calls, check_hooked, undo
-from tsbench.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.models.source import check_is_whole, configuration
-from tsbench.probe import ScheduleProbe, check_computes
-from tsbench.quantization import TEXT_ENCODERS, quantization_call
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 

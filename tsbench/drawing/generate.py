@@ -11,8 +11,8 @@ import numpy as np
 
 from tsbench.budget import method_first
 from tsbench.cell import Cell, Sample, Workload
+from tsbench.drawing.measure import PeakMemory
 from tsbench.errors import DrawingFailed
-from tsbench.measure import PeakMemory
 from tsbench.methods import Method
 
 LONGEST_WARM_UP = 5  # runs in a row that may compile something

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.plots.style import COLOURS, name_panel, panels, short_label
 from tsbench.present import series_and_label, workload_titles
+from tsbench.report.plots.style import COLOURS, name_panel, panels, short_label
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart

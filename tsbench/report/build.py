@@ -1,4 +1,4 @@
-"""`python -m tsbench report RESULTS`: score what is unscored and rebuild tables and plots from the cells alone."""
+"""Everything that is derived from the cells of a results folder, written anew."""
 
 from __future__ import annotations
 
@@ -9,27 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tsbench import paper, present
-from tsbench.flags import Arguments
-from tsbench.html import write_html
-from tsbench.plots import write_plots
-from tsbench.progress import output
+from tsbench import present
+from tsbench.report import paper
+from tsbench.report.html import write_html
+from tsbench.report.plots import write_plots
 from tsbench.scoring import score_cells
-from tsbench.store import Store, opened, write_text
+from tsbench.store import Store, write_text
 from tsbench.tables import cells_table, write_tables
-
-USAGE = """\
-usage: python -m tsbench report RESULTS
-
-Scores the images that have no scores yet and rebuilds report.html, cells.csv, the Parquet files, table.md, table.tex
-and the plots from the cells alone. RESULTS is a folder, or its name in results/."""
-
-
-def main(arguments: list[str]) -> int:
-    """The verb `report`."""
-    parser = Arguments(USAGE)
-    parser.add_argument("RESULTS")
-    return build_report(opened(parser.parse_args(arguments).RESULTS), output())
 
 
 def build_report(store: Store, console: Console) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from tsbench.methods.fewer_steps import FewerSteps
-from tsbench.plots.style import (
+from tsbench.present import workload_titles
+from tsbench.report.plots.style import (
     ACROSS,
     MARKERS,
     finish,
@@ -19,7 +20,6 @@ from tsbench.plots.style import (
     styles,
     with_series,
 )
-from tsbench.present import workload_titles
 
 BESIDE = 0.1  # steps of the cache interval, between the lines of a panel, so that bars do not cover bars
 

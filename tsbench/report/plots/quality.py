@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tsbench.metrics import METRICS, Metric
-from tsbench.plots.style import (
+from tsbench.present import workload_titles
+from tsbench.report.plots.style import (
     CONTROL,
     Label,
     finish,
@@ -23,7 +24,6 @@ from tsbench.plots.style import (
     styles,
     with_series,
 )
-from tsbench.present import workload_titles
 
 ROUNDING = 1e-9  # which a metric of identical images may be off by
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.backends.openvino_export import exported
 from tsbench.cell import Sample, Settings, Workload
+from tsbench.drawing.generate import Drawn, Session, Timing
+from tsbench.drawing.measure import PeakMemory, release_memory
+from tsbench.drawing.openvino_export import exported
 from tsbench.errors import DrawingFailed, UserError
-from tsbench.generate import Drawn, Session, Timing
-from tsbench.measure import PeakMemory, release_memory
 from tsbench.methods import Method
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tsbench.checks import needs_package
 from tsbench.errors import UserError
+from tsbench.packages import needs_package
 
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")

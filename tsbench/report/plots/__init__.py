@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.plots import quality, speed, steps
+from tsbench.report.plots import quality, speed, steps
 from tsbench.store import Store, replaced
 
 

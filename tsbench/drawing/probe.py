@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 from torch._dynamo.decorators import skip
 
+from tsbench.drawing.hooks import hook_registry, hooked_modules
 from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE
-from tsbench.hooks import hook_registry, hooked_modules
 
 
 def check_computes(schedule: str) -> None:

@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
 def hardware() -> list[str]:
     import torch
 
+    from tsbench.drawing.measure import EnergyMeter
     from tsbench.environment import environment
-    from tsbench.measure import EnergyMeter
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     here = environment(device)
@@ -59,8 +59,8 @@ def hardware() -> list[str]:
 
 
 def libraries() -> list[str]:
-    from tsbench.checks import installed_version
     from tsbench.environment import LIBRARIES
+    from tsbench.packages import installed_version
 
     wanted = (*LIBRARIES, "torchmetrics", "scikit-image", "moocore", "pandas", "matplotlib", "pyarrow", "lpips")
     return [f"{name} {installed_version(name) or 'is not installed'}" for name in wanted]
@@ -94,7 +94,7 @@ def _is_cached(path: str) -> bool:
 
 
 def methods() -> list[str]:
-    from tsbench.backends.openvino_export import missing
+    from tsbench.drawing.openvino_export import missing
     from tsbench.methods import BROKEN, METHODS, PLUGINS
 
     lines = []

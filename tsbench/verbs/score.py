@@ -6,7 +6,7 @@ from tsbench.errors import UserError
 from tsbench.grid import expand
 from tsbench.metrics import METRICS, check_columns, check_metrics
 from tsbench.progress import output
-from tsbench.report import build_report
+from tsbench.report.build import build_report
 from tsbench.store import opened
 
 USAGE = f"""\

@@ -106,7 +106,7 @@ def _write(rows: list[tuple[Any, Any]]) -> None:
     import numpy as np
     from PIL import Image
 
-    from tsbench.difference import amplified_difference
+    from tsbench.report.difference import amplified_difference
 
     strips = []
     for full, picture in rows:

@@ -16,16 +16,16 @@ from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
+from tsbench.answers import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
 from tsbench.cell import Workload
-from tsbench.difference import amplified_difference
-from tsbench.explain import chain, sentences
+from tsbench.chain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
-from tsbench.paper import FRONT, front_text, published_beside, quantities
 from tsbench.paths import ASSETS
-from tsbench.plots.style import styles, with_series
 from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
-from tsbench.recommend import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
+from tsbench.report.difference import amplified_difference
+from tsbench.report.paper import FRONT, front_text, published_beside, quantities
+from tsbench.report.plots.style import styles, with_series
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
 

@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     """The verb `export`."""
     if any(not argument.startswith("model") for argument in arguments):
         raise UserError("export takes the overrides of a model only: python -m tsbench export model=tiny.")
-    from tsbench.backends.openvino_export import check_installed, exported
+    from tsbench.drawing.openvino_export import check_installed, exported
     from tsbench.models.source import check_is_flux, find_model
 
     check_installed()

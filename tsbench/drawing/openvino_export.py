@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tsbench.cell import Settings, digest
-from tsbench.checks import installed_version, needs_package
 from tsbench.errors import UserError, first_line
 from tsbench.models.source import identity
+from tsbench.packages import installed_version, needs_package
 
 LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers")
 
@@ -94,7 +94,7 @@ def _export(folder: Path, target: Path) -> None:
     import openvino_tokenizers
     import torch
 
-    from tsbench.backends.diffusers import load_pipeline
+    from tsbench.drawing.diffusers import load_pipeline
 
     try:
         pipeline = load_pipeline(folder, Settings("float32", "none", False, ""), torch.device("cpu"))

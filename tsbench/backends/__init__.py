@@ -1,1 +1,0 @@
-"""What draws images: a session for each of the libraries that do."""

@@ -1,0 +1,101 @@
+"""What Hydra and OmegaConf complain about, in one sentence of tsbench's words."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from hydra.errors import MissingConfigException, OverrideParseException
+
+from tsbench.methods import BROKEN, METHODS
+from tsbench.schema import (
+    ModelConfig,
+    PromptsConfig,
+    QuantizationConfig,
+    RuntimeConfig,
+    SweepConfig,
+    TimingConfig,
+)
+
+
+def one_sentence(error: BaseException) -> str:
+    """What Hydra or OmegaConf wants to say, in one sentence."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, choice = (error.missing_cfg_file or "").partition("/")
+        if group == "method" and choice in BROKEN:
+            return BROKEN[choice]
+        own = {"prompts": ", or prompts.file=FILE for your own", "model": ", and model.path=FOLDER for your own"}
+        there = ", ".join(error.options)
+        return f"There is no {group} {choice!r}; there are: {there} (type {group}=CHOICE{own.get(group or '', '')})."
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override))
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    key = getattr(cause, "full_key", None) or ""
+    text = re.sub(r"\s+", " ", str(cause).split("\n    full_key")[0].split("\nSee https")[0]).strip().rstrip(".")
+    for pattern, sentence in _SENTENCES:
+        if found := re.fullmatch(pattern, text):
+            return sentence(key, *found.groups())
+    return f"{key}: {text}." if key else f"{text}."
+
+
+def _unreadable(override: str) -> str:
+    key, _, value = override.partition("=")
+    plain = value[:1] not in ("", "[", "{", '"')
+    quoted = shlex.quote(f'{key}="{value}"')
+    instead = f"; a value with such characters takes quotes: {quoted}" if plain else ""
+    return f"The override {override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
+
+
+def _unknown(key: str, schema: str) -> str:
+    of_method = schema in _METHODS
+    names = [field.name for field in fields((_SCHEMAS | _METHODS)[schema])]
+    known = ", ".join(name for name in names if not (of_method and name == "name"))
+    groups: dict[str, list[Any]] = {
+        "method": list(_METHODS.values()),
+        "prompts": [PromptsConfig],
+        "runtime": [RuntimeConfig],
+    }
+    homes = [group for group, kinds in groups.items() if any(key == f.name for kind in kinds for f in fields(kind))]
+    meant = f"; did you mean {homes[0]}.{key}?" if homes and schema == SweepConfig.__name__ else "."
+    return f"There is no parameter {key!r}; there are: {known}{meant}"
+
+
+def of_another_type(key: str, value: str, wanted: str) -> str:
+    kind, example = _KINDS[wanted]
+    return f"{key} is {value!r}, but must be {kind}, such as {key}={example}."
+
+
+def _whole_group(key: str, schema: str, value: str) -> str:
+    keys = ", ".join(f"{key}.{field.name}" for field in fields(_SCHEMAS[schema]))
+    return f"{key} is {value}, but has keys of its own, to be set one by one: {keys}."
+
+
+_SCHEMAS: dict[str, Any] = {
+    schema.__name__: schema
+    for schema in (SweepConfig, ModelConfig, PromptsConfig, RuntimeConfig, QuantizationConfig, TimingConfig)
+}
+_METHODS = {method.__name__: method for methods in METHODS.values() for method in methods.values()}
+_KINDS = {"Integer": ("a whole number", "4"), "Float": ("a number", "3.5"), "bool": ("true or false", "true")}
+_LISTS = {"seeds": "seeds=[0,1]", "metrics": "metrics=[psnr,lpips]"}
+_SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and the sentence of the key and the groups
+    (r"Key '.*' not in '(\w+)'", _unknown),
+    (r"Value '(.*)' (?:of type '\w+' could not be converted to|is not a valid) (\w+).*", of_another_type),
+    (
+        r"Cannot convert '(?:list|dict)' to string: '.*'",
+        lambda key: f"{key} must be one text, without brackets and without keys of its own, such as {key}=TEXT.",
+    ),
+    (
+        r".*is not Optional|Invalid type assigned: NoneType is not .*",
+        lambda key: f"{key} is null, but must have a value; leave it out to take its default.",
+    ),
+    (rf"Invalid type assigned: \w+ is not a subclass of ({'|'.join(_SCHEMAS)}). value: (.*)", _whole_group),
+    (
+        r".*is not a ListConfig, list or tuple.*|Cannot merge DictConfig with ListConfig",
+        lambda key: f"{key} must be a list in brackets, such as {_LISTS.get(key, f'{key}=[VALUE,VALUE]')}.",
+    ),
+]

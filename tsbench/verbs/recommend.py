@@ -1,0 +1,102 @@
+"""`python -m tsbench recommend RESULTS --max-lpips 0.1`: the fastest setting whose intervals meet the bars."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from tsbench.answers import BARS, FASTER, Bar, as_fast, beside, candidates, gives, nearest, qualified, unjudged
+from tsbench.errors import UserError
+from tsbench.flags import Arguments, number_of
+from tsbench.metrics import METRICS
+from tsbench.present import full_name, workload_titles
+from tsbench.progress import output
+from tsbench.snippet import overrides, snippet
+from tsbench.store import Store, opened
+from tsbench.tables import cells_table
+
+_FLAGS = textwrap.fill(
+    "   ".join(f"{bar.flag}\u00a0{bar.limit:g}" for bar in BARS.values()), 110, break_on_hyphens=False
+)
+USAGE = f"""\
+usage: python -m tsbench recommend RESULTS BAR…
+
+Names, for every workload of a run, the fastest setting whose whole 95 % intervals meet the bars, with Python to paste.
+Beside it stands the runner-up, or a setting that is nearer to full compute and, as far as the pairs can tell, as fast
+(within a tenth). A setting that skips no step, or whose interval reaches below full compute's speed, is never
+recommended. Bars:
+{_FLAGS}"""
+
+
+def main(arguments: list[str]) -> int:
+    """The verb `recommend`: 0 where every workload has a setting that meets the bars, else 1."""
+    parser = Arguments(f"usage: python -m tsbench recommend RESULTS BAR…, with bars of: {', '.join(BARS)}")
+    parser.add_argument("RESULTS")
+    for flag in BARS:
+        parser.add_argument(flag, dest=flag)
+    given = parser.parse_args(arguments)
+    bars = [bar_of(flag, text) for flag in BARS if (text := getattr(given, flag)) is not None]
+    if not bars:
+        parser.error("a bar is needed, such as --max-lpips 0.1")
+    if FASTER.flag not in {bar.flag for bar in bars}:
+        bars.append(FASTER)
+    store = opened(given.RESULTS)
+    console = output()
+    table = cells_table(store)
+    found, titles = True, workload_titles(table)
+    for reference, group in table.groupby("reference", sort=False):
+        lines, ok = advice(store, titles[str(reference)], group, bars)
+        found = found and ok
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    return 0 if found else 1
+
+
+def bar_of(flag: str, text: str) -> Bar:
+    """The bar of a flag with its value as typed.
+
+    Raises:
+        UserError: for a limit that is not a number, that no value can miss or meet, or below full compute's speed.
+    """
+    example = f"{flag} {BARS[flag].limit:g}"
+    bar = replace(BARS[flag], limit=number_of(flag, text, example))
+    if bar.flag == FASTER.flag and bar.limit < FASTER.limit:
+        raise UserError(f"{flag} is {text}, but nothing slower than full compute is ever recommended; try {example}.")
+    if bar.column == "peak_memory_bytes" and bar.limit <= 0:
+        raise UserError(f"{flag} is {text}, but must be more than 0; try {example}.")
+    for metric in METRICS.values():
+        least, largest = metric.range
+        if metric.column == bar.column and not least <= bar.limit <= largest:
+            raise UserError(
+                f"{flag} is {text}, but {metric.label} lies between {least:g} and {largest:g}; try {example}."
+            )
+    return bar
+
+
+def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -> tuple[list[str], bool]:
+    """What to say of one workload, and whether a setting qualifies."""
+    lines = [f"{title}; wanted: {', '.join(map(str, bars))}"]
+    unknown = unjudged(group, bars)
+    if sum(map(len, unknown.values())) == len(candidates(group)):  # then `nearest` says why
+        unknown = {}
+    not_judged = [
+        f"  not judged, {reason}: {', '.join(full_name(row) for row in rows)}" for reason, rows in unknown.items()
+    ]
+    good = qualified(group, bars)
+    if not good:
+        return [*lines, f"  {nearest(group, bars)}", *not_judged, ""], False
+    best = good[0]
+    rival = as_fast(store, good, bars)
+    lines += [f"  use {full_name(best)}: {gives(best)}", *(f"  {text}" for text in beside(rival, group, best, bars))]
+    if len(good) > 1 and not rival:
+        lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
+    if (count := len(candidates(group))) > 1:
+        lines += [
+            f"  the best of {count} settings, partly by luck: before a close decision, draw it again with other prompts"
+        ]
+    document = store.document(best.key)
+    lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
+    return lines, True
