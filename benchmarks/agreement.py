@@ -14,13 +14,13 @@ from tsbench.store import Store
 
 
 def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two uint8 images; infinite where they are equal."""
+    """Of two uint8 images; infinite if they are equal."""
     error = np.square(one.astype(float) - other).mean()
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def main(run: str, other: str, out: str) -> int:
-    """Write the least PSNR of every common cell; 1 where a schedule differs or a picture is below 40 dB."""
+    """Write the least PSNR of every common cell; 1 if a schedule differs or a picture is below 40 dB."""
     one, two = Store(Path(run)), Store(Path(other))
     rows = []
     for document in one.documents():

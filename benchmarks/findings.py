@@ -28,7 +28,7 @@ NEAR_PREDICTION, NEAR_IDEAL, LEAST_SHARE = 0.25, 0.03, 0.97
 
 
 def main(run: str, rates: str) -> int:
-    """Print the findings; 1 where something does not hold."""
+    """Print the findings; 1 if something does not hold."""
     found = list(findings(run, json.loads(Path(rates).read_text())))
     for text, holds in found:
         print({True: "holds ", False: "FAILS ", None: "      "}[holds] + text)
@@ -36,7 +36,7 @@ def main(run: str, rates: str) -> int:
 
 
 def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None]]:
-    """Sentences, and whether what they say is as it should be; None where nothing is asked of it."""
+    """Sentences, and whether what they say is as it should be; None if nothing is asked of it."""
     store = opened(run)
     cells = cells_table(store)
     titles, shown = workload_titles(cells), quantities(cells)

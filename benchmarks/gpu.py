@@ -96,7 +96,7 @@ def environment_digits() -> str:
 
 
 def run(command: list[str], ends: float, pack: Path) -> int | None:
-    """The exit code; None where the time is over. A sweep that is stopped has kept its finished cells."""
+    """The exit code; None if the time is over. A sweep that is stopped has kept its finished cells."""
     if ends - time.monotonic() < LEAST_S:
         return None
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # what else is installed there is not ours to run

@@ -253,7 +253,7 @@ def test_ratios_that_diffusers_ships_give_mag_cache_a_plan(
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_can_be_planned(experiment: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the small architecture: counting at full size takes seconds a method, and published rows are above."""
+    """With the small architecture: counting at full size takes seconds per method, and published rows are above."""
     table = planned(capsys, f"experiment={experiment}", "model=tiny")
     assert (table["tflop"].notna() == table["reason"].isna()).all() and table["schedule"].notna().any()
     assert experiment == "openvino_taylorseer" or "fewer_steps" in set(table["method"])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import skew, t
 
+from tsbench.fronts import on_front
 from tsbench.stats import (
     difference_interval,
     finite_mean,
     mean_interval,
     median_interval,
-    on_front,
     prompt_differences,
     prompt_means,
     trimmed_mean,

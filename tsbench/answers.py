@@ -41,7 +41,7 @@ class Bar:
     scale: float = 1.0
 
     def worst(self, row: Any) -> float | None:
-        """The end of the interval that has to meet the bar, in its unit; None where it is not known.
+        """The end of the interval that has to meet the bar, in its unit; None if it is not known.
 
         Peak memory has no interval: the figure itself. Identical images meet every bar on the PSNR, so that the
         interval is that of the others.
@@ -53,7 +53,7 @@ class Bar:
         return None if value is None or pd.isna(value) else float(value) / self.scale
 
     def missed_by(self, row: Any) -> float | None:
-        """How far `worst` lies on the wrong side, as a share of the limit; None where it is not known."""
+        """How far `worst` lies on the wrong side, as a share of the limit; None if it is not known."""
         worst = self.worst(row)
         return None if worst is None else max(0.0, self.sign * (self.limit - worst) / abs(self.limit or 1))
 
@@ -135,7 +135,7 @@ def beside(rival: Any | None, group: pd.DataFrame, best: Any, bars: Sequence[Bar
 
 
 def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | None:
-    """Of the cells that may be as fast as the first, the nearest to full compute; None where that is the first.
+    """Of the cells that may be as fast as the first, the nearest to full compute; None if that is the first.
 
     Nearest by the first metric against full compute that has a bar, or by LPIPS. As fast: within a tenth, and perhaps
     faster by the interval of the difference of their pairs' speed-ups.

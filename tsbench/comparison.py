@@ -39,7 +39,7 @@ class Change:
         cell: what it is of, for people.
         figure: `slower`, of full compute `latency` (both shares: 0.05 is 5 % more), or the name of a metric.
         value: of a metric B - A, of the others B over A less 1.
-        interval: of the value; None where there are too few pairs or prompts.
+        interval: of the value; None if there are too few pairs or prompts.
         higher_is_better: the direction.
         hardware: that drew the cell in A and in B, where the figure is a time and they differ.
         equal: whether the figure, a metric, is the same of every prompt.
@@ -103,7 +103,7 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
         judged_by: the metrics by which the images of full compute are compared too, where they differ.
 
     Raises:
-        UserError: where they have no cell in common.
+        UserError: if they have no cell in common.
     """
     rows, others = _rows(a), _rows(b)
     same = counterparts(a.documents(), b.documents())

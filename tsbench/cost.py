@@ -22,7 +22,7 @@ class StepCost:
     """
 
     full_flop: float
-    forecast_flop: float | None  # None where no step of the run that counted was a forecast
+    forecast_flop: float | None  # None if no step of the run that counted was a forecast
     cache_bytes: int
 
     @property
@@ -34,7 +34,7 @@ class StepCost:
         """`COST_COLUMNS` of a cell.
 
         Args:
-            schedules: one of every image; empty where they are not known before an image is drawn.
+            schedules: one of every image; empty if they are not known before an image is drawn.
             steps: of the reference.
             batch_size: images a batch.
 

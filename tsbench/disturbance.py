@@ -28,7 +28,7 @@ def disturbance(document: dict[str, Any]) -> str | None:
 
 
 def impossibly_fast(document: dict[str, Any]) -> str | None:
-    """A denoising speed-up beyond steps over computed steps, so that full compute was held up; None where it is not."""
+    """A denoising speed-up beyond steps over computed steps, so that full compute was held up; None if it is not."""
     pairs, steps = document["pairs"], document["workload"]["steps"]
     if "reference" not in pairs[0]:
         return None

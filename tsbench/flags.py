@@ -35,7 +35,7 @@ def number_of(what: str, text: str, example: str) -> float:
         example: what can be typed instead, with the flag.
 
     Raises:
-        UserError: where it is none.
+        UserError: if the text is not a finite number.
     """
     try:
         number = float(text)

@@ -28,7 +28,7 @@ def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepC
         method: the cell's method.
 
     Raises:
-        DrawingFailed: where the method finds no module to hook.
+        DrawingFailed: if the method finds no module to hook.
     """
     short, steps = method.condensed()
     return _counted(

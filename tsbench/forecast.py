@@ -50,7 +50,7 @@ class TaylorSeries:
         """Take in the outputs computed at a step.
 
         Raises:
-            ValueError: where an output's shape is not that of the step before.
+            ValueError: if an output's shape is not that of the step before.
         """
         if self.factors and [f[0].shape for f in self.factors] != [output.shape for output in outputs]:
             was, now = ([tuple(tensor.shape) for tensor in seen] for seen in (self._last(), outputs))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tsbench.metrics import METRICS, Metric
-from tsbench.stats import difference_interval, mean_interval, on_front, prompt_differences
+from tsbench.stats import difference_interval, mean_interval, prompt_differences
 
 FRONTS = {"on_front": "speedup", "on_front_denoise": "denoise_speedup", "on_front_flops": "flops_speedup"}
 
@@ -23,12 +23,21 @@ class RawFigures:
     Attributes:
         prompts: number of prompts.
         log_speedups: the logarithm of every pair's speed-up, 0 of the reference's.
-        scores: by column, a value a sample.
+        scores: by column, one per sample.
     """
 
     prompts: int
     log_speedups: Sequence[float]
     scores: Mapping[str, Sequence[float]]
+
+
+def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which points no other point dominates, both coordinates to be maximised; equal points stay together."""
+    from moocore import is_nondominated
+
+    if not points:
+        return []
+    return [bool(x) for x in is_nondominated(np.asarray(points, dtype=float), maximise=True, keep_weakly=True)]
 
 
 def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
@@ -114,7 +123,7 @@ def _off_front(rows: Sequence[Any], metric: Metric, raw: Mapping[str, RawFigures
 
 
 def ranked_value(row: Any, column: str) -> float:
-    """What a cell is ranked by in a metric: its mean, NaN where there is none.
+    """What a cell is ranked by in a metric: its mean, NaN if there is none.
 
     PSNR is infinite for an identical image, which counts here as one in which a single byte differs by one level.
     """

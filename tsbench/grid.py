@@ -58,7 +58,7 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
 
 
 def _check_one_run(points: Iterable[Point]) -> None:
-    """Raise `UserError` where the cells of a sweep could not go into one results folder."""
+    """Raise `UserError` if the cells of a sweep could not go into one results folder."""
     shared = {
         "name": lambda point: point.config.name,
         "runtime.device": lambda point: point.config.runtime.device,
@@ -76,7 +76,7 @@ def experiment_file(name: str) -> list[list[Override]]:
     """The grids of experiments/NAME.yaml.
 
     Raises:
-        UserError: where there is none, or it is not a list of lines of overrides.
+        UserError: if there is none, or it is not a list of lines of overrides.
     """
     folder = carried("experiments")
     there = sorted(file.stem for file in folder.glob("*.yaml") if file.is_file())
@@ -156,7 +156,7 @@ def ordered(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def impossible(cell: Cell, method: Method) -> str | None:
-    """Why a cell cannot be drawn by design; None where it can."""
+    """Why a cell cannot be drawn by design; None if it can."""
     if cell.method not in METHODS[cell.backend]:
         return f"backend={cell.backend} does not support this method; it supports: {', '.join(METHODS[cell.backend])}"
     if cell.workload.random_weights and method.data_driven and method.promised_schedule(cell.workload.steps) is None:
@@ -237,7 +237,10 @@ def _is_parameter(override: Override) -> bool:
 
 
 def for_its_method(overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """The overrides with the method as its backend calls it, without the parameters that this method does not have."""
+    """The overrides with the method as its backend calls it, and without the parameters that this method does not have.
+
+    OpenVINO's have float32 unless they say otherwise.
+    """
     chosen = {key: value.strip("'\"") for key, value in (text.split("=", 1) for text in overrides)}
     backend, name = chosen.get("backend", "diffusers"), chosen.get("method", GROUPS["method"])
     one_of("backend", backend, tuple(METHODS))

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def needs_package(package: str, extra: str) -> str | None:
-    """How a package of an extra, by its name in pip, is installed; None where it is there."""
+    """How a package of an extra, by its name in pip, is installed; None if it is there."""
     command = f"pip install -c constraints.txt -e '.[{extra}]'"
     return None if installed_version(package) else f"it needs the {package} package: {command}"
 

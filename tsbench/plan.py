@@ -106,7 +106,7 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     """The configuration of a model's transformer: its own where it lies in a folder, else the one that is carried.
 
     Raises:
-        UserError: where there is neither, or it is no Flux.
+        UserError: if there is neither, or it is no Flux.
     """
     from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
 

@@ -134,7 +134,7 @@ def totals(
     Args:
         table: of the plan.
         cells, methods: as of `planned_cells`.
-        pairs: timed pairs a cell.
+        pairs: timed pairs per cell.
         step_s: seconds of a full step of the first cell, per image.
         source: where they are from, in parentheses.
     """
@@ -150,7 +150,7 @@ def totals(
         f"{counted(len(cells), 'cell')}, {counted(sum(cell.is_reference for cell in cells), 'reference')} among them"
         + (f", and {skipped} that will be skipped" if skipped else "")
         + f"; {counted(images, 'image')} to draw "
-        f"({counted(stored, 'sample')}, the others warm-ups{calibrations} and {pairs} timed pairs a cell); "
+        f"({counted(stored, 'sample')}, the others warm-ups{calibrations} and {pairs} timed pairs per cell); "
         + (f"at most {size_of(3 * pixels)} of images to store" if pixels else "no images to store")
     ]
     rows = [row._asdict() for row in table.itertuples(index=False)]

@@ -116,7 +116,7 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
 
 
 def unusual_size(point: Point) -> str | None:
-    """What to say of a size that the model was not trained for; None where that is not known."""
+    """What to say of a size that the model was not trained for; None if that is not known."""
     model, size = point.config.model, (point.height, point.width)
     if model.trained_sizes is None or model.trained_sizes[0] <= min(size) <= max(size) <= model.trained_sizes[1]:
         return None

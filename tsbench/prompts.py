@@ -9,14 +9,14 @@ CARRIED = ASSETS / "prompts"
 
 
 def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
-    """The prompts of a carried list or of a text file, one a line; empty lines and repetitions are left out.
+    """The prompts of a carried list or of a text file, one per line; empty lines and repetitions are left out.
 
     Args:
         file: the name of a carried list, or the path of a UTF-8 text file.
         limit: keep only so many of the first; None keeps all.
 
     Raises:
-        UserError: where there is no such file, or nothing in it.
+        UserError: if there is no such file, or nothing in it.
     """
     if limit is not None and limit < 1:
         raise UserError(f"prompts.limit is {limit}, but must be 1 or more, or null for all; try prompts.limit=6.")

@@ -52,7 +52,7 @@ class Match:
 
 @cache
 def rows() -> tuple[dict[str, Any], ...]:
-    """The published rows: figures as published, `params` and `schedule_rule` read, None where nothing is said."""
+    """The published rows: figures as published, `params` and `schedule_rule` read, None if nothing is said."""
     table = pd.read_csv(FILE).astype(object)
     table = table.where(table.notna(), None)
     records = table.to_dict(orient="records")
@@ -110,11 +110,11 @@ def columns(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def speed_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """What is published of the speed of a cell's method at its setting: seconds an image, speed-up, and on what.
+    """What is published of the speed of a cell's method at its setting: seconds per image, speed-up, and on what.
 
     Returns:
         `published_latency_s`, `published_speedup`, `published_hardware`, and `published_speed`, which says what they
-        are of; None where nothing is.
+        are of; None if nothing is.
     """
     timed = [match.row for match in matches(cell) if any(match.figure(column) is not None for column in OF_CLOCKS)]
     row = min(timed, key=lambda row: row["compile"] is None, default={})  # rather one that says whether it was compiled

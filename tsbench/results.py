@@ -19,7 +19,7 @@ class Results:
 
     Attributes:
         cells: a row per cell, as in cells.csv.
-        samples: a row an image, as in samples.parquet.
+        samples: a row per image, as in samples.parquet.
         manifest: hardware, versions and commands.
     """
 
@@ -53,7 +53,7 @@ def load(folder: str) -> Results:
         folder: a results folder, or its name in results/.
 
     Raises:
-        tsbench.errors.UserError: where there are no results.
+        tsbench.errors.UserError: if there are no results.
     """
     store = opened(str(folder))
     manifest = store.manifest()

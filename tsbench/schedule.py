@@ -1,6 +1,6 @@
 """Which steps each implementation computes.
 
-A schedule is written as a string with a letter a step: `C` where everything the method may skip is computed, `.`
+A schedule is written as a string with a letter per step: `C` where everything the method may skip is computed, `.`
 where at least a part of it is forecast. The rules differ although their parameters share names: compare methods by
 the steps they compute.
 """
@@ -71,10 +71,10 @@ def computed_steps(schedule: str) -> int:
 
 
 def schedule_note(promised: str | None, measured: Sequence[str], steps: int) -> str | None:
-    """A remark on schedules that are inert or break the method's rule; None where there is none to make.
+    """A remark on schedules that are inert or break the method's rule; None if there is none to make.
 
     Args:
-        promised: the schedule of its rule; None where it decides while it draws.
+        promised: the schedule of its rule; None if it decides while it draws.
         measured: one of every image.
         steps: of the reference.
     """

@@ -1,4 +1,4 @@
-"""Statistics of cells: means, intervals, the Pareto front."""
+"""Statistics of cells: means, speed-ups of pairs, and intervals."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 LEAST_MEAN = 5  # values of which an interval of their mean is given
 LEAST_MEDIAN = 6  # and of their median: with fewer no pair of them reaches 95 %
 TRIMMED = 0.2  # the share of draws that a trimmed mean leaves out on either side
 
 
 def finite_mean(values: Sequence[float]) -> float | None:
-    """The mean of the finite values, None where there is none: identical images have no PSNR to average."""
+    """The mean of the finite values, None if there is none: identical images have no PSNR to average."""
     finite = [value for value in values if math.isfinite(value)]
     return statistics.fmean(finite) if finite else None
 
@@ -84,10 +82,10 @@ def difference_interval(a: Sequence[float], b: Sequence[float], coverage: float 
 
 
 def prompt_means(values: Sequence[float], prompts: int) -> list[float]:
-    """Of every prompt with a finite value the mean of its finite ones.
+    """Each prompt's mean over its finite values; prompts without any are left out.
 
     Args:
-        values: a sample each, all prompts with one seed before the next seed.
+        values: one per sample, all prompts with one seed before the next seed.
         prompts: number of prompts.
     """
     means = [finite_mean(values[prompt::prompts]) for prompt in range(prompts)]
@@ -130,12 +128,3 @@ def log_speedups(pairs: Sequence[dict[str, Any]]) -> list[float]:
 def full_step_s(pairs: Sequence[dict[str, Any]]) -> float:
     """The median of full compute's steps, in seconds per image, of the pairs of a reference."""
     return statistics.median(second for pair in pairs for second in pair["method"]["step_s"])
-
-
-def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which points no other point dominates, both coordinates to be maximised; equal points stay together."""
-    from moocore import is_nondominated
-
-    if not points:
-        return []
-    return [bool(x) for x in is_nondominated(np.asarray(points, dtype=float), maximise=True, keep_weakly=True)]

@@ -44,10 +44,10 @@ class Store:
         self.folder, self.cells = folder, folder / "cells"
 
     def manifest(self) -> dict[str, Any]:
-        """What made this folder; empty where nothing has yet.
+        """What made this folder; empty if nothing has yet.
 
         Raises:
-            UserError: where it is damaged, or missing beside cells.
+            UserError: if it is damaged, or missing beside cells.
         """
         manifest = _read(self.folder / MANIFEST)
         if not manifest and not self.is_empty():
@@ -55,7 +55,7 @@ class Store:
         return manifest
 
     def check_is_run(self) -> None:
-        """Raise `UserError` where there is something else than a run, which would be lost among its files."""
+        """Raise `UserError` if there is something else than a run, which would be lost among its files."""
         if self.folder.is_dir() and not self.manifest() and set(self.folder.iterdir()) - {self.cells}:
             raise UserError(f"{self.folder} has other files than a run's; choose another folder by name=NAME.")
         if self.folder.exists() and not self.folder.is_dir():
@@ -66,7 +66,7 @@ class Store:
         """Hold the folder's lock: two sweeps at once would draw the same cells and slow each other down.
 
         Raises:
-            UserError: where another sweep holds it.
+            UserError: if another sweep holds it.
         """
         self.cells.mkdir(parents=True, exist_ok=True)
         folder = os.open(self.cells, os.O_RDONLY)
@@ -101,7 +101,7 @@ class Store:
         write_json(self.folder / MANIFEST, manifest)
 
     def check_environment(self, environment: dict[str, Any]) -> None:
-        """Raise `UserError` where the folder's cells were made on other hardware or with other versions."""
+        """Raise `UserError` if the folder's cells were made on other hardware or with other versions."""
         manifest = self.manifest()
         different = differences(manifest["environment"], environment) if manifest else []
         if different:
@@ -119,7 +119,7 @@ class Store:
             write_json(self.folder / MANIFEST, manifest)
 
     def document(self, key: str) -> dict[str, Any]:
-        """A cell's document; empty where there is none."""
+        """A cell's document; empty if there is none."""
         return _read(self.cells / key / DOCUMENT)
 
     def documents(self) -> list[dict[str, Any]]:
@@ -141,13 +141,13 @@ class Store:
         return done and all(path.is_file() for path in self._image_files(document))
 
     def write(self, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()) -> None:
-        """Put a cell in its place, in one step; a failed one that is there gives way.
+        """Write a cell beside its place and rename it there; a failed one that is there is removed first.
 
         Args:
             cell: whose document this is.
             status: `ok`, `failed` or `skipped`.
             body: what else the document says.
-            images: uint8 [height, width, 3], one a sample.
+            images: uint8 [height, width, 3], one per sample.
         """
         place = self.cells / cell.key
         partial = self.cells / f".{cell.key}.{os.getpid()}"
@@ -189,10 +189,10 @@ class Store:
                     (path.parent / ACROSS).unlink(missing_ok=True)
 
     def images(self, key: str) -> list[np.ndarray]:
-        """A cell's images, one a sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
+        """A cell's images, one per sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
 
         Raises:
-            UserError: where one is missing or damaged.
+            UserError: if one is missing or damaged.
         """
         document = self.document(key)
         shape = (document["workload"]["height"], document["workload"]["width"], 3)
@@ -203,7 +203,7 @@ class Store:
         return [self.cells / document["key"] / image_name(number) for number in range(drawn)]
 
     def scores(self, key: str, across: bool = False) -> dict[str, list[float]]:
-        """`{metric: [value of each sample]}`; empty where unscored.
+        """`{metric: [value of each sample]}`; empty if unscored.
 
         Args:
             key: of the cell.
@@ -229,7 +229,7 @@ def opened(argument: str) -> Store:
     """The store of a run, given as a path or as its name in results/.
 
     Raises:
-        UserError: where there are no results.
+        UserError: if there are no results.
     """
     folders = [Path(argument), Path("results") / argument]
     store = next((store for store in map(Store, folders) if store.manifest()), None)
@@ -249,7 +249,7 @@ def image_name(number: int) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A document with what is needed of it; empty where there is no file."""
+    """A document with what is needed of it; empty if there is no file."""
     try:
         if not path.is_file():
             return {}

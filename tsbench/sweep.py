@@ -56,7 +56,7 @@ class Sweep:
         """Draw what is missing, then score and report everything that is in the folder.
 
         Returns:
-            0, or 1 where a cell of this sweep has failed.
+            0, or 1 if a cell of this sweep has failed.
         """
         store = Store(Path("results") / self.name)
         store.check_is_run()
@@ -98,7 +98,7 @@ class Sweep:
         return int(any(document["status"] == "failed" for document in mine))
 
     def check_pairs(self, store: Store, done: Iterable[str]) -> None:
-        """Raise `UserError` where cells that are done, by key, have fewer timed pairs than are asked for."""
+        """Raise `UserError` if cells that are done, by key, have fewer timed pairs than are asked for."""
         timed = [len(store.document(key).get("pairs", ())) for key in done]
         if fewer := [pairs for pairs in timed if 0 < pairs < self.pairs]:
             raise UserError(
@@ -107,7 +107,7 @@ class Sweep:
             )
 
     def check_model(self, cells: list[Cell]) -> None:
-        """Raise `UserError` where the model of the first cell cannot be loaded and no cell needs another one."""
+        """Raise `UserError` if the model of the first cell cannot be loaded and no cell needs another one."""
         from tsbench.sessions import NotLoaded
 
         session = self.sessions.of(cells[0])

@@ -84,7 +84,7 @@ def cells_table(store: Store) -> pd.DataFrame:
 
 
 def samples_table(store: Store) -> pd.DataFrame:
-    """A row an image: its cell, prompt, seed, file, schedule and scores (infinite where identical)."""
+    """A row per image: its cell, prompt, seed, file, schedule and scores (infinite if identical)."""
     rows = []
     for document in store.documents():
         scores, across = store.scores(document["key"]), store.scores(document["key"], across=True)

@@ -258,7 +258,7 @@ def load_pipeline(
     """A `FluxPipeline` on its device, silent, with the settings applied.
 
     Raises:
-        ValueError: where weights are missing, or a component that is to be quantized was not.
+        ValueError: if weights are missing, or a component that is to be quantized was not.
     """
     import diffusers
     import transformers

@@ -50,7 +50,7 @@ class Drawn:
     timing: Timing
     latents: tuple[np.ndarray, ...] = ()  # after every step, float32, where they were asked for
     cache_bytes: int | None = None  # the most that the method kept between two steps, where that was asked for
-    warm: bool = True  # False where something was compiled meanwhile
+    warm: bool = True  # False if something was compiled meanwhile
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class CellResult:
     """All that a cell leaves: an image and a schedule a sample, and the raw figures; `method` is as calibrated.
 
     `step_errors`: of the warm-up's latents after every step, relative to full compute: |x - x_full| / |x_full|;
-    None where the steps are not the same. `cache_bytes`: the most that the method kept between two steps of the
-    warm-up; None where it cannot be seen.
+    None if the steps are not the same. `cache_bytes`: the most that the method kept between two steps of the
+    warm-up; None if it cannot be seen.
     """
 
     method: Method
@@ -121,7 +121,7 @@ class Session(ABC):
             image_drawn: called with the number of images after every batch.
 
         Raises:
-            DrawingFailed: where an image is not finite or the cache did not take hold.
+            DrawingFailed: if an image is not finite or the cache did not take hold.
         """
         workload = cell.workload
         method = self.calibrated(method, workload, image_drawn)

@@ -66,7 +66,7 @@ class PeakMemory:
             self.missing = f"the kernel's high-water mark cannot be reset here ({error.__class__.__name__})"
 
     def read(self) -> int | None:
-        """Bytes, or None where it cannot be known (`missing` says why)."""
+        """Bytes, or None if it cannot be known (`missing` says why)."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         if self.missing is not None:
@@ -118,7 +118,7 @@ class EnergyMeter:
         self._before_j, self._started_s = self._read_j(), time.perf_counter()
 
     def used_j(self) -> float | None:
-        """Joules since `start`; None where there is no counter (`missing` says why), or too short a time for it."""
+        """Joules since `start`; None if there is no counter (`missing` says why), or too short a time for it."""
         long_enough = time.perf_counter() - self._started_s >= self.LEAST_S
         return self._read_j() - self._before_j if self.handle is not None and long_enough else None
 

@@ -47,7 +47,7 @@ def full_device_name(device: str) -> str | None:
 
 
 class OpenVinoSession(Session):
-    """A `Text2ImagePipeline` in memory, made of a model that is exported where it has not been."""
+    """A `Text2ImagePipeline` in memory, loaded from the model's IR, which is exported first if it is not there."""
 
     def __init__(self, folder: Path, settings: Settings, device: str, threads: int | None) -> None:
         super().__init__(PeakMemory(torch.device("cpu")))

@@ -18,12 +18,12 @@ LIBRARIES = ("openvino", "openvino-genai", "openvino-tokenizers")
 
 
 def missing() -> str | None:
-    """The first library of the extra that is not installed, and how it is; None where all are there."""
+    """The first library of the extra that is not installed, and how it is; None if all are there."""
     return next(filter(None, (needs_package(library, "openvino") for library in LIBRARIES)), None)
 
 
 def check_installed() -> None:
-    """Raise `UserError` where a library of the extra is missing."""
+    """Raise `UserError` if a library of the extra is missing."""
     if reason := missing():
         raise UserError(f"backend=openvino cannot draw here: {reason}.")
 

@@ -22,7 +22,7 @@ def check_computes(schedule: str) -> None:
 
 
 class ScheduleProbe:
-    """Writes down, a letter a step, whether everything that can be skipped was computed."""
+    """Writes down, a letter per step, whether everything that can be skipped was computed."""
 
     def __init__(self, model: nn.Module) -> None:
         hooked = hooked_modules(model)

@@ -13,7 +13,7 @@ COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
 
 
 def check_installed(backend: str) -> None:
-    """Raise `UserError` where the library of a quantization is missing."""
+    """Raise `UserError` if the library of a quantization is missing."""
     package = {"bitsandbytes": "bitsandbytes", "quanto": "optimum-quanto"}[backend]
     if missing := needs_package(package, "quantization"):
         raise UserError(f"runtime.quantization.backend={backend} cannot be used here: {missing}.")

@@ -1,4 +1,4 @@
-"""Caching methods, one a file. Adding one: a file here, a line in `DIFFUSERS`, a YAML in conf/method/.
+"""Caching methods, one per file. Adding one: a file here, a line in `DIFFUSERS`, a YAML in conf/method/.
 
 Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins.md).
 """
@@ -40,7 +40,7 @@ def _loaded(entry: EntryPoint) -> type[Method]:
     """The method of another package.
 
     Raises:
-        UserError: where it does not import, is not a method, or has the name of another.
+        UserError: if it does not import, is not a method, or has the name of another.
     """
     try:
         method = entry.load()
@@ -84,7 +84,7 @@ def method_class(backend: str, name: str) -> type[Method]:
     """The method of a name; where the backend lacks it, diffusers': cells of it are skipped.
 
     Raises:
-        UserError: where no installed package has it.
+        UserError: if no installed package has it.
     """
     found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
     if found is None:

@@ -43,7 +43,7 @@ class Method:
 
     @classmethod
     def missing(cls) -> str | None:
-        """Why nothing can be drawn with it here, and what to type; None where all is there."""
+        """Why nothing can be drawn with it here, and what to type; None if all is there."""
         return None
 
     def check(self, steps: int) -> None:
@@ -58,7 +58,7 @@ class Method:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
 
     def promised_schedule(self, steps: int) -> str | None:
-        """The steps that the method's own rule computes; None where it decides while drawing."""
+        """The steps that the method's own rule computes; None if it decides while drawing."""
         return None if self.decides_by else "C" * self.drawn_steps(steps)
 
     def fewest_computed(self, steps: int) -> str:
@@ -90,7 +90,7 @@ class Method:
         return self
 
     def calibrator(self) -> Any:
-        """A method that measures parameters of this one on the model; None where there is nothing to measure.
+        """A method that measures parameters of this one on the model; None if there is nothing to measure.
 
         It draws every image of a workload once, in full. Then its `measured()` gives the parameters by name, which
         depend on the model and the workload alone, or raises `DrawingFailed`.

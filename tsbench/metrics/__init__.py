@@ -1,4 +1,4 @@
-"""Image metrics, one a file. Adding one: a file here and a line in `METRICS`."""
+"""Image metrics, one per file. Adding one: a file here and a line in `METRICS`."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -20,7 +20,7 @@ def metric_of(name: str) -> Metric:
     """The metric of a name as it is typed: `psnr`, or `clip_score:CHECKPOINT`.
 
     Raises:
-        UserError: where there is none of that name.
+        UserError: if there is none of that name.
     """
     base = name.partition(":")[0]
     if base not in METRICS:
@@ -61,7 +61,7 @@ def check_metrics(names: Iterable[str]) -> None:
 
 
 def check_columns(names: Iterable[str]) -> None:
-    """Raise `UserError` where two checkpoints of a metric would share its column."""
+    """Raise `UserError` if two checkpoints of a metric would share its column."""
     first: dict[str, str] = {}
     for name in names:
         base = name.partition(":")[0]

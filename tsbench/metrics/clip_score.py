@@ -24,7 +24,7 @@ def load(checkpoint: str) -> Score:
         checkpoint: a folder or a name on the Hugging Face hub.
 
     Raises:
-        UserError: where there is no CLIP model, or not the whole of it.
+        UserError: if there is no CLIP model, or not the whole of it.
     """
     import torch
 

@@ -33,7 +33,7 @@ def find_model(path: str, architecture: str | None = None) -> Path:
         architecture: the name of carried configurations, for the path `architecture`.
 
     Raises:
-        UserError: where it is none of these, or the hub does not answer, does not know it or does not let us in.
+        UserError: if it is none of these, or the hub does not answer, does not know it or does not let us in.
     """
     if path == "embedded":
         return ASSETS / "tiny"
@@ -64,7 +64,7 @@ def find_architecture(name: str) -> Path:
     """The folder of carried configurations.
 
     Raises:
-        UserError: where there is none of that name.
+        UserError: if there is none of that name.
     """
     folder = ASSETS / "architectures" / name
     if not (folder / "transformer" / "config.json").is_file():
@@ -98,7 +98,7 @@ def configuration(folder: Path, name: str) -> dict[str, Any]:
     """A configuration of a model's folder.
 
     Raises:
-        UserError: where it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     try:
         value = json.loads((folder / name).read_text())
@@ -112,7 +112,7 @@ def configuration(folder: Path, name: str) -> dict[str, Any]:
 
 
 def check_is_whole(folder: Path) -> None:
-    """Raise `UserError` where a part has no configuration: transformers makes up a tokenizer that is not there."""
+    """Raise `UserError` if a part has no configuration: transformers makes up a tokenizer that is not there."""
     missing = [part for part in PARTS if not any((folder / part).glob("*.json"))]
     if missing:
         raise UserError(f"The model in {str(folder)!r} lacks its {missing[0]}; {GIVE_WHOLE}.")
@@ -131,7 +131,7 @@ def has_weights(folder: Path) -> bool:
 
 
 def hub_refusal(name: str) -> str | None:
-    """Why the hub does not give a model, asked for no longer than `HUB_PATIENCE_S`; None where it does."""
+    """Why the hub does not give a model, asked for no longer than `HUB_PATIENCE_S`; None if it does."""
     from huggingface_hub import HfApi
 
     answer: list[str | None] = []
@@ -199,7 +199,7 @@ def _add_contents(digest: Any, path: Path) -> None:
 
 
 def check_is_flux(folder: Path) -> None:
-    """Raise `UserError` where the folder holds another kind of pipeline than `FluxPipeline`."""
+    """Raise `UserError` if the folder holds another kind of pipeline than `FluxPipeline`."""
     index = configuration(folder, "model_index.json")
     if index.get("_class_name") not in ("FluxPipeline", "OVFluxPipeline"):
         raise UserError(

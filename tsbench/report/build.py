@@ -22,7 +22,7 @@ def build_report(store: Store, console: Console) -> int:
     """Score in all metrics that the folder has been asked for, write tables and plots, and print the best rows.
 
     Returns:
-        0, or 1 where a cell has failed.
+        0, or 1 if a cell has failed.
     """
     manifest = store.manifest()
     for failure in score_cells(store, manifest["metrics"]):

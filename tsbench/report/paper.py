@@ -48,7 +48,7 @@ class Quantity:
     title: str
     text: Callable[[Any], str]  # of a row
     published_text: Callable[[float], str]
-    better: int  # 1 where more is better, -1 where less is, 0 where rows are not to be compared
+    better: int  # 1 if more is better, -1 if less is, 0 if rows are not to be compared
 
     @property
     def heading(self) -> str:
@@ -107,7 +107,7 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
 
 
 def _columns(rows: Sequence[Any], shown: Sequence[Quantity], footnotes: list[str]) -> Iterator[tuple[str, list[Entry]]]:
-    """Headings and entries, one a row, of all that a table may show; footnotes are added to."""
+    """Headings and entries, one per row, of all that a table may show; footnotes are added to."""
     matches = [published.matches(row._asdict()) for row in rows]
     for quantity in shown:
         measured = [Entry(quantity.text(row), rank) for row, rank in zip(rows, ranked(rows, quantity))]

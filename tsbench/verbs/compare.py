@@ -34,7 +34,7 @@ nothing unless you add --across-hardware."""
 
 
 def main(arguments: list[str]) -> int:
-    """The verb `compare`: 1 where a threshold is given and B is beyond it, or lacks what A has."""
+    """The verb `compare`: 1 if a threshold is given and B is beyond it, or lacks what A has."""
     parser = Arguments(USAGE)
     parser.add_argument("A")
     parser.add_argument("B")

@@ -50,7 +50,7 @@ def explained(rows: Sequence[Any], wanted: str | None, store: Store) -> list[Any
     """The cells that are asked for; without a wish those on a front, or all but the references where none is.
 
     Raises:
-        UserError: where there are none.
+        UserError: if there are none.
     """
     if wanted is None:
         settings = [row for row in rows if row.key != row.reference]

@@ -32,7 +32,7 @@ recommended. Bars:
 
 
 def main(arguments: list[str]) -> int:
-    """The verb `recommend`: 0 where every workload has a setting that meets the bars, else 1."""
+    """The verb `recommend`: 0 if every workload has a setting that meets the bars, else 1."""
     parser = Arguments(f"usage: python -m tsbench recommend RESULTS BAR…, with bars of: {', '.join(BARS)}")
     parser.add_argument("RESULTS")
     for flag in BARS:

@@ -164,7 +164,7 @@ def parse(caption: str) -> Scene:
     """Read a caption back into the scene it describes.
 
     Raises:
-        ValueError: where the caption leaves the grammar; the message names the phrase.
+        ValueError: if the caption leaves the grammar; the message names the phrase.
     """
     *phrases, last = [phrase.strip() for phrase in caption.strip().split(",")]
     background = _parse_background(last)

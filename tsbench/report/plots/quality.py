@@ -29,7 +29,7 @@ ROUNDING = 1e-9  # which a metric of identical images may be off by
 
 
 def pareto(cells: pd.DataFrame, hardware: str) -> Any:
-    """A matplotlib figure, a row per workload and a column per metric, or None where no cell has a score."""
+    """A matplotlib figure, a row per workload and a column per metric, or None if no cell has a score."""
     scored = with_series(cells)
     metrics = [m for m in METRICS.values() if m.column in scored and scored[m.column].notna().any()]
     if not metrics:

@@ -28,7 +28,7 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
     """Denoising speed-up against computed steps, where images mean nothing: a panel per workload, with the ideal T/C.
 
     Returns:
-        A matplotlib figure, or None where no cell was drawn with random weights.
+        A matplotlib figure, or None if no cell was drawn with random weights.
     """
     drawn, titles = with_series(cells), workload_titles(cells)
     looks = styles(drawn["series"])
@@ -57,7 +57,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
 
     Returns:
         A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
-        held at its most frequent value, and for each workload that is the same but for the two; None where there is
+        held at its most frequent value, and for each workload that is the same but for the two; None if there is
         none.
     """
     drawn = with_series(cells)
@@ -115,7 +115,7 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
     """Speed-up against the cache interval: a panel per workload, a line per series, with the 95 % intervals as bars.
 
     Returns:
-        A matplotlib figure, or None where no series has several intervals.
+        A matplotlib figure, or None if no series has several intervals.
     """
     from matplotlib.ticker import MaxNLocator
 

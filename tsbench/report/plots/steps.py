@@ -21,7 +21,7 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     Shown are the settings on a front, at most `MOST` of them, spread over the front.
 
     Returns:
-        A matplotlib figure, or None where no cell on a front has errors.
+        A matplotlib figure, or None if no cell on a front has errors.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -136,7 +136,7 @@ def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) 
         axis: of a finished figure, since places are tried on its pixels.
         points: [points, 2], all that the panel shows, in its units.
         labels: the most important ones first.
-        upwards: 1 where it is free above the points, -1 where it is below.
+        upwards: 1 if it is free above the points, -1 if it is below.
     """
     from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
