@@ -70,13 +70,17 @@ class Bar:
             return f"{self.label} was not computed (python -m tsbench score RESULTS 'metrics=[{name}]' adds it)"
         return str(row.interval_reason)
 
-    def missed(self, row: Any) -> str:
-        """How a row misses the bar: the figure, and the end of its interval."""
-        worst, wanted = self.worst(row), f"{self.shown(self.limit)} is wanted"
+    def reached(self, row: Any) -> str:
+        """The figure of a row, and the end of its interval that is held against the bar."""
+        worst = self.worst(row)
         if worst is None or self.column == "peak_memory_bytes":
-            return f"{self.label} is {self.shown(worst or 0.0)}, and {wanted}"
+            return f"{self.label} is {self.shown(worst or 0.0)}"
         figure, end = self.shown(getattr(row, self.column)), "down to" if self.sign > 0 else "up to"
-        return f"{self.label} is {figure}, its 95 % interval goes {end} {self.shown(worst)}, and {wanted}"
+        return f"{self.label} is {figure}, its 95 % interval goes {end} {self.shown(worst)}"
+
+    def missed(self, row: Any) -> str:
+        """How a row misses the bar."""
+        return f"{self.reached(row)}, and {self.shown(self.limit)} is wanted"
 
     def shown(self, figure: float) -> str:
         """A figure with the unit."""
@@ -188,5 +192,5 @@ def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
     fastest = max(timed, key=lambda row: row.speedup, default=best)
     if fastest.speedup <= best.speedup:
         return ""
-    missed = "; ".join(bar.missed(fastest) for bar in bars if bar.missed_by(fastest))
-    return f"{full_name(fastest)} is faster ({fastest.speedup:.2f}x), but {missed}"
+    reached = "; ".join(bar.reached(fastest) for bar in bars if bar.missed_by(fastest))
+    return f"{full_name(fastest)} is faster ({fastest.speedup:.2f}x), but {reached}"
