@@ -69,6 +69,16 @@ def test_the_answer_is_at_the_top(store: Store) -> None:
     assert any(text.startswith("nothing qualifies; nearest: TaylorSeer") for text in page.texts)  # at LPIPS 0.05
 
 
+def test_an_answer_to_several_levels_is_said_once(tmp_path: Path) -> None:
+    """N=2 meets them all, and N=3, which is faster, none of them."""
+    far = [value + 0.5 for value in FAIR]
+    store = run(tmp_path / "r", {2: [value / 10 for value in GOOD], 3: far}, {2: 0.5, 3: 0.4})
+    (answer,) = html.answers(store, cells_table(store))
+    assert answer["wanted"].count("LPIPS up to") == 3 and "N=2: 2.00x" in answer["text"]
+    (beside,) = answer["beside"]
+    assert "N=3 is faster (2.50x), but LPIPS is 0.59, its 95 % interval goes up to 0.6" in beside
+
+
 def test_a_setting_that_cannot_be_judged_is_not_none(store: Store) -> None:
     """It may well be the answer: of three pairs nothing says how sure its speed-up is."""
     pair = {"batch": 0, "reference": TIMING, "method": timed(0.3, [0.06] * 4)}
