@@ -245,6 +245,7 @@ def test_the_snippets_run_as_printed(here: Path) -> None:
         ["model=flux1-dev-architecture", "model.text_encoders=false"],
         ["model=flux1-dev", "model.random_weights=true", "model.path=folder"],
         ["model=flux1-dev", "model.name=mine"],
+        ["timing.pairs=24", "runtime.threads=1"],
     ],
 )
 def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Path) -> None:
@@ -252,6 +253,7 @@ def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Pa
     (point,) = expand([*typed, "prompts.file=captions", "prompts.limit=2"])
     (again,) = expand(printed_overrides(point))
     assert again.cell("m").key == point.cell("m").key
+    assert again.config.timing == point.config.timing and again.config.runtime == point.config.runtime
 
 
 def printed_overrides(point: Point) -> list[str]:
@@ -260,7 +262,8 @@ def printed_overrides(point: Point) -> list[str]:
     document = {
         "backend": "diffusers", "method": drawn.method, "params": json.loads(drawn.parameters),
         "workload": json.loads(json.dumps(asdict(drawn.workload))), "settings": asdict(drawn.settings),
-        "model_path": point.config.model.path,
+        "model_path": point.config.model.path, "threads": point.config.runtime.threads,
+        "pairs": [{}] * point.config.timing.pairs,
     }  # fmt: skip
     printed = shlex.split(overrides(document))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
@@ -338,9 +341,9 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     store.write(cell("taylorseer", parameters(2), steps=4), "ok", document, [image(0)] * 2)
     (stored,) = store.documents()
     assert sentences(stored) == [
-        "a forecast step still takes 50 % of a full one's FLOPs: by these no interval passes 2.00x",
+        "a forecast step still takes 50 % of a full one's FLOPs: by these no setting of it passes 2.00x",
         "text encoder and VAE are now 20 % of an image",
-        "warm-up is 2 of 4 steps",
+        "the first 2 of 4 steps are computed",
     ]
     assert sentences(stored | {"schedules": ["CCCC"] * 2})[0] == "inert: every step was computed"
 

@@ -13,7 +13,7 @@ from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 
 import tsbench
 from tests.helpers import FLOAT32, cell
-from tests.stores import FOCA, INFERRED, body, timed
+from tests.stores import ENVIRONMENT, FOCA, INFERRED, body, timed
 from tsbench.__main__ import main
 from tsbench.cell import Cell
 from tsbench.flops import step_cost
@@ -194,6 +194,7 @@ def test_models_that_differ_in_their_architecture_alone_are_two(capsys: pytest.C
 def test_the_time_of_a_step_is_that_of_the_same_work(tmp_path: Path) -> None:
     """By another backend, in batches, or with another length of text a step takes another time."""
     store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     cells = [
         cell(), cell(batch_size=2), cell(max_sequence_length=64), replace(cell(), backend="openvino"),
         replace(cell(), settings=replace(FLOAT32, dtype="bfloat16")),

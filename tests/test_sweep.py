@@ -17,14 +17,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.helpers import cell, workload
-from tests.stores import body, image, timing
+from tests.stores import GOOD, body, image, run, timing
 from tsbench.__main__ import main
 from tsbench.cell import Cell, Settings
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.environment import environment
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS
-from tsbench.store import Store, differences
+from tsbench.store import Store, differences, write_json
 from tsbench.sweep import Sweep
 from tsbench.tables import COLUMNS
 
@@ -316,18 +316,44 @@ def test_another_attention_kernel_is_another_environment(monkeypatch: pytest.Mon
     assert differences(here, environment(torch.device("cpu"))) == ["attention_backend: native there, _native_math here"]
 
 
-def test_another_environment_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_environment_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And told where there is nothing to draw; tables can be built anywhere."""
     assert main([*SMALL, "metrics=[psnr]"]) == 0
-    path = Path("results/sweep/manifest.json")
-    manifest = json.loads(path.read_text())
-    manifest["environment"]["libraries"]["torch"] = "1.0"
-    path.write_text(json.dumps(manifest))
+    monkeypatch.setattr("tsbench.environment.installed_version", lambda name: "1.0" if name == "torch" else None)
     before = sorted(Path("results").rglob("*"))
     assert main([*SMALL, "metrics=[psnr]", "method.cache_interval=9"]) == 2
     error = capsys.readouterr().err
-    assert "made in another environment (libraries.torch: 1.0 there, " in error and "name=NAME" in error
+    assert "made in another environment (" in error and " there, 1.0 here" in error and "name=NAME" in error
     assert sorted(Path("results").rglob("*")) == before
-    assert main(["report", "sweep"]) == 0  # tables can be built anywhere
+    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert "they were drawn in another environment: " in capsys.readouterr().out
+    assert main(["report", "sweep"]) == 0
+
+
+def test_combinations_that_are_one_cell_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An order without a Taylor series would otherwise leave a grid smaller than it was typed."""
+    typed = ["method=cache_dit", "method.Fn_compute_blocks=1", "method.taylorseer_order=1,2", "metrics=[psnr]"]
+    assert main([*SMALL, *typed]) == 0
+    assert "2 combinations are 1 cell: what has no effect" in capsys.readouterr().out
+    assert len(pd.read_csv("results/sweep/cells.csv")) == 2
+
+
+def test_a_cell_of_another_folder_is_not_taken_for_one_of_its_own(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copied beside itself it would be counted twice, and from another machine it would share a table."""
+    store = run(here / "r", {2: GOOD}, {2: 0.5})
+    (place,) = (store.cells / d["key"] for d in store.documents() if d["method"] != "none")
+    shutil.copytree(place, store.cells / "kept")
+    assert main(["report", "r"]) == 2
+    assert f"r/cells/kept holds the cell {place.name}; move it out of" in capsys.readouterr().err
+    shutil.rmtree(store.cells / "kept")
+    document = json.loads((place / "cell.json").read_text())
+    write_json(place / "cell.json", document | {"environment": "of another machine"})
+    assert main(["report", "r"]) == 2
+    assert f"r/cells/{place.name} was drawn in another environment than r/manifest.json" in capsys.readouterr().err
 
 
 MISTAKES = [

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import FLOAT32, cell
-from tests.stores import ENVIRONMENT, FOCA, INFERRED, body, by_interval, image, timed, timing
+from tests.stores import ENVIRONMENT, FOCA, GOOD, INFERRED, body, by_interval, image, run, timed, timing
 from tsbench import published
 from tsbench.cell import Settings
 from tsbench.disturbance import disturbance
@@ -23,7 +23,7 @@ from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.present import workload_titles
 from tsbench.report import paper
-from tsbench.report.plots import quality, speed, steps, style
+from tsbench.report.plots import quality, speed, steps, style, write_plots
 from tsbench.report.plots.style import CONTROL, styles
 from tsbench.schedule import official_taylorseer, schedule_note
 from tsbench.scoring import score_cells
@@ -604,6 +604,16 @@ def test_prompts_of_which_more_is_computed_are_no_disturbance() -> None:
     assert disturbance(document) is None
     pairs.append(pairs[0] | {"method": timing(1.2, 1.2)})
     assert disturbance(document) == "timing disturbed: it took from 0.4 to 1.2 s"
+
+
+def test_a_plot_that_has_nothing_to_show_any_more_is_deleted(tmp_path: Path) -> None:
+    """Beside a new table, it would be taken for one of the same cells."""
+    store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
+    assert "pareto.png" in write_plots(store, cells_table(store), "P")
+    for row in cells_table(store).itertuples():
+        store.write_scores(row.key, {})
+    assert "pareto.png" not in write_plots(store, cells_table(store), "P")
+    assert not list(store.folder.glob("pareto.*"))
 
 
 def test_looks_of_series_are_all_different() -> None:

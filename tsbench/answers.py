@@ -169,7 +169,8 @@ def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
         return "nothing qualifies: no setting that skips steps was drawn"
     known = [row for row in rows if all(bar.missed_by(row) is not None for bar in bars)]
     if not known:
-        reasons = dict.fromkeys(bar.why_unknown(row) for row in rows for bar in bars if bar.missed_by(row) is None)
+        unknown = (bar.why_unknown(row) for row in rows for bar in bars if bar.missed_by(row) is None)
+        reasons = dict.fromkeys(reason for text in unknown for reason in text.split("; "))
         return f"nothing qualifies: {'; '.join(reasons)}"
     row = min(known, key=lambda row: max(bar.missed_by(row) or 0.0 for bar in bars))
     missed = "; ".join(bar.missed(row) for bar in bars if bar.missed_by(row))

@@ -45,7 +45,7 @@ def chain(document: dict[str, Any]) -> list[Link]:
     speedup = statistics.median(speedups(pairs))
     latencies = [("full compute", full_s)]
     if computed:
-        latencies.append((f"{computed:g} of {steps} steps computed", full_s * computed / steps))
+        latencies.append((f"{computed:.4g} of {steps} steps computed", full_s * computed / steps))
     share = _forecast_share(document)
     if share is not None:
         what = f"forecast steps at {100 * share:.3g} % of a full one, as counted"
@@ -55,7 +55,12 @@ def chain(document: dict[str, Any]) -> list[Link]:
         each = 100 * forecast_s / forecast / step_s
         latencies.append((f"at {each:.3g} %, as measured", full_s * inside_s / (steps * step_s)))
     latencies.append((f"plus {outside_s:.3g} s outside denoising, which no cache shortens", inside_s + outside_s))
-    latencies.append(("as measured: what computed steps really take, and bookkeeping", measured_s))
+    latencies.append(
+        (
+            "as measured: computed steps that are slower or faster than full compute's, and the cache's own work",
+            measured_s,
+        )
+    )
     latencies.append(("by the median of the pairs' ratios, as in the table", full_s / speedup))
     befores = [full_s, *(latency_s for _, latency_s in latencies)]
     return [Link(what, latency_s, before / latency_s) for before, (what, latency_s) in zip(befores, latencies)]
@@ -74,7 +79,7 @@ def sentences(document: dict[str, Any]) -> list[str]:
     if share is not None and share > 0.3:
         said.append(
             f"a forecast step still takes {100 * share:.0f} % of a full one's FLOPs: by these "
-            f"no interval passes {1 / share:.2f}x"
+            f"no setting of it passes {1 / share:.2f}x"
         )
     latency_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
     outside = 1 - statistics.fmean(pair["method"]["denoise_s"] for pair in pairs) / latency_s
@@ -82,5 +87,5 @@ def sentences(document: dict[str, Any]) -> list[str]:
         said.append(f"text encoder and VAE are now {100 * outside:.0f} % of an image")
     warm = min(len(schedule) - len(schedule.lstrip("C")) for schedule in schedules)
     if warm > 0.3 * steps and any("." in schedule for schedule in schedules):
-        said.append(f"warm-up is {warm} of {steps} steps")
+        said.append(f"the first {warm} of {steps} steps are computed")
     return said

@@ -139,7 +139,7 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
 def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
     """Add to what was found the figures of a cell that both runs have drawn."""
     one, two = a.document(row.key), b.document(other.key)
-    name = row.name if row.name == other.name else f"{row.name}, then {other.name}"
+    name = row.name if row.key == other.key or row.name == other.name else f"{row.name}, then {other.name}"
     hardware = None if row.hardware == other.hardware else (row.hardware, other.hardware)
     found.changes.append(replace(latency_change(name, one, two, coverage), hardware=hardware))
     for run, document in (("A", one), ("B", two)):

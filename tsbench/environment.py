@@ -14,6 +14,7 @@ import torch
 
 from tsbench.packages import installed_version
 from tsbench.paths import PACKAGE
+from tsbench.titles import counted
 
 LIBRARIES = (
     "tsbench", "torch", "diffusers", "transformers", "accelerate", "tokenizers", "numpy", "bitsandbytes",
@@ -76,7 +77,7 @@ def device_name(device: torch.device) -> str:
     """A device as it is shown to people."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).name
-    return f"{processor_name()}, {torch.get_num_threads()} threads"
+    return f"{processor_name()}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def processor_name() -> str:

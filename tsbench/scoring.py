@@ -12,15 +12,11 @@ from tsbench.metrics import Metric, metric_of, scorer
 from tsbench.store import Store
 
 
-def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
+def score_cells(store: Store, metrics: Iterable[str]) -> None:
     """Score every finished cell in each metric it has no scores of yet.
 
-    Where a metric raises an error, the reason is kept beside the cell, and it is tried again next time.
-
-    Returns:
-        Those reasons, each once.
+    If a metric raises an error, the reason is kept beside the cell, and it is tried again next time.
     """
-    failures: dict[str, None] = {}
     for document in store.documents():
         key, reference = document["key"], document["reference"]
         drawn = document["status"] == "ok" and not document["workload"]["random_weights"]
@@ -53,8 +49,6 @@ def score_cells(store: Store, metrics: Iterable[str]) -> list[str]:
             reasons = {name: reason for name, reason in (before | reasons).items() if name not in scores}
             if reasons != before:
                 store.write_unscored(key, reasons)
-            failures |= dict.fromkeys(reasons.values())
-    return list(failures)
 
 
 def _applies(metric: Metric, document: dict[str, Any]) -> bool:

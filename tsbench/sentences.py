@@ -28,8 +28,8 @@ def one_sentence(error: BaseException) -> str:
         if group == "method" and choice in BROKEN:
             return BROKEN[choice]
         own = {"prompts": ", or prompts.file=FILE for your own", "model": ", and model.path=FOLDER for your own"}
-        there = ", ".join(error.options)
-        return f"There is no {group} {choice!r}; there are: {there} (type {group}=CHOICE{own.get(group or '', '')})."
+        there, kind = ", ".join(error.options), {"prompts": "list of prompts"}.get(group, group)
+        return f"There is no {kind} {choice!r}; there are: {there} (type {group}=CHOICE{own.get(group or '', '')})."
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
     cause = error

@@ -14,6 +14,7 @@ from tsbench.methods import Method, method_class
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.paths import ASSETS, carried, expanded
 from tsbench.prompts import CARRIED, read_prompts
+from tsbench.schema import TimingConfig
 
 
 def snippet(document: dict[str, Any]) -> list[str]:
@@ -118,6 +119,10 @@ def overrides(document: dict[str, Any]) -> str:
     if settings["quantization"]:
         values = json.loads(settings["quantization"]).items()
         parts += [f"runtime.quantization.{name}={_hydra(value)}" for name, value in values]
+    if (pairs := len(document["pairs"])) != TimingConfig.pairs:
+        parts.append(f"timing.pairs={pairs}")
+    if document["threads"] is not None:
+        parts.append(f"runtime.threads={document['threads']}")
     parts += [f"method={document['method']}"]
     kind = method_class(document["backend"], document["method"])
     own = kind().parameters()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tsbench.cell import Cell
+from tsbench.cell import Cell, digest
 from tsbench.errors import UserError
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
@@ -123,8 +123,28 @@ class Store:
         return _read(self.cells / key / DOCUMENT)
 
     def documents(self) -> list[dict[str, Any]]:
-        """All cells, in the order in which they were made."""
-        found = [document for path in self._places() if (document := _read(path))]  # one may just be replaced
+        """All cells, in the order in which they were made.
+
+        Raises:
+            UserError: if one is damaged, lies in the folder of another, or was drawn in another environment.
+        """
+        environment = digest(self.manifest().get("environment"))
+        found = []
+        for path in self._places():
+            document = _read(path)
+            if not document:  # it is just replaced
+                continue
+            if path.parent.name != document["key"]:
+                raise UserError(
+                    f"{path.parent} holds the cell {document['key']}; move it out of {self.cells}, where every folder "
+                    "has the name of its cell."
+                )
+            if document.get("environment", environment) != environment:
+                raise UserError(
+                    f"{path.parent} was drawn in another environment than {self.folder / MANIFEST} says, and figures "
+                    f"of two environments do not mix; move it out of {self.cells}."
+                )
+            found.append(document)
         return sorted(found, key=lambda document: (document["finished"], document["key"]))
 
     def is_empty(self) -> bool:
@@ -166,6 +186,7 @@ class Store:
                 "params": json.loads(cell.parameters),
                 "workload": asdict(cell.workload),
                 "settings": asdict(cell.settings),
+                "environment": digest(self.manifest().get("environment")),
             }
             write_json(partial / DOCUMENT, document | body)
             if cell.is_reference:
@@ -234,6 +255,8 @@ def opened(argument: str) -> Store:
     folders = [Path(argument), Path("results") / argument]
     store = next((store for store in map(Store, folders) if store.manifest()), None)
     if store is None:
+        if file := next((path for path in folders if path.is_file()), None):
+            raise UserError(f"{str(file)!r} is a file; give the folder of a run, or its name in results/.")
         folder = str(folders[0] if folders[0].is_dir() else folders[1])
         raise UserError(f"There are no results in {folder!r}; run python -m tsbench sweep name=NAME first.")
     if store.is_empty():

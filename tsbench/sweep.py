@@ -29,7 +29,7 @@ from tsbench.point import unusual_size
 from tsbench.progress import SweepProgress
 from tsbench.schedule import computed_steps
 from tsbench.stats import speedups
-from tsbench.store import Store
+from tsbench.store import Store, differences
 from tsbench.titles import counted, drawn_columns, titles_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Sweep:
 
         self.sessions = Sessions(points)
         self.cells, self.methods = cells_of(points, self.sessions.identities)
+        self.n_combinations = len(points)
+        self.n_settings = len({point.cell(self.sessions.identities[point.config.model.source]).key for point in points})
 
     def run(self, console: Console) -> int:
         """Draw what is missing, then score and report everything that is in the folder.
@@ -64,6 +66,12 @@ class Sweep:
         done = {cell.key for cell in self.cells if store.is_done(cell.key)}
         self.check_pairs(store, done)
         missing = [cell for cell in self.cells if cell.key not in done]
+        if self.n_settings < self.n_combinations:
+            console.print(
+                f"{self.n_combinations} combinations are {counted(self.n_settings, 'cell')}: what has no effect, or "
+                "is the same in other words, does not tell cells apart",
+                soft_wrap=True,
+            )
         here = self.sessions.environment()
         if missing:
             store.check_environment(here)
@@ -78,6 +86,8 @@ class Sweep:
                 self._draw_missing(store, missing, here, console)
         else:
             console.print(f"{store.folder}: all {counted(len(self.cells), 'cell')} there already")
+            if different := differences(store.manifest()["environment"], here):
+                console.print(f"they were drawn in another environment: {'; '.join(different)}", soft_wrap=True)
             store.add_metrics(self.metrics)
         if not self.report:
             console.print(

@@ -36,7 +36,7 @@ COLUMNS = [
     *COST_COLUMNS, "published_tflop", "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low",
     "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
 ]  # fmt: skip
-NO_REFERENCE = "there is no image of full compute to compare with"
+NO_REFERENCE = "there is no image of full compute to compare with (the same sweep draws it again)"
 EXTRA_COLUMNS = [
     "n_identical",
     "note",

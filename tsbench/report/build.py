@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from tsbench.report.plots import write_plots
 from tsbench.scoring import score_cells
 from tsbench.store import Store, write_text
 from tsbench.tables import cells_table, write_tables
+from tsbench.titles import counted
 
 
 def build_report(store: Store, console: Console) -> int:
@@ -25,9 +27,10 @@ def build_report(store: Store, console: Console) -> int:
         0, or 1 if a cell has failed.
     """
     manifest = store.manifest()
-    for failure in score_cells(store, manifest["metrics"]):
-        console.print(Text.assemble(("not scored ", "red"), failure))
+    score_cells(store, manifest["metrics"])
     cells = cells_table(store)
+    for reason, count in cells["metric_reason"].value_counts().items():
+        console.print(Text.assemble(("not scored ", "red"), f"{counted(count, 'cell')}: {reason}"), soft_wrap=True)
     write_tables(store, cells)
     write_text(store.folder / "table.md", paper.markdown(cells, manifest))
     write_text(store.folder / "table.tex", paper.latex(cells, manifest))
@@ -42,7 +45,8 @@ def build_report(store: Store, console: Console) -> int:
     _print_files(store.folder, plots, console)
     if "lpips" in cells and cells["lpips"].notna().any():
         console.print(
-            f"Which setting to use: python -m tsbench recommend {store.folder} --max-lpips 0.1", soft_wrap=True
+            f"Which setting to use: python -m tsbench recommend {shlex.quote(str(store.folder))} --max-lpips 0.1",
+            soft_wrap=True,
         )
     return int((cells["status"] == "failed").any())
 

@@ -255,8 +255,8 @@ times. Speed-up is the median of paired ratios to full compute, timed side by si
 interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured. Metrics
 are means over prompts, of several seeds a prompt's mean first, against the same images computed in full (CLIP: against
 the prompt); their intervals are in cells.csv, and with few prompts wide. PSNR averages the images that differ, and the
-note counts identical ones. Of the settings that skip something, and that by their interval are faster than full
-compute, the best is bold and the second best underlined, those that show the same digits alike; in PSNR an identical
-image then counts as one in which a single byte differs by one level. {FRONT} Published figures are shown as published;
-*same schedule* marks FLOPs of another method that computes the same steps.
+note counts identical ones. Only settings that skip steps, and whose whole interval of the speed-up is above 1, are
+ranked: of these, the best is bold and the second best underlined, and equal digits share the mark. For this ranking, an
+identical image has the PSNR of one in which a single byte is off by one level. {FRONT} Published figures are shown as
+published; *same schedule* marks FLOPs of another method that computes the same steps.
 """

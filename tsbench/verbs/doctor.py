@@ -8,6 +8,7 @@ from pathlib import Path
 from tsbench.errors import UserError
 from tsbench.paths import carried
 from tsbench.progress import output
+from tsbench.titles import counted
 
 USAGE = """\
 usage: python -m tsbench doctor
@@ -44,7 +45,7 @@ def hardware() -> list[str]:
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     here = environment(device)
-    lines = [f"CPU: {here['processor']}, {here['threads']} threads"]
+    lines = [f"CPU: {here['processor']}, {counted(here['threads'], 'thread')}"]
     if "gpu" in here:
         gpu = here["gpu"]
         lines.append(

@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> int:
         raise UserError("score takes a run and metrics: python -m tsbench score RESULTS 'metrics=[psnr,lpips]'.")
     (point, *_) = expand(wanted)
     names = point.config.metrics
+    if not names:
+        raise UserError(f"metrics is empty, but must name one or more of: {', '.join(METRICS)}; try metrics=[flip].")
     check_metrics(names)
     store = opened(rest[0])
     check_columns([*store.manifest()["metrics"], *names])

@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             f"try draws images of one size, but size is {', '.join(sizes)}; type one: size={next(iter(sizes))}."
         )
+    if all(cell.is_reference for cell in sweep.cells):
+        raise UserError("try compares a method with full compute, which method=none is; try method=taylorseer.")
     return _try(sweep)
 
 
@@ -77,11 +79,13 @@ def _try(sweep: Sweep) -> int:
         else:
             reference = full[cell.reference.key]
             ratio = median(speedups(result.pairs))
-            line += f", {ratio:.2f}x, {_metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])}"
+            beside_s = median(pair["reference"]["latency_s"] for pair in result.pairs)
+            scores = _metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])
+            line += f", {ratio:.2f}x (full compute beside it {beside_s:.3g} s), {scores}"
             rows.append((reference, result.images[0]))
         console.print(line, soft_wrap=True)
         console.print(f"  {result.schedules[0]}")
-    _write(rows or [(image, image) for image in full.values()])
+    _write(rows)
     console.print("try.png: in full, then with the method and its difference four times as bright")
     return 0
 

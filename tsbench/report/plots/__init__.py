@@ -11,7 +11,7 @@ from tsbench.store import Store, replaced
 
 
 def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
-    """Write each plot as PNG and SVG; the names of the files, of those for which there is something to draw."""
+    """Write each plot as PNG and SVG, and delete those for which there is nothing to draw; the names of the files."""
     from matplotlib import pyplot
 
     figures: dict[str, Any] = {
@@ -24,10 +24,14 @@ def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
     }
     written = []
     for name, figure in figures.items():
-        if figure is not None:
-            for ending in ("png", "svg"):
-                with replaced(store.folder / f"{name}.{ending}") as partial:
-                    figure.savefig(partial, dpi=150)
-                written.append(f"{name}.{ending}")
-            pyplot.close(figure)
+        files = [f"{name}.{ending}" for ending in ("png", "svg")]
+        if figure is None:  # any more: cells were deleted, or lost their scores
+            for file in files:
+                (store.folder / file).unlink(missing_ok=True)
+            continue
+        for file in files:
+            with replaced(store.folder / file) as partial:
+                figure.savefig(partial, dpi=150)
+        written += files
+        pyplot.close(figure)
     return written
