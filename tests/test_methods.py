@@ -357,11 +357,6 @@ def test_every_method_works_on_a_model_that_is_offloaded(
         remove_hook_from_module(transformer, recurse=True)
 
 
-def test_more_blocks_than_there_are_is_a_sentence(session: DiffusersSession) -> None:
-    with pytest.raises(DrawingFailed, match="are 8 and 5, but this model has 12 blocks in all"):
-        session.draw(workload(), workload().batches[0], CacheDit(Bn_compute_blocks=5))
-
-
 def test_the_forecaster_agrees_with_diffusers_lite(session: DiffusersSession) -> None:
     """Both forecast in a straight line, of the transformer's output and of its last layer: one and the same."""
     work = workload(steps=STEPS)

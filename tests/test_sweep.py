@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 
@@ -330,6 +332,29 @@ def test_another_environment_is_refused(
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     assert "they were drawn in another environment: " in capsys.readouterr().out
     assert main(["report", "sweep"]) == 0
+
+
+def test_more_blocks_than_the_model_has_are_told_before_anything_is_drawn(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = ["method=cache_dit", "method.Bn_compute_blocks=0,5"]
+    sentence = "are 8 and 5, but this model has 12 blocks in all; try method.Fn_compute_blocks=1"
+    for verb in (SMALL, ["plan"]):
+        assert main([*verb, *typed]) == 2
+        assert sentence in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_a_sweep_that_is_stopped_says_what_is_kept(here: Path) -> None:
+    """By a scheduler that wants its machine back; Ctrl-C would not reach tests that run in the background."""
+    command = [sys.executable, "-m", "tsbench", *SMALL[:-1], "method.cache_interval=2,3,4", "timing.pairs=50"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as sweep:
+        while sweep.poll() is None and not Path("results/sweep/manifest.json").is_file():
+            time.sleep(0.1)
+        sweep.send_signal(signal.SIGTERM)
+        _, error = sweep.communicate()
+    assert sweep.returncode == 130
+    assert "tsbench: interrupted; finished cells are kept, and the same command goes on from them." in error
 
 
 def test_combinations_that_are_one_cell_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,7 @@ class Sweep:
         here = self.sessions.environment()
         if missing:
             store.check_environment(here)
+            methods = self.possible(missing)
             self.check_model(missing)
             with store.held():
                 store.check_environment(here)  # again: another sweep may have drawn here meanwhile
@@ -83,7 +84,7 @@ class Sweep:
                         f"Another sweep has drawn cells of {store.folder} while this one loaded its model; "
                         "type the same command again for the rest."
                     )
-                self._draw_missing(store, missing, here, console)
+                self._draw_missing(store, missing, methods, here, console)
         else:
             console.print(f"{store.folder}: all {counted(len(self.cells), 'cell')} there already")
             if different := differences(store.manifest()["environment"], here):
@@ -116,6 +117,18 @@ class Sweep:
                 f"type timing.pairs={min(fewer)} to go on there, or name=NAME for another folder."
             )
 
+    def possible(self, cells: Iterable[Cell]) -> dict[str, Method]:
+        """The methods of the cells that can be drawn, by key, as they are for the architecture of their models.
+
+        Raises:
+            UserError: if a method cannot run on the architecture of its model.
+        """
+        return {
+            cell.key: self.methods[cell.key].for_architecture(self.sessions.architecture(cell))
+            for cell in cells
+            if impossible(cell, self.methods[cell.key]) is None
+        }
+
     def check_model(self, cells: list[Cell]) -> None:
         """Raise `UserError` if the model of the first cell cannot be loaded and no cell needs another one."""
         from tsbench.sessions import NotLoaded
@@ -124,16 +137,15 @@ class Sweep:
         if isinstance(session, NotLoaded) and len({cell.loading for cell in cells}) == 1:
             raise UserError(session.reason)
 
-    def _draw_missing(self, store: Store, missing: list[Cell], here: dict[str, Any], console: Console) -> None:
+    def _draw_missing(
+        self, store: Store, missing: list[Cell], methods: dict[str, Method], here: dict[str, Any], console: Console
+    ) -> None:
         from tsbench.environment import git_revision
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
         devices = "; ".join(dict.fromkeys(map(self.sessions.hardware, self.cells)))
         store.open_run(here, devices, git_revision(), command, self.metrics)
-        possible = [cell for cell in missing if impossible(cell, self.methods[cell.key]) is None]
-        methods = {
-            cell.key: self.methods[cell.key].for_architecture(self.sessions.architecture(cell)) for cell in possible
-        }
+        possible = [cell for cell in missing if cell.key in methods]
         planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)

@@ -86,7 +86,11 @@ class Method:
         self.enable(pipeline, steps)
 
     def for_architecture(self, architecture: Mapping[str, Any]) -> Method:
-        """The method with the parameters that are known beforehand of a transformer of this configuration."""
+        """The method with the parameters that are known beforehand of a transformer of this configuration.
+
+        Raises:
+            UserError: if it cannot run with the parameters that it has.
+        """
         return self
 
     def calibrator(self) -> Any:

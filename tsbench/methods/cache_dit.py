@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least, between, one_of, step_map
-from tsbench.errors import DrawingFailed, UserError
+from tsbench.errors import UserError
 from tsbench.methods.base import Method, Snippet
 from tsbench.packages import needs_package
 
@@ -120,14 +121,18 @@ class CacheDit(Method):
         )
         return short, full + 1
 
+    def for_architecture(self, architecture: Mapping[str, Any]) -> Method:
+        blocks = architecture["num_layers"] + architecture["num_single_layers"]
+        if self.Fn_compute_blocks + self.Bn_compute_blocks > blocks:
+            raise UserError(
+                f"method.Fn_compute_blocks and method.Bn_compute_blocks are {self.Fn_compute_blocks} and "
+                f"{self.Bn_compute_blocks}, but this model has {blocks} blocks in all; try method.Fn_compute_blocks=1 "
+                "method.Bn_compute_blocks=0."
+            )
+        return self
+
     def enable(self, pipeline: Any, steps: int) -> None:
         cache_dit, transformer = _library(), pipeline.transformer
-        blocks = transformer.config.num_layers + transformer.config.num_single_layers
-        if self.Fn_compute_blocks + self.Bn_compute_blocks > blocks:
-            raise DrawingFailed(
-                f"Fn_compute_blocks and Bn_compute_blocks are {self.Fn_compute_blocks} and {self.Bn_compute_blocks}, "
-                f"but this model has {blocks} blocks in all"
-            )
         setattr(transformer, BEFORE, (vars(transformer).get("forward"), list(transformer._modules)))
         calibrator, options = self._calibrator()
         cache_dit.enable_cache(
