@@ -57,10 +57,10 @@ def warm_up(key: str, value: int, steps: int) -> None:
     between(key, value, 1, steps - 1, min(3, steps - 1), meaning)
 
 
-def taylor_order(key: str, value: int, steps: int) -> None:
+def taylor_order(key: str, value: int, steps: int, least: int = 0) -> None:
     """Raise `UserError` for an order of a Taylor series that no step of an image could have."""
     meaning = f"a higher one cannot be formed of {steps} steps"
-    between(key, value, 0, max(1, steps - 1), 1, meaning)
+    between(key, value, least, max(1, steps - 1), 1, meaning)
 
 
 def one_of(key: str, value: str, choices: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -122,20 +122,16 @@ def _stray(overrides: Iterable[Override], combinations: Iterable[tuple[str, ...]
     return next((override for override in overrides if override.get_key_element() not in known), None)
 
 
-def cells_of(
-    points: Iterable[Point], identities: Mapping[tuple[str, str | None], str]
-) -> tuple[list[Cell], dict[str, Method]]:
+def cells_of(listed: Iterable[tuple[Cell, Method]]) -> tuple[list[Cell], dict[str, Method]]:
     """The cells in the order in which a sweep draws them, references among them, and the method of each by key.
 
     Args:
-        points: of the grid.
-        identities: of the models, by their sources.
+        listed: the cell of every point of a grid, with its method.
     """
     methods: dict[str, Method] = {}
     cells = []
-    for point in points:
-        cell = point.cell(identities[point.config.model.source])
-        methods.setdefault(cell.key, point.method)
+    for cell, method in listed:
+        methods.setdefault(cell.key, method)
         cells.append(cell)
     cells = ordered(cells)
     return cells, {cell.key: methods.get(cell.key, Method()) for cell in cells}

@@ -34,7 +34,7 @@ COLUMNS = [
 def planned_cells(points: Sequence[Point]) -> tuple[list[Cell], dict[str, Method]]:
     """`cells_of` without weights: a model's identity is its source, and methods are as for its architecture."""
     architectures = _architectures(points)
-    cells, methods = cells_of(points, {point.config.model.source: str(point.config.model.source) for point in points})
+    cells, methods = cells_of((point.cell(str(point.config.model.source)), point.method) for point in points)
     return cells, {cell.key: methods[cell.key].for_architecture(architectures[cell.workload.model]) for cell in cells}
 
 

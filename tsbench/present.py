@@ -12,8 +12,6 @@ from tsbench.methods import method_class
 from tsbench.metrics import METRICS
 from tsbench.titles import counted, titles_of
 
-DISTURBED = " (timing disturbed)"  # of a speed-up, where there is no room for what disturbed it
-
 
 def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
     """`titles_of` the cells of a run, a row each."""
@@ -40,7 +38,8 @@ def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
             shown = {
                 "Method": full_name(row),
                 "Computed": f"{row.computed_steps:g}/{row.steps}",
-                "Speed-up": number(row.speedup, 2, "x") + DISTURBED * isinstance(row.timing_disturbed, str),
+                "Speed-up": number(row.speedup, 2, "x")
+                + (" (timing disturbed)" if isinstance(row.timing_disturbed, str) else ""),
             }
             for metric in METRICS.values():
                 if metric.column in cells and cells[metric.column].notna().any():

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from tsbench.config import composed
 from tsbench.drawing.quantization import quantization_call
 from tsbench.methods import Method, method_class
+from tsbench.methods.base import keywords
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.paths import ASSETS, carried, expanded
 from tsbench.prompts import CARRIED, read_prompts
@@ -63,8 +64,7 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
         parts = []
         for part in quantization["components"]:
             library, name, kwargs = quantization_call(quantization["backend"], part, quantization["kwargs"])
-            given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items())
-            parts.append(f'"{part}": {library}.{name}({given})')
+            parts.append(f'"{part}": {library}.{name}({keywords(kwargs)})')
         imports = ["import diffusers", "import transformers"]
         mapping = f"{{{', '.join(parts)}}}"
         options = f", quantization_config=diffusers.PipelineQuantizationConfig(quant_mapping={mapping})"

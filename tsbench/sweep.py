@@ -50,9 +50,10 @@ class Sweep:
         from tsbench.sessions import Sessions
 
         self.sessions = Sessions(points)
-        self.cells, self.methods = cells_of(points, self.sessions.identities)
-        self.n_combinations = len(points)
-        self.n_settings = len({point.cell(self.sessions.identities[point.config.model.source]).key for point in points})
+        identities = self.sessions.identities
+        listed = [(point.cell(identities[point.config.model.source]), point.method) for point in points]
+        self.cells, self.methods = cells_of(listed)
+        self.n_combinations, self.n_settings = len(listed), len({cell.key for cell, _ in listed})
 
     def run(self, console: Console) -> int:
         """Draw what is missing, then score and report everything that is in the folder.
@@ -92,7 +93,8 @@ class Sweep:
             store.add_metrics(self.metrics)
         if not self.report:
             console.print(
-                f"cells are in {store.folder}; python -m tsbench report {self.name} builds tables and plots of them"
+                f"cells are in {store.folder}; python -m tsbench report {shlex.quote(self.name)} "
+                "builds tables and plots of them"
             )
         else:
             from tsbench.report.build import build_report

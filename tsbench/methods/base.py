@@ -17,6 +17,11 @@ class Snippet(NamedTuple):
     after: Sequence[str] = ()
 
 
+def keywords(arguments: Mapping[str, Any]) -> str:
+    """Keyword arguments as code."""
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
 @dataclass
 class Method:
     """How steps are saved. A subclass is a Hydra config: its fields are the overrides `method.FIELD`.
@@ -130,7 +135,7 @@ class Method:
         if not self.parameters():
             return Snippet()
         kind = type(self)
-        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
+        given = keywords(self.parameters())
         return Snippet(
             [f"from {kind.__module__} import {kind.__name__}"],
             [f"method = {kind.__name__}({given})", f"method.enable(pipe, {steps})"],

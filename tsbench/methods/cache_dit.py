@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tsbench.checks import at_least, between, one_of, step_map
+from tsbench.checks import at_least, one_of, step_map, taylor_order
 from tsbench.errors import UserError
-from tsbench.methods.base import Method, Snippet
+from tsbench.methods.base import Method, Snippet, keywords
 from tsbench.packages import needs_package
 
 BEFORE = "_before_cache_dit"  # of a transformer with the cache on it: its own `forward`, and the order of its parts
-
-
 POLICIES = ("dynamic", "static")
 MASKS = ("slow", "medium", "fast", "ultra")  # of cache_dit.steps_mask
 CALIBRATORS = ("taylorseer", "foca")
@@ -61,7 +59,7 @@ class CacheDit(Method):
         if self.calibrator_type is not None:
             one_of("method.calibrator_type", self.calibrator_type, CALIBRATORS)
         if self.calibrator_type == "taylorseer":
-            between("method.taylorseer_order", self.taylorseer_order, 1, max(1, steps - 1), 1)
+            taylor_order("method.taylorseer_order", self.taylorseer_order, steps, least=1)
 
     def resolved(self, steps: int) -> dict[str, Any]:
         """The mask step by step; what it, its policy or the calibrator leave without effect is not part of the cell."""
@@ -184,9 +182,9 @@ class CacheDit(Method):
     def snippet(self, steps: int) -> Snippet:
         """On the pipeline, where cache-dit begins anew at every image; on a transformer it would not."""
         calibrator, options = self._calibrator()
-        arguments = ["pipe", f"cache_config=cache_dit.DBCacheConfig({_written(self._config(steps))})"]
+        arguments = ["pipe", f"cache_config=cache_dit.DBCacheConfig({keywords(self._config(steps))})"]
         if calibrator:
-            arguments.append(f"calibrator_config=cache_dit.{calibrator}({_written(options)})")
+            arguments.append(f"calibrator_config=cache_dit.{calibrator}({keywords(options)})")
         return Snippet(["import cache_dit"], [f"cache_dit.enable_cache({', '.join(arguments)})"])
 
     @classmethod
@@ -215,7 +213,3 @@ def _library() -> Any:
     import cache_dit
 
     return cache_dit
-
-
-def _written(arguments: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())

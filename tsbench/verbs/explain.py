@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
     others = sum(row.key != row.reference for row in table.itertuples()) - len(rows)
     if given.SETTING is None and others > 0:
         console.print(
-            f"{others} more on no front; by name: python -m tsbench explain {given.RESULTS} SETTING", soft_wrap=True
+            f"{others} more on no front; by name: python -m tsbench explain {shlex.quote(given.RESULTS)} SETTING",
+            soft_wrap=True,
         )
     return 0
 

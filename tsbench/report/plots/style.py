@@ -55,9 +55,10 @@ def styles(series: Iterable[str]) -> dict[str, dict[str, Any]]:
     markers; and where one method has too many for that, colours begin again with other markers.
     """
     names = list(dict.fromkeys(series))
-    methods = Counter(_method(name) for name in names if name != CONTROL)
-    by_method = sum(methods.values()) > len(COLOURS) >= len(methods) and max(methods.values()) <= len(MARKERS)
-    owners = [method for method, _ in methods.most_common()] if by_method else [n for n in names if n != CONTROL]
+    others = [name for name in names if name != CONTROL]
+    methods = Counter(map(_method, others))
+    by_method = len(others) > len(COLOURS) >= len(methods) and max(methods.values()) <= len(MARKERS)
+    owners = [method for method, _ in methods.most_common()] if by_method else others
     looks: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
     for name in names:
