@@ -623,7 +623,7 @@ def test_looks_of_series_are_all_different() -> None:
 
 
 def test_colours_of_many_series_tell_methods_apart() -> None:
-    """As in the README's plot of all methods, where colours that began again would join what has nothing in common."""
+    """Colours that began again would join what has nothing in common, as in docs/methods.md's plot of all methods."""
     names = [f"method {number}, order {order}" for number in range(5) for order in range(4)]
     looks = styles([CONTROL, *names])
     assert len({(look["color"], look["marker"]) for look in looks.values()}) == 21
