@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tsbench.store import Store
+from tsbench.stored import DrawnCell
 
 
 def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
@@ -23,17 +24,17 @@ def main(run: str, other: str, out: str) -> int:
     """Write the least PSNR of every common cell; 1 if a schedule differs or a picture is below 40 dB."""
     one, two = Store(Path(run)), Store(Path(other))
     rows = []
-    for document in one.documents():
-        counterpart = two.document(document["key"])
-        if document["status"] != "ok" or counterpart.get("status") != "ok":
+    for cell in one.all_drawn():
+        counterpart = two.cell(cell.key)
+        if not isinstance(counterpart, DrawnCell):
             continue
-        pairs = zip(one.images(document["key"]), two.images(document["key"]), strict=True)
+        pairs = zip(one.images(cell.key), two.images(cell.key), strict=True)
         rows.append(
             {
-                "key": document["key"],
-                "method": document["method"],
-                "params": document["params"],
-                "same_schedules": document["schedules"] == counterpart["schedules"],
+                "key": cell.key,
+                "method": cell.method,
+                "params": cell.params,
+                "same_schedules": cell.schedules == counterpart.schedules,
                 "least_psnr_db": min(psnr_db(a, b) for a, b in pairs),
             }
         )

@@ -22,6 +22,7 @@ from tsbench.present import full_name, number, workload_titles
 from tsbench.report.paper import published_beside, quantities
 from tsbench.stats import full_step_s
 from tsbench.store import opened
+from tsbench.stored import DrawnCell
 from tsbench.tables import cells_table
 
 NEAR_PREDICTION, NEAR_IDEAL, LEAST_SHARE = 0.25, 0.03, 0.97
@@ -41,13 +42,13 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
     cells = cells_table(store)
     titles, shown = workload_titles(cells), quantities(cells)
     for row in cells.itertuples():
-        document = store.document(row.key)
         name = f"{titles[row.reference]}, {full_name(row)}"
         if row.status != "ok":
             yield f"{name}: {row.status}: {row.reason}", False if row.status == "failed" else None
             continue
-        if row.key == row.reference:
-            yield from step_time(name, row, document, rates)
+        cell = store.drawn(row.key)
+        if cell.is_reference:
+            yield from step_time(name, row, cell, rates)
             continue
         outside = 1 - row.denoise_s / row.latency_s
         energy = number(row.energy_j, 0, " J an image", prefix=", ")
@@ -59,8 +60,8 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
         elif pd.notna(row.flops_speedup):
             holds = row.denoise_speedup <= row.flops_speedup * (1 + NEAR_IDEAL)
             yield f"{name}: denoising {row.denoise_speedup:.3f}x, by FLOPs {row.flops_speedup:.3f}x", holds
-        if document["cost"] is not None:
-            planned = document["cost"]["cache_bytes"]
+        if cell.cost is not None:
+            planned = cell.cost.cache_bytes
             yield f"{name}: the cache keeps {row.cache_bytes:.0f} bytes, planned {planned}", row.cache_bytes == planned
         for said in published_beside(row, shown):
             text = f"{name}: {said['figure']} {said['measured']}, published {said['published']} ({said['of']})"
@@ -70,12 +71,12 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
             yield f"{100 * share:.1f} % of the time inside the pipeline, {command['started']}", share >= LEAST_SHARE
 
 
-def step_time(name: str, row: Any, document: dict[str, Any], rates: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+def step_time(name: str, row: Any, cell: DrawnCell, rates: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """A full step beside the one that rates of products and attention predict, and what goes through memory adds."""
     tokens = str(row.height // TOKEN_SIDE * (row.width // TOKEN_SIDE))
     if tokens not in rates or row.compile:
         return
-    step_s = full_step_s(document["pairs"])
+    step_s = full_step_s(cell.pairs)
     predicted_s, beside_s = rates[tokens]["predicted_step_s"], rates[tokens]["beside_s"]
     for what, by_rates_s in (
         ("products and attention", predicted_s),

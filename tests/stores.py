@@ -6,13 +6,18 @@ Their figures are chosen so that a table's, a front's or an interval's can be wo
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.helpers import cell
+from tsbench.cell import Cell
 from tsbench.methods.taylorseer import TaylorSeer
-from tsbench.store import Store
+from tsbench.store import Store, write_json
+from tsbench.stored import StoredCell, parsed
 from tsbench.tables import cells_table
 
 ENVIRONMENT = {"platform": "Linux x", "python": "3", "libraries": {"torch": "2"}, "processor": "P_1", "threads": 2}
@@ -52,7 +57,6 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "pairs": [{"schedule": schedules[pair["batch"]]} | pair for pair in pairs],
         "peak_memory_bytes": 3_000_000,
         "peak_memory_reason": None,
-        "hardware": "P",
         "model_path": "embedded",
         "device": "cpu",
         "threads": None,
@@ -60,8 +64,35 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "cost": {"full_flop": 4e12, "forecast_flop": 1e12, "cache_bytes": 7},
         "cost_reason": None,
         "calibration": {},
+        "warmups": [],
         "step_errors": [0.0, 0.0, 0.1, 0.2] if promised and "." in promised else None,
     }
+
+
+def put(store: Store, cell: Cell, status: str, kept: dict[str, object], images: Iterable[np.ndarray] = ()) -> None:
+    """Write a cell with what is kept of it beside its identity."""
+    store.write(stored(store, cell, status, kept), images)
+
+
+def stored(store: Store, cell: Cell, status: str, kept: dict[str, object]) -> StoredCell:
+    """The same as it is read again."""
+    document = {"hardware": "P"} | store.identity(cell) | {"status": status} | kept
+    return parsed(json.loads(json.dumps(document, default=asdict)))
+
+
+def drawn_cell(cell: Cell, schedules: list[str], pairs: list[dict[str, object]], **changes: object) -> StoredCell:
+    """A finished cell that is in no folder."""
+    return stored(Store(Path("nowhere")), cell, "ok", body(schedules, pairs) | changes)
+
+
+def document(store: Store, key: str) -> dict[str, Any]:
+    """What is written of a cell, to be changed and written again."""
+    return json.loads((store.cells / key / "cell.json").read_text())
+
+
+def rewrite(store: Store, key: str, **changes: object) -> None:
+    """Change what is written of a cell."""
+    write_json(store.cells / key / "cell.json", document(store, key) | changes)
 
 
 def by_interval(store: Store) -> dict[int, object]:
@@ -85,7 +116,7 @@ def run(
     full = [{"batch": i, "method": timed(full_s * r, [full_s / 5 * r] * 4)} for i, r in enumerate(spread)]
     images, made = [image(0)] * 6, {"hardware": hardware}
     work = {"steps": 4, "prompts": PROMPTS}
-    store.write(cell(**work), "ok", body(["CCCC"] * 6, full, "CCCC") | made, images)
+    put(store, cell(**work), "ok", body(["CCCC"] * 6, full, "CCCC") | made, images)
     for interval, values in lpips.items():
         method = cell("taylorseer", parameters(interval), **work)
         second = seconds[interval]
@@ -97,6 +128,6 @@ def run(
             }
             for i, (r, j) in enumerate(zip(spread, jitter))
         ]
-        store.write(method, "ok", body(["C..."] * 6, pairs, "C...") | made, images)
+        put(store, method, "ok", body(["C..."] * 6, pairs, "C...") | made, images)
         store.write_scores(method.key, {"lpips": values})
     return store

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,24 @@ import pytest
 from PIL import Image
 
 from tests.helpers import cell
-from tests.stores import ENVIRONMENT, FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
+from tests.stores import (
+    ENVIRONMENT,
+    FAIR,
+    GOOD,
+    PROMPTS,
+    body,
+    by_interval,
+    document,
+    drawn_cell,
+    image,
+    parameters,
+    put,
+    rewrite,
+    run,
+    timed,
+)
 from tsbench.__main__ import main
+from tsbench.cell import Settings
 from tsbench.chain import chain, sentences
 from tsbench.comparison import metric_change
 from tsbench.errors import UserError
@@ -74,10 +90,10 @@ def test_what_is_slower_by_more_than_a_tenth_is_not_as_fast(here: Path, capsys: 
     """Whatever the pairs cannot tell: they spread by a third here, and N=3 is slower by 15 %."""
     store = run(here / "results" / "r", {2: FAIR, 3: GOOD}, {2: 0.5, 3: 0.575})
     for key in keys(store).values():
-        document = store.document(key)
-        for pair, factor in zip(document["pairs"], [0.85, 1.0, 1.15, 0.9, 1.1, 1.0]):
+        pairs = document(store, key)["pairs"]
+        for pair, factor in zip(pairs, [0.85, 1.0, 1.15, 0.9, 1.1, 1.0]):
             pair["method"]["latency_s"] *= factor
-        write_json(store.cells / key / "cell.json", document)
+        rewrite(store, key, pairs=pairs)
     assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
     assert "runner-up: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
 
@@ -132,9 +148,9 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
     store = Store(here / "results" / "r")
     store.open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
     full = {"batch": 0, "method": timed(1.0, [0.2] * 4)}
-    store.write(cell(steps=4, prompts=("a",)), "ok", body(["CCCC"], [full], "CCCC"), [image(0)])
+    put(store, cell(steps=4, prompts=("a",)), "ok", body(["CCCC"], [full], "CCCC"), [image(0)])
     method = cell("taylorseer", parameters(2), steps=4, prompts=("a",))
-    store.write(method, "ok", body(["CC.C"], [full | {"reference": timed(2.0, [0.4] * 4)}] * 2), [image(0)])
+    put(store, method, "ok", body(["CC.C"], [full | {"reference": timed(2.0, [0.4] * 4)}] * 2), [image(0)])
     store.write_scores(method.key, {"lpips": [0.1]})
     assert main(["recommend", "r", "--max-lpips", "1"]) == 1
     text = capsys.readouterr().out
@@ -151,11 +167,7 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
 def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """N=2 is as fast as full compute, by its interval perhaps slower; N=3 is faster, but computed every step."""
     store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 1.0, 3: 0.5})
-    document = store.document(keys(store)[3])
-    assert document is not None
-    store.write(
-        cell("taylorseer", parameters(3), steps=4, prompts=PROMPTS), "ok", document | {"schedules": ["CCCC"] * 6}
-    )
+    rewrite(store, keys(store)[3], schedules=["CCCC"] * 6)
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 1
     text = capsys.readouterr().out
     assert "wanted: LPIPS <= 0.1, speed-up >= 1x" in text
@@ -210,7 +222,7 @@ def test_the_snippets_run_as_printed(here: Path) -> None:
     small = ["size=64", "steps=6", "prompts.limit=1", "timing.pairs=1", "metrics=[psnr]"]
     assert main(["sweep", f"method={','.join(methods)}", *small]) == 0
     store = Store(Path("results/sweep"))
-    cached = {document["method"]: document for document in store.documents() if document["method"] != "none"}
+    cached = {drawn.method: drawn for drawn in store.all_drawn() if not drawn.is_reference}
     code = {method: "\n".join(snippet(cached[method])) for method in methods}
     for method, text in code.items():
         Path(f"draw_{method}.py").write_text(text)
@@ -224,8 +236,8 @@ def test_the_snippets_run_as_printed(here: Path) -> None:
     shown = subprocess.run([sys.executable, "-c", run_all], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     for method in methods:
-        (stored,) = store.images(cached[method]["key"])
-        assert np.array_equal(np.asarray(Image.open(f"{method}.png")), stored)
+        (picture,) = store.images(cached[method].key)
+        assert np.array_equal(np.asarray(Image.open(f"{method}.png")), picture)
 
 
 @pytest.mark.parametrize(
@@ -258,14 +270,15 @@ def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Pa
 
 def printed_overrides(point: Point) -> list[str]:
     """Those that are printed of the cell that is drawn at a point."""
-    drawn = point.cell("m")
-    document = {
-        "backend": "diffusers", "method": drawn.method, "params": json.loads(drawn.parameters),
-        "workload": json.loads(json.dumps(asdict(drawn.workload))), "settings": asdict(drawn.settings),
-        "model_path": point.config.model.path, "threads": point.config.runtime.threads,
-        "pairs": [{}] * point.config.timing.pairs,
-    }  # fmt: skip
-    printed = shlex.split(overrides(document))
+    config, pair = point.config, {"batch": 0, "method": timed(1.0, [0.2])}
+    kept = drawn_cell(
+        point.cell("m"),
+        ["C"],
+        [pair] * config.timing.pairs,
+        model_path=config.model.path,
+        threads=config.runtime.threads,
+    )
+    printed = shlex.split(overrides(kept))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
     return printed[4:]
 
@@ -283,15 +296,16 @@ def test_prompts_of_a_user_are_asked_for_by_the_overrides(here: Path) -> None:
 
 def test_the_snippet_runs_as_the_cell_ran() -> None:
     """A setting that was measured compiled, offloaded or quantized is not the same one without."""
-    workload = asdict(cell().workload)
     quantization = {"backend": "quanto", "kwargs": {"weights_dtype": "int8"}}
     quantized = json.dumps(quantization | {"components": ["transformer", "text_encoder_2"]})
-    document = {
-        "backend": "diffusers", "method": "taylorseer", "params": {"cache_interval": 3}, "calibration": {},
-        "workload": workload, "model_path": "black-forest-labs/FLUX.1-dev",
-        "settings": {"dtype": "bfloat16", "offload": "model", "compile": True, "quantization": quantized},
-    }  # fmt: skip
-    code = "\n".join(snippet(document))
+    settings = Settings(dtype="bfloat16", offload="model", compile=True, quantization=quantized)
+    kept = drawn_cell(
+        replace(cell("taylorseer", '{"cache_interval":3}'), settings=settings),
+        [],
+        [],
+        model_path="black-forest-labs/FLUX.1-dev",
+    )
+    code = "\n".join(snippet(kept))
     compile(code, "snippet", "exec")
     assert "pipe.enable_model_cpu_offload()" in code and 'pipe.to("cuda"' not in code
     assert "pipe.transformer.compile_repeated_blocks()" in code
@@ -309,9 +323,9 @@ def test_the_chain_multiplies_out(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.open_run(ENVIRONMENT, "P", None, "x", [])
     pair = {"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.82, [0.21, 0.2, 0.1, 0.21])}
-    store.write(cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C", "CC.C"], [pair]), [image(0)] * 2)
-    (document,) = store.documents()
-    links = chain(document)
+    put(store, cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C", "CC.C"], [pair]), [image(0)] * 2)
+    (drawn,) = store.all_drawn()
+    links = chain(drawn)
     assert [link.latency_s for link in links] == pytest.approx(
         [1, 0.75, (3 + 0.25) / 4, (0.6 + 0.1) / 0.8, 0.7 + 0.1, 0.82, 0.82]
     )
@@ -324,10 +338,10 @@ def test_the_factors_multiply_to_the_speedup_of_the_table(here: Path, capsys: py
     store.open_run(ENVIRONMENT, "P", None, "x", [])
     pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.5, [0.1] * 4)} for _ in range(4)]
     pairs += [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.73, [0.1] * 4)}]
-    store.write(cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [image(0)] * 2)
-    (document,) = store.documents()
+    put(store, cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [image(0)] * 2)
+    (drawn,) = store.all_drawn()
     (row,) = by_interval(store).values()
-    assert np.prod([link.factor for link in chain(document)]) == pytest.approx(row.speedup) == 2.0
+    assert np.prod([link.factor for link in chain(drawn)]) == pytest.approx(row.speedup) == 2.0
     assert main(["explain", "r"]) == 0
     text = capsys.readouterr().out
     assert "N=2: 2.000x" in text and "x 1.092   by the median of the pairs' ratios, as in the table" in text
@@ -337,15 +351,15 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.open_run(ENVIRONMENT, "P", None, "x", [])
     pair = {"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.75, [0.2, 0.2, 0.0, 0.2])}
-    document = body(["CC.C"] * 2, [pair]) | {"cost": {"full_flop": 4.0, "forecast_flop": 2.0, "cache_bytes": 0}}
-    store.write(cell("taylorseer", parameters(2), steps=4), "ok", document, [image(0)] * 2)
-    (stored,) = store.documents()
-    assert sentences(stored) == [
+    half = body(["CC.C"] * 2, [pair]) | {"cost": {"full_flop": 4.0, "forecast_flop": 2.0, "cache_bytes": 0}}
+    put(store, cell("taylorseer", parameters(2), steps=4), "ok", half, [image(0)] * 2)
+    (drawn,) = store.all_drawn()
+    assert sentences(drawn) == [
         "a forecast step still takes 50 % of a full one's FLOPs: by these no setting of it passes 2.00x",
         "text encoder and VAE are now 20 % of an image",
         "the first 2 of 4 steps are computed",
     ]
-    assert sentences(stored | {"schedules": ["CCCC"] * 2})[0] == "inert: every step was computed"
+    assert sentences(replace(drawn, schedules=["CCCC"] * 2))[0] == "inert: every step was computed"
 
 
 def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -353,7 +367,7 @@ def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["explain", "r"]) == 0
     text = capsys.readouterr().out
     assert "2.000x" in text and "x 4.000   1 of 4 steps computed" in text
-    key = next(document["key"] for document in store.documents() if document["method"] == "none")
+    key = keys(store)[0]
     assert main(["explain", "r", key[:6]]) == 0
     assert "everything else is compared with it" in capsys.readouterr().out
     assert main(["explain", "r", "WARM-UP 3, n=2"]) == 0
@@ -444,8 +458,8 @@ def test_what_is_lost_is_told_and_fails(here: Path, capsys: pytest.CaptureFixtur
     b = run(here / "b", {2: GOOD}, {2: 0.5})
     work = {"steps": 4, "prompts": PROMPTS}
     b.write_scores(keys(b)[2], {})
-    b.write(cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory"})
-    a.write(cell("taylorseer", parameters(5), **work), "failed", {"reason": "no luck"})
+    put(b, cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory"})
+    put(a, cell("taylorseer", parameters(5), **work), "failed", {"reason": "no luck"})
     assert main(["compare", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
     name = "64x64 TaylorSeer (diffusers), default, warm-up 3"
@@ -503,10 +517,10 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
         full = [{"batch": 0, "method": timed(1.0, [0.2] * 4)}] * 6
         pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.5, [0.1] * 4)}] * 6
         reference = replace(cell(steps=4, prompts=PROMPTS), backend=cells[0][1])
-        store.write(reference, "ok", body(["CCCC"] * 6, full, "CCCC"), [image(0)] * 6)
+        put(store, reference, "ok", body(["CCCC"] * 6, full, "CCCC"), [image(0)] * 6)
         for method, backend in cells:
             drawn = replace(reference, method="taylorseer", parameters=json.dumps(method.resolved(4)), backend=backend)
-            store.write(drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
+            put(store, drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
             store.write_scores(drawn.key, {"lpips": GOOD})
     assert main(["compare", "a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -520,7 +534,7 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
     ]
     store, other = Store(here / "a"), replace(lite, taylor_factors_dtype="float32")
     drawn = cell("taylorseer", json.dumps(other.resolved(4)), steps=4, prompts=PROMPTS)
-    store.write(drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
+    put(store, drawn, "ok", body(["CC.C"] * 6, pairs), [image(0)] * 6)
     assert main(["compare", "a", "b"]) == 0
     assert "slower" not in capsys.readouterr().out
 
@@ -529,8 +543,12 @@ def test_cells_of_several_workloads_are_told_apart(here: Path, capsys: pytest.Ca
     """By size and method where that is enough, else by the workload."""
     store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
     pairs = [{"batch": 0, "method": timed(1.0, [0.2] * 4)}] * 6
-    store.write(
-        cell(steps=4, prompts=PROMPTS, guidance_scale=1.0), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(0)] * 6
+    put(
+        store,
+        cell(steps=4, prompts=PROMPTS, guidance_scale=1.0),
+        "ok",
+        body(["CCCC"] * 6, pairs, "CCCC"),
+        [image(0)] * 6,
     )
     assert main(["compare", "r", "./results/r"]) == 2
     assert "compare takes two runs, but both are results/r; draw the other one with name=" in capsys.readouterr().err
@@ -592,8 +610,7 @@ def test_a_cell_that_computes_every_step_is_on_no_front(tmp_path: Path) -> None:
     """Nor near one, though it draws full compute's images: noise alone made it as fast, or faster."""
     store = run(tmp_path / "r", {2: GOOD, 3: [0.0] * 6}, {2: 0.9, 3: 1.001})
     for interval in (2, 3):
-        document = store.document(keys(store)[interval])
-        write_json(store.cells / document["key"] / "cell.json", document | {"schedules": ["CCCC"] * 6})
+        rewrite(store, keys(store)[interval], schedules=["CCCC"] * 6)
     rows = by_interval(store)
     assert {(rows[interval].on_front, rows[interval].near_front) for interval in (2, 3)} == {("", "")}
 
@@ -620,11 +637,10 @@ def test_a_mean_lies_within_its_interval(tmp_path: Path) -> None:
     """With identical images in one prompt's seeds alone, a mean over images would count the other prompts twice; and no
     interval leaves the metric's range."""
     store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
-    document = store.document(keys(store)[2])
-    document["workload"]["seeds"] = [0, 1]
-    write_json(store.cells / document["key"] / "cell.json", document)
+    key = keys(store)[2]
+    rewrite(store, key, workload=document(store, key)["workload"] | {"seeds": [0, 1]})
     psnr = [90.0, 30.0, 31.0, 32.0, 33.0, 34.0, 90.0, *[math.inf] * 5]
-    store.write_scores(document["key"], {"psnr": psnr, "lpips": [0.001, 0.002, 0.001, 0.1, 0.001, 0.002] * 2})
+    store.write_scores(key, {"psnr": psnr, "lpips": [0.001, 0.002, 0.001, 0.1, 0.001, 0.002] * 2})
     row = by_interval(store)[2]
     assert row.psnr_db == pytest.approx((90 + 30 + 31 + 32 + 33 + 34) / 6)
     assert row.psnr_db_low < row.psnr_db < row.psnr_db_high
@@ -663,8 +679,7 @@ def test_the_best_in_bold_agrees_with_the_front(tmp_path: Path) -> None:
     store = run(tmp_path / "r", {2: GOOD, 3: GOOD, 4: [0.0] * 6}, {2: 0.5, 3: 0.5, 4: 0.99})
     for interval, psnr in ((2, [math.inf] * 5 + [50.0]), (3, [51.0] * 6), (4, [60.0] * 6)):
         store.write_scores(keys(store)[interval], {"psnr": psnr, "lpips": store.scores(keys(store)[interval])["lpips"]})
-    document = store.document(keys(store)[4])
-    write_json(store.cells / document["key"] / "cell.json", document | {"schedules": ["CCCC"] * 6})
+    rewrite(store, keys(store)[4], schedules=["CCCC"] * 6)
     cells = cells_table(store)
     intervals = [json.loads(params).get("cache_interval", 0) for params in cells["params"]]
     ranks = {
@@ -749,8 +764,8 @@ def test_a_gate_that_nothing_can_be_judged_by_fails(here: Path, capsys: pytest.C
     """Three times as slow, but of two pairs: exit 0 would be all that a build server sees."""
     for name, seconds in (("a", 0.25), ("b", 0.75)):
         store = run(here / name, {2: GOOD}, {2: seconds})
-        document = store.document(keys(store)[2])
-        write_json(store.cells / document["key"] / "cell.json", document | {"pairs": document["pairs"][:2]})
+        key = keys(store)[2]
+        rewrite(store, key, pairs=document(store, key)["pairs"][:2])
     assert main(["compare", "a", "b", "--fail-if", "lpips=0.01"]) == 0
     assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
     text = capsys.readouterr().out
@@ -798,9 +813,8 @@ def test_a_speedup_that_cannot_be_is_judged_nowhere(here: Path, capsys: pytest.C
 
 def test_a_disturbed_timing_is_told_wherever_it_is_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
-    document = store.document(keys(store)[2])
-    document["pairs"][0]["reference"] = timed(3.0, [0.6] * 4)
-    write_json(store.cells / document["key"] / "cell.json", document)
+    first, *others = document(store, keys(store)[2])["pairs"]
+    rewrite(store, keys(store)[2], pairs=[first | {"reference": timed(3.0, [0.6] * 4)}, *others])
     told = "timing disturbed: full compute took from 0.99 to 3 s"
     for arguments in (["recommend", "r", "--max-lpips", "0.1"], ["explain", "r"]):
         assert main(arguments) == 0
@@ -831,11 +845,11 @@ def test_without_intervals_no_cell_is_dominated(tmp_path: Path) -> None:
     """Two pairs say less than twelve: N=3 is near the front, though it is slower and worse by the figures."""
     store = run(tmp_path / "r", {2: GOOD, 3: FAIR}, {2: 0.5, 3: 0.6})
     for interval in (2, 3):
-        document = store.document(keys(store)[interval])
-        document |= {"pairs": document["pairs"][:2]}
-        document["workload"]["prompts"] = list(PROMPTS[:2])
-        write_json(store.cells / document["key"] / "cell.json", document | {"schedules": document["schedules"][:2]})
-        store.write_scores(document["key"], {"lpips": [0.1 * interval] * 2})
+        key = keys(store)[interval]
+        kept = document(store, key)
+        workload = kept["workload"] | {"prompts": PROMPTS[:2]}
+        rewrite(store, key, workload=workload, pairs=kept["pairs"][:2], schedules=kept["schedules"][:2])
+        store.write_scores(key, {"lpips": [0.1 * interval] * 2})
     rows = by_interval(store)
     assert [(rows[n].on_front, rows[n].near_front, rows[n].dominated_by) for n in (2, 3)] == [
         ("lpips", "", ""),

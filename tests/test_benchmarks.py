@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import agreement, findings, gpu, gpu_wheels
 from tests.helpers import ROOT, cell
-from tests.stores import ENVIRONMENT, body, image, timed, timing
+from tests.stores import ENVIRONMENT, body, image, put, timed, timing
 from tsbench.flops import step_cost
 from tsbench.grid import expand
 from tsbench.methods import Method
@@ -110,8 +110,12 @@ def test_agreement_finds_a_picture_that_differs(tmp_path: Path) -> None:
     for name, level in (("a", 0), ("b", 1), ("c", 100)):
         store = Store(tmp_path / name)
         store.open_run(ENVIRONMENT, "P", None, "x", [])
-        store.write(
-            cell(), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": timing(1, 1)}]), [image(level), image(level)]
+        put(
+            store,
+            cell(),
+            "ok",
+            body(["C" * 8] * 2, [{"batch": 0, "method": timing(1, 1)}]),
+            [image(level), image(level)],
         )
     arguments = [str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "out.json")]
     assert agreement.main(*arguments) == 0
@@ -197,12 +201,12 @@ def test_findings_tell_what_holds(here: Path) -> None:
     store.note_share(0.98)
     work = {"height": 1024, "width": 1024, "steps": 4, "random_weights": True}
     full = timed(1.0, [0.2] * 4)
-    store.write(cell(**work), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": full}], "CCCC"))
+    put(store, cell(**work), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": full}], "CCCC"))
     for order, step_s, kept in ((1, 0.15, 7), (2, 0.175, 8)):
         lite = TaylorSeer(cache_interval=2, use_lite_mode=True, max_order=order).resolved(4)
         pair = {"batch": 0, "reference": full, "method": timed(0.8, [step_s] * 4)}
         drawn = body(["CC.C"] * 2, [pair]) | {"cache_bytes": kept}
-        store.write(cell("taylorseer", json.dumps(lite), **work), "ok", drawn)
+        put(store, cell("taylorseer", json.dumps(lite), **work), "ok", drawn)
     rates = {"4096": {"predicted_step_s": 0.15, "beside_s": 0.03}}
     found = dict(findings.findings("r", rates))
     held = {text.split(", random weights, ")[-1]: holds for text, holds in found.items() if holds is not None}
@@ -220,7 +224,7 @@ def test_findings_tell_what_holds(here: Path) -> None:
     Path("rates.json").write_text(json.dumps(rates))
     assert findings.main("r", "rates.json") == 1
     other = json.dumps(TaylorSeer(cache_interval=3).resolved(4))
-    store.write(cell("taylorseer", other, **work), "failed", {"reason": "CUDA out of memory", "traceback": ""})
+    put(store, cell("taylorseer", other, **work), "failed", {"reason": "CUDA out of memory", "traceback": ""})
     assert [holds for text, holds in findings.findings("r", rates) if "failed: CUDA out of memory" in text] == [False]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import cell
-from tests.stores import FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, run, timed
+from tests.stores import FAIR, GOOD, PROMPTS, body, by_interval, image, parameters, put, run, timed
 from tsbench.report.html import write_html
 from tsbench.scoring import score_cells
 from tsbench.tables import cells_table
@@ -157,9 +157,9 @@ def test_every_kind_of_cell_opens_whole(browser: Browser, tmp_path: Path) -> Non
     store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
     pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(1.0, [0.2] * 4)}]
     fewer = cell("fewer_steps", '{"num_inference_steps":2}', **work)
-    store.write(fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(level) for level in range(6)])
-    store.write(cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory", "traceback": ""})
-    store.write(cell("taylorseer", parameters(4), **work), "skipped", {"reason": "impossible"})
+    put(store, fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(level) for level in range(6)])
+    put(store, cell("taylorseer", parameters(3), **work), "failed", {"reason": "no memory", "traceback": ""})
+    put(store, cell("taylorseer", parameters(4), **work), "skipped", {"reason": "impossible"})
     score_cells(store, ["lpips", "psnr"])
     write_html(store, cells_table(store), store.manifest())
     browser.open(store.folder / "report.html")

@@ -14,13 +14,13 @@ import torch
 from tests.helpers import cell, workload
 from tsbench.budget import method_first
 from tsbench.drawing.diffusers import DiffusersSession, choose_device
-from tsbench.drawing.generate import Timing
 from tsbench.drawing.hooks import hooked_modules
 from tsbench.drawing.measure import EnergyMeter, PeakMemory
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.timing import Timing
 
 FULL = Method()
 OFFICIAL_MODULES = {
@@ -179,10 +179,10 @@ def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) 
     wanted = cell("taylorseer", json.dumps(method.resolved(8)), seeds=(0, 1), batch_size=2)
     drawn: list[int] = []
     result = session.draw_cell(wanted, method, pairs=3, image_drawn=drawn.append)
-    assert [sorted(pair) for pair in result.pairs] == [["batch", "method", "reference", "schedule"]] * 3
-    assert [pair["batch"] for pair in result.pairs] == [0, 1, 0]
+    assert all(pair.reference is not None for pair in result.pairs)
+    assert [pair.batch for pair in result.pairs] == [0, 1, 0]
     assert len(result.images) == len(result.schedules) == 4
-    assert [run["method"] for run in result.warmup] == ["none", "taylorseer"]
+    assert [run.method for run in result.warmups] == ["none", "taylorseer"]
     assert sum(drawn) == 2 * (3 * 2 + 2)  # three pairs and a warm-up of each arm, two images each
     assert (result.peak_memory_bytes or 0) > 1e6 or result.peak_memory_reason
 
@@ -210,14 +210,14 @@ def test_a_last_batch_that_is_not_full_is_drawn_and_never_timed(session: Diffuse
     wanted = cell(seeds=(0, 1, 2), batch_size=4)
     result = session.draw_cell(wanted, FULL, pairs=2, image_drawn=lambda _: None)
     assert len(result.images) == 6
-    assert [pair["batch"] for pair in result.pairs] == [0, 0]
+    assert [pair.batch for pair in result.pairs] == [0, 0]
 
 
 def test_pairs_are_spread_over_prompts_before_seeds(session: DiffusersSession) -> None:
     """Pairs of one prompt's seeds alone would time one schedule of a method that decides from the image."""
     wanted = cell(seeds=(0, 1, 2))
     result = session.draw_cell(wanted, FULL, pairs=2, image_drawn=lambda _: None)
-    timed = [wanted.workload.batches[pair["batch"]][0] for pair in result.pairs]
+    timed = [wanted.workload.batches[pair.batch][0] for pair in result.pairs]
     assert [(sample.prompt, sample.seed) for sample in timed] == [(prompt, 0) for prompt in wanted.workload.prompts[:2]]
     first = session.draw(wanted.workload, [timed[1]], FULL)
     assert (result.images[1] == first.images[0]).all()

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import cell
-from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, run, timed
+from tests.stores import FAIR, GOOD, PROMPTS, body, image, parameters, put, run, timed
 from tsbench.grid import expand
 from tsbench.paths import ASSETS
 from tsbench.prompts import read_prompts
@@ -83,7 +83,7 @@ def test_a_setting_that_cannot_be_judged_is_not_none(store: Store) -> None:
     """It may well be the answer: of three pairs nothing says how sure its speed-up is."""
     pair = {"batch": 0, "reference": TIMING, "method": timed(0.3, [0.06] * 4)}
     method = cell("taylorseer", parameters(4), steps=4, prompts=PROMPTS)
-    store.write(method, "ok", body(["CC.C"] * 6, [pair] * 3), [image(0)] * 6)
+    put(store, method, "ok", body(["CC.C"] * 6, [pair] * 3), [image(0)] * 6)
     store.write_scores(method.key, {"lpips": [0.01] * 6})
     _, page = written(store)
     assert "not known: 3 pairs: an interval of the speed-up needs 6" in page.texts  # the others miss LPIPS 0.05
@@ -106,7 +106,7 @@ def test_prompts_and_names_are_text(tmp_path: Path) -> None:
     store = run(tmp_path / "<b>run</b>", {2: GOOD}, {2: 0.5})
     work = {"prompts": (EVIL,), "model_name": EVIL, "steps": 4}
     pairs = [{"batch": 0, "method": TIMING}]
-    store.write(cell(**work), "ok", body(["CCCC"], pairs, "CCCC") | {"model_path": EVIL}, [image(0)])
+    put(store, cell(**work), "ok", body(["CCCC"], pairs, "CCCC") | {"model_path": EVIL}, [image(0)])
     text, page = written(store)
     assert [tag for tag, _ in page.tags].count("script") == 2
     assert "<script>alert" not in text and "<b>run" not in text
@@ -120,7 +120,7 @@ def test_a_setting_can_be_drawn_and_measured_with_what_the_report_says(store: St
     for shown in json.loads(page.data)["cells"]:
         compile(shown["python"], "report", "exec")
         (point,) = expand(shlex.split(shown["command"])[4:], read_prompts("captions", 1))
-        assert json.loads(point.cell("").parameters) == store.document(shown["key"])["params"]
+        assert json.loads(point.cell("").parameters) == store.drawn(shown["key"]).params
 
 
 def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +130,9 @@ def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pyte
     noise = list(np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3), np.uint8))
     work = {"steps": 4, "height": 256, "width": 256}
     pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
-    store.write(cell(**work), "ok", body(["CCCC"] * 2, pairs, "CCCC"), noise)
+    put(store, cell(**work), "ok", body(["CCCC"] * 2, pairs, "CCCC"), noise)
     for interval in (2, 3):
-        store.write(cell("taylorseer", parameters(interval), **work), "ok", body(["CC.C"] * 2, pairs), noise)
+        put(store, cell("taylorseer", parameters(interval), **work), "ok", body(["CC.C"] * 2, pairs), noise)
     assert images_of(store) == ({256}, pytest.approx(375e3, rel=0.1))
     monkeypatch.setattr(html, "IMAGES_SIZE", 20_000)
     (side,), size = images_of(store)  # all alike, beside each other
@@ -147,8 +147,8 @@ def test_differences_are_those_of_the_stored_images(tmp_path: Path) -> None:
     brighter = noise.copy()
     brighter[16] += np.uint8(12)
     pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, pairs, "CCCC"), [noise] * 2)
-    store.write(cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [brighter] * 2)
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, pairs, "CCCC"), [noise] * 2)
+    put(store, cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [brighter] * 2)
     full, method = json.loads(written(store)[1].data)["cells"]
     assert full["differences"] == []
     shown = np.asarray(opened(method["differences"][0]), dtype=int)
@@ -172,7 +172,7 @@ def test_a_series_looks_as_in_the_plots(store: Store) -> None:
     """The control is drawn in black, which in the report is the colour of the text, also on a dark background."""
     fewer = cell("fewer_steps", '{"num_inference_steps":2}', steps=4, prompts=PROMPTS)
     pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
-    store.write(fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(0)] * 6)
+    put(store, fewer, "ok", body(["CC"] * 6, pairs, "CC"), [image(0)] * 6)
     name = "TaylorSeer (diffusers), default, warm-up 3"
     plotted = styles(with_series(cells_table(store))["series"])[name]
     looks = json.loads(written(store)[1].data)["looks"]
@@ -190,8 +190,8 @@ def test_failed_and_random_cells_are_shown_without_images(tmp_path: Path) -> Non
     store = Store(tmp_path / "r")
     store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
     changes = {"random_weights": True}
-    store.write(cell(**changes), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": TIMING}], "C" * 8))
-    store.write(cell("auto", '{"max_gap":8,"max_order":1,"tolerance":0.2}', **changes), "skipped", {"reason": "why"})
+    put(store, cell(**changes), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": TIMING}], "C" * 8))
+    put(store, cell("auto", '{"max_gap":8,"max_order":1,"tolerance":0.2}', **changes), "skipped", {"reason": "why"})
     _, page = written(store)
     full, skipped = json.loads(page.data)["cells"]
     assert full["images"] == [] and skipped["status"] == "skipped" and "why" in skipped["says"]

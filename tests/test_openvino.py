@@ -270,10 +270,9 @@ def test_both_backends_in_one_sweep(here: Path) -> None:
     manifest = json.loads(Path("results/sweep/manifest.json").read_text())
     assert manifest["environment"]["libraries"]["openvino-genai"]
     store = Store(Path("results/sweep"))
-    document = store.document(by_openvino.loc["taylorseer", "key"])
-    assert document is not None
-    subprocess.run([sys.executable, "-c", "\n".join(snippet(document))], check=True, capture_output=True)
-    assert np.array_equal(np.asarray(Image.open("image.png")), store.images(document["key"])[0])
+    drawn = store.drawn(by_openvino.loc["taylorseer", "key"])
+    subprocess.run([sys.executable, "-c", "\n".join(snippet(drawn))], check=True, capture_output=True)
+    assert np.array_equal(np.asarray(Image.open("image.png")), store.images(drawn.key)[0])
     assert set(cells["hardware"]) == {device_name(torch.device("cpu"))}
 
 

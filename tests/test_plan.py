@@ -13,7 +13,7 @@ from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 
 import tsbench
 from tests.helpers import FLOAT32, cell
-from tests.stores import ENVIRONMENT, FOCA, INFERRED, body, timed
+from tests.stores import ENVIRONMENT, FOCA, INFERRED, body, put, timed
 from tsbench.__main__ import main
 from tsbench.cell import Cell
 from tsbench.flops import step_cost
@@ -201,7 +201,7 @@ def test_the_time_of_a_step_is_that_of_the_same_work(tmp_path: Path) -> None:
     ]  # fmt: skip
     for number, drawn in enumerate(cells):
         pairs = [{"batch": 0, "method": timed(99.0, [number + 1.0] * 7 + [50.0])}]  # one is disturbed
-        store.write(drawn, "ok", body(["C" * 8] * 2, pairs, "C" * 8))
+        put(store, drawn, "ok", body(["C" * 8] * 2, pairs, "C" * 8))
     assert [measured_step_s(store, drawn) for drawn in cells] == [1, 2, 3, 4, 5]
     others = replace(cell(prompts=("another",), steps=4), backend="openvino")
     assert measured_step_s(store, others) == 4 and measured_step_s(store, cell(height=128)) is None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import weakref
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.helpers import cell, workload
-from tests.stores import GOOD, body, image, run, timing
+from tests.stores import GOOD, body, image, put, rewrite, run, timing
 from tsbench.__main__ import main
 from tsbench.cell import Cell, Settings
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.environment import environment
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS
-from tsbench.store import Store, differences, write_json
+from tsbench.store import Store, differences
 from tsbench.sweep import Sweep
 from tsbench.tables import COLUMNS
 
@@ -34,8 +35,9 @@ TIMED = [{"batch": 0, "method": timing(1, 1)}]
 SMALL = ["sweep", "size=64", "steps=8", "prompts.limit=2", "timing.pairs=2"]
 
 
-def documents(folder: Path) -> dict[str, dict]:
-    return {document["key"]: document for document in Store(folder).documents()}
+def finished(folder: Path) -> dict[str, str]:
+    """When the cells that were drawn were written, by key."""
+    return {cell.key: cell.finished for cell in Store(folder).all_drawn()}
 
 
 def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,12 +70,12 @@ def test_a_sweep_leaves_everything_and_goes_on(here: Path, capsys: pytest.Captur
     assert manifest["environment"]["libraries"]["torch"]
     assert not [path for path in (folder / "cells").iterdir() if path.name.startswith(".")]
 
-    made = {key: document["finished"] for key, document in documents(folder).items()}
+    made = finished(folder)
     capsys.readouterr()
     assert main([*SMALL, "method.cache_interval=1,3"]) == 0
     assert "all 3 cells there already" in capsys.readouterr().out
     assert main([*SMALL, "method.cache_interval=1,3,5"]) == 0
-    now = {key: document["finished"] for key, document in documents(folder).items()}
+    now = finished(folder)
     assert len(now) == 4 and made.items() <= now.items()
     assert len(pd.read_csv(folder / "cells.csv")) == 4
     capsys.readouterr()
@@ -89,14 +91,10 @@ def test_a_disturbed_timing_is_told_with_what_to_do(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside the cell as it is drawn, at the end, and by the same command later."""
-    monkeypatch.setattr(
-        "tsbench.sweep.disturbance", lambda document: "held up" if document["method"] == "taylorseer" else None
-    )
+    monkeypatch.setattr("tsbench.sweep.disturbance", lambda cell: "held up" if cell.method == "taylorseer" else None)
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     text = capsys.readouterr().out
-    key = next(
-        key for key, document in documents(here / "results" / "sweep").items() if "reference" in document["pairs"][0]
-    )
+    key = next(cell.key for cell in Store(here / "results" / "sweep").all_drawn() if not cell.is_reference)
     told = f"held up; to draw that cell again, delete results/sweep/cells/{key} and type the same command"
     assert "steps computed; held up  (" in text and text.count(told) == 1
     assert main([*SMALL, "metrics=[psnr]"]) == 0
@@ -143,11 +141,11 @@ def test_a_failed_cell_is_a_row_and_is_tried_again(here: Path, monkeypatch: pyte
     assert failed.reason == "MemoryError: no room for" and np.isnan(failed.speedup)
     assert 'cache_interval":2' in failed.params
     assert "failed: MemoryError: no room for" in Path("results/sweep/table.md").read_text()
-    kept = {key: doc["finished"] for key, doc in documents(Path("results/sweep")).items() if doc["status"] == "ok"}
+    kept = finished(Path("results/sweep"))
     assert len(kept) == 2
     failing[0] = False
     assert main(grid) == 0
-    now = {key: doc["finished"] for key, doc in documents(Path("results/sweep")).items()}
+    now = finished(Path("results/sweep"))
     assert kept.items() <= now.items() and len(now) == 3
     assert set(pd.read_csv("results/sweep/cells.csv")["status"]) == {"ok"}
 
@@ -235,14 +233,19 @@ def test_an_inert_cache_is_called_inert(here: Path, monkeypatch: pytest.MonkeyPa
     assert pd.read_csv("results/sweep/cells.csv")["note"][1] == "inert: every step was computed"
 
 
-def test_a_cell_that_lost_an_image_is_drawn_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At once, not found missing when everything else is drawn."""
+@pytest.mark.parametrize("left", [None, 0, 5, 100])
+def test_a_cell_that_lost_an_image_is_drawn_again(
+    here: Path, capsys: pytest.CaptureFixture[str], left: int | None
+) -> None:
+    """At once, not found missing or cut off (here after so many bytes) when everything else is drawn."""
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     store = Store(here / "results" / "sweep")
-    cached = next(document for document in store.documents() if document["method"] == "taylorseer")
-    lost = store.cells / cached["key"] / "0001.png"
+    cached = next(cell for cell in store.all_drawn() if cell.method == "taylorseer")
+    lost = store.cells / cached.key / "0001.png"
     before = lost.read_bytes()
     lost.unlink()
+    if left is not None:
+        lost.write_bytes(before[:left])
     capsys.readouterr()
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     assert "1 cell to draw, " in capsys.readouterr().out and lost.read_bytes() == before
@@ -269,7 +272,7 @@ def test_a_failure_of_another_sweep_is_told_and_fails_nothing(here: Path, capsys
     store = Store(here / "results" / "sweep")
     store.open_run(environment(torch.device("cpu")), "P", None, "python -m tsbench sweep", ["psnr"])
     other = cell("taylorseer", json.dumps(TaylorSeer().resolved(8)))
-    store.write(other, "failed", {"reason": "no memory", "traceback": ""})
+    put(store, other, "failed", {"reason": "no memory", "traceback": ""})
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     assert f"no memory; delete results/sweep/cells/{other.key} to forget it" in capsys.readouterr().out
     assert main(["report", "sweep"]) == 1
@@ -301,14 +304,14 @@ def test_what_another_sweep_drew_while_the_model_loads_is_kept(
     def check_model(self: Sweep, cells: list[Cell]) -> None:
         machine = environment(torch.device("cpu")) | ({"processor": "another"} if meanwhile == "machine" else {})
         store.open_run(machine, "P", None, "python -m tsbench sweep", ["psnr"])
-        store.write(cells[0], "ok", body(["C" * 8] * 2, TIMED, "C" * 8), [image(0)] * 2)
+        put(store, cells[0], "ok", body(["C" * 8] * 2, TIMED, "C" * 8), [image(0)] * 2)
         loading(self, cells)
 
     monkeypatch.setattr(Sweep, "check_model", check_model)
     assert main(SMALL) == 2
     sentence = {"cells": "Another sweep has drawn cells of", "machine": "was made in another environment (processor"}
     assert sentence[meanwhile] in capsys.readouterr().err
-    assert [document["pairs"][0]["method"] for document in store.documents()] == [TIMED[0]["method"]]
+    assert [asdict(cell.pairs[0].method) for cell in store.all_drawn()] == [TIMED[0]["method"] | {"energy_j": None}]
 
 
 def test_another_attention_kernel_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,13 +373,12 @@ def test_a_cell_of_another_folder_is_not_taken_for_one_of_its_own(
 ) -> None:
     """Copied beside itself it would be counted twice, and from another machine it would share a table."""
     store = run(here / "r", {2: GOOD}, {2: 0.5})
-    (place,) = (store.cells / d["key"] for d in store.documents() if d["method"] != "none")
+    (place,) = (store.cells / cell.key for cell in store.all_cells() if not cell.is_reference)
     shutil.copytree(place, store.cells / "kept")
     assert main(["report", "r"]) == 2
     assert f"r/cells/kept holds the cell {place.name}; move it out of" in capsys.readouterr().err
     shutil.rmtree(store.cells / "kept")
-    document = json.loads((place / "cell.json").read_text())
-    write_json(place / "cell.json", document | {"environment": "of another machine"})
+    rewrite(store, place.name, environment="of another machine")
     assert main(["report", "r"]) == 2
     assert f"r/cells/{place.name} was drawn in another environment than r/manifest.json" in capsys.readouterr().err
 

@@ -14,7 +14,20 @@ import pandas as pd
 import pytest
 
 from tests.helpers import FLOAT32, cell
-from tests.stores import ENVIRONMENT, FOCA, GOOD, INFERRED, body, by_interval, image, run, timed, timing
+from tests.stores import (
+    ENVIRONMENT,
+    FOCA,
+    GOOD,
+    INFERRED,
+    body,
+    by_interval,
+    drawn_cell,
+    image,
+    put,
+    run,
+    timed,
+    timing,
+)
 from tsbench import published
 from tsbench.cell import Settings
 from tsbench.disturbance import disturbance
@@ -38,21 +51,22 @@ def store(tmp_path: Path) -> Store:
     store.open_run(ENVIRONMENT, "P_1, 2 threads", None, "python -m tsbench sweep", ["psnr", "ssim"])
     reference = cell(steps=4)
     full = [{"batch": 0, "method": timing(1.0, 0.8)}] * 6
-    store.write(reference, "ok", body(["CCCC", "CCCC"], full, "CCCC"), [image(0), image(40)])
+    put(store, reference, "ok", body(["CCCC", "CCCC"], full, "CCCC"), [image(0), image(40)])
     for interval, seconds, levels in ((4, 0.4, (32, 72)), (2, 0.8, (16, 40)), (6, 0.4, (64, 104))):
         ratios = [0.9, 0.95, 1.0, 1.05, 1.1, 1.4]
         pairs = [
             {"batch": 0, "reference": timing(1.0 * r, 0.8), "method": timing(seconds, seconds / 2)} for r in ratios
         ]
         parameters = json.dumps(TaylorSeer(cache_interval=interval).resolved(4))
-        store.write(
+        put(
+            store,
             cell("taylorseer", parameters, steps=4),
             "ok",
             body(["C...", "C..." if interval == 4 else "CCCC"], pairs, "C..."),
             [image(level) for level in levels],
         )
     parameters = json.dumps(TaylorSeer(cache_interval=8).resolved(4))
-    store.write(cell("taylorseer", parameters, steps=4), "failed", {"reason": "no memory", "traceback": "…"})
+    put(store, cell("taylorseer", parameters, steps=4), "failed", {"reason": "no memory", "traceback": "…"})
     score_cells(store, ["psnr", "ssim"])
     return store
 
@@ -88,9 +102,9 @@ def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
     black = np.zeros((64, 64, 3), np.uint8)
     near, far = black.copy(), black.copy()
     near[:32, :, 0], far[...] = 6, 76  # squared errors of 6 and 5776
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}]), [black, black])
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}]), [black, black])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
-    store.write(cell("taylorseer", parameters, steps=4), "ok", body(["CC.C"] * 2, [pair]), [near, far])
+    put(store, cell("taylorseer", parameters, steps=4), "ok", body(["CC.C"] * 2, [pair]), [near, far])
     score_cells(store, ["psnr"])
     expected = (10 * np.log10(255**2 / 6) + 10 * np.log10(255**2 / 5776)) / 2
     assert by_interval(store)[5].psnr_db == pytest.approx(expected, abs=1e-4)
@@ -113,7 +127,7 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
-    store.write(cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4), "ok", drawn, [image(0)] * 2)
+    put(store, cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4), "ok", drawn, [image(0)] * 2)
     assert by_interval(store)[5].note == "the schedule of an image differed between runs"
 
 
@@ -124,10 +138,10 @@ def test_schedules_of_a_batch_are_held_against_its_own_images(tmp_path: Path) ->
     drawn = cell("taylorseer", '{"cache_interval":2}', prompts=("a", "b", "c", "d"), batch_size=2, steps=4)
     pairs = [{"batch": number, "reference": timing(2, 2), "method": timing(1, 1)} for number in (0, 1)]
     both = [pair | {"schedule": schedule} for pair, schedule in zip(pairs, ("CC.C", "CCCC"))]
-    store.write(drawn, "ok", body(["CC.C", "CC.C", "CCCC", "CCCC"], both, None), [image(0)] * 4)
+    put(store, drawn, "ok", body(["CC.C", "CC.C", "CCCC", "CCCC"], both, None), [image(0)] * 4)
     assert "differed between runs" not in str(cells_table(store).note[0])
     swapped = [pair | {"schedule": schedule} for pair, schedule in zip(pairs, ("CC.C", "CC.C"))]
-    store.write(drawn, "ok", body(["CC.C", "CC.C", "CCCC", "CCCC"], swapped, None), [image(0)] * 4)
+    put(store, drawn, "ok", body(["CC.C", "CC.C", "CCCC", "CCCC"], swapped, None), [image(0)] * 4)
     assert "differed between runs" in cells_table(store).note[0]
 
 
@@ -136,13 +150,11 @@ def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> N
     store = Store(tmp_path)
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     prompts = ("a", "b")
-    store.write(
-        cell(prompts=prompts, steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(2, 2)}], "CCCC")
-    )
+    put(store, cell(prompts=prompts, steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(2, 2)}], "CCCC"))
     pairs = [{"batch": 0, "reference": timing(2, 2), "method": timing(1, 1)}]
     for interval, psnr in ((2, [40.0, 40.0]), (3, [40.0, float("inf")])):
         drawn = cell("taylorseer", f'{{"cache_interval":{interval}}}', prompts=prompts, steps=4)
-        store.write(drawn, "ok", body(["C..C"] * 2, pairs, "C..C"))
+        put(store, drawn, "ok", body(["C..C"] * 2, pairs, "C..C"))
         store.write_scores(drawn.key, {"psnr": psnr})
     cells = cells_table(store)
     quantity = next(quantity for quantity in paper.quantities(cells) if quantity.column == "psnr_db")
@@ -182,7 +194,7 @@ def test_the_rows_of_a_series_are_together(store: Store) -> None:
     for calibrator, threshold in itertools.product((None, "taylorseer"), (0.1, 0.2)):
         method = CacheDit(residual_diff_threshold=threshold, calibrator_type=calibrator)
         failed = {"reason": "no memory", "traceback": "…"}
-        store.write(cell("cache_dit", json.dumps(method.resolved(4)), steps=4), "failed", failed)
+        put(store, cell("cache_dit", json.dumps(method.resolved(4)), steps=4), "failed", failed)
     table = paper.paper_table(cells_table(store), "")
     drawn_by = "DBCache (cache-dit), F8B0W8"
     shown = [[entry.text for entry in row[:2]] for row in table.rows[:5]]
@@ -194,7 +206,7 @@ def test_a_pattern_stays_in_its_column(tmp_path: Path) -> None:
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     pattern = json.dumps(TaylorSeer(cache_identifiers=[r"blocks\.\d+\.(attn|ff)"]).resolved(4))
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
-    store.write(cell("taylorseer", pattern, steps=4), "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
+    put(store, cell("taylorseer", pattern, steps=4), "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
     text = paper.markdown(cells_table(store), store.manifest())
     lines = [line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")]
     assert r"(attn\|ff)" in text and len({line.count("|") for line in lines}) == 1
@@ -252,9 +264,9 @@ def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
     drawn = replace(reference, method="taylor_seer", parameters=parameters)
     full = [{"batch": 0, "method": timed(1.0, [0.03] * 28)}]
     pairs = [{"batch": 0, "reference": full[0]["method"], "method": timed(0.5, [0.015] * 28)}]
-    store.write(reference, "ok", body(["C" * 28] * 2, full, "C" * 28), [image(0, 1024)] * 2)
+    put(store, reference, "ok", body(["C" * 28] * 2, full, "C" * 28), [image(0, 1024)] * 2)
     errors = {"step_errors": [0.0] * 4 + [0.1] * 24}
-    store.write(drawn, "ok", body([schedule] * 2, pairs, schedule) | errors, [image(8, 1024)] * 2)
+    put(store, drawn, "ok", body([schedule] * 2, pairs, schedule) | errors, [image(8, 1024)] * 2)
     score_cells(store, ["psnr"])
     figure = steps.steps(cells_table(store), store)
     figure.canvas.draw()
@@ -346,7 +358,7 @@ def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
         return [found[key].removeprefix("tiny, 64 x 64, 8 steps, 2 images, float32") for key in keys]
 
     for change in changes:
-        store.write(cell(**(same | change)), "ok", body(["C" * 8] * 2, full, "C" * 8))
+        put(store, cell(**(same | change)), "ok", body(["C" * 8] * 2, full, "C" * 8))
     assert titles(changes[:1]) == [""]
     assert titles(changes[:2]) == [", guidance 3.5", ", guidance 1"]
     assert titles([changes[0], changes[2]]) == [", batches of 1", ", batches of 2"]
@@ -415,12 +427,12 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
 
     new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).resolved(4)), steps=4)
     with pytest.raises(RuntimeError):
-        store.write(new, "ok", body(["CC.C"], []), broken())
-    assert not store.document(new.key)
+        put(store, new, "ok", body(["CC.C"], []), broken())
+    assert store.cell(new.key) is None
     assert not list(store.cells.glob(".*"))
     failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).resolved(4)), steps=4)
     assert not store.is_done(failed.key)
-    store.write(failed, "ok", body(["CC.C"], []), [image(0)])
+    put(store, failed, "ok", body(["CC.C"], []), [image(0)])
     assert store.is_done(failed.key)
 
 
@@ -514,7 +526,7 @@ def test_a_compiled_cell_of_a_cache_that_stays_eager_says_so(tmp_path: Path) -> 
     for name, compiled in (("mag_cache", True), ("mag_cache", False), ("first_block_cache", True)):
         drawn = replace(cell(name, "{}", steps=4), settings=replace(FLOAT32, compile=compiled))
         pair = {"batch": 0, "reference": timing(1, 1), "method": timing(0.5, 0.5)}
-        store.write(drawn, "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
+        put(store, drawn, "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
     notes = {(row.method, row.compile): row.note for row in cells_table(store).itertuples()}
     assert "diffusers keeps torch.compile off the blocks" in notes["mag_cache", True]
     assert pd.isna(notes["mag_cache", False]) and pd.isna(notes["first_block_cache", True])
@@ -540,14 +552,18 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     changes = {"model_name": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "prompts": ("a",)}
     changes |= {"max_sequence_length": 512}
-    store.write(
-        cell(**changes), "ok", body(["C" * 50], [{"batch": 0, "method": timing(1, 1)}], "C" * 50), [image(0, 1024)]
+    put(
+        store,
+        cell(**changes),
+        "ok",
+        body(["C" * 50], [{"batch": 0, "method": timing(1, 1)}], "C" * 50),
+        [image(0, 1024)],
     )
     settings = json.dumps({"first_enhance": 3, "cache_interval": 5, "max_order": 1})
     schedule = official_taylorseer(50, 3, 5)
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(0.25, 0.25)}
     official = cell("taylorseer_official", settings, **changes)
-    store.write(official, "ok", body([schedule], [pair], schedule), [image(16, 1024)])
+    put(store, official, "ok", body([schedule], [pair], schedule), [image(16, 1024)])
     score_cells(store, ["psnr"])
     text = paper.markdown(cells_table(store), store.manifest())
     assert "4.16x<sup>" in text and "893.54<sup>" in text
@@ -568,7 +584,7 @@ def test_a_table_has_no_column_of_what_nobody_knows(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
     drawn = body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC") | {"peak_memory_bytes": None}
-    store.write(cell(steps=4), "ok", drawn, [image(0)] * 2)
+    put(store, cell(steps=4), "ok", drawn, [image(0)] * 2)
     (head,) = (line for line in paper.markdown(cells_table(store), store.manifest()).splitlines() if "Method" in line)
     headings = [heading.strip() for heading in head.strip("|").split("|")]
     assert headings == ["Method", "Setting", "Computed", "Latency (s)", "Speed-up ↑", "TFLOP ↓", "FLOPs speed-up ↑"]
@@ -578,12 +594,12 @@ def test_a_disturbed_timing_is_told(tmp_path: Path) -> None:
     """Full compute that takes three times as long in one pair, and a denoising faster than half of its steps can be."""
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC"), [image(0)] * 2)
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC"), [image(0)] * 2)
     steady = [{"batch": 0, "reference": timing(1, 1), "method": timing(0.52, 0.52)}] * 2
     for interval, first in ((2, timing(1, 1)), (3, timing(3, 3)), (4, timing(1.9, 1.9))):
         pairs = [steady[0] | {"reference": first}, steady[1]]
         method = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=interval).resolved(4)), steps=4)
-        store.write(method, "ok", body(["C..C"] * 2, pairs), [image(0)] * 2)
+        put(store, method, "ok", body(["C..C"] * 2, pairs), [image(0)] * 2)
     rows = by_interval(store)
     assert pd.isna(rows[0].timing_disturbed) and pd.isna(rows[2].timing_disturbed)
     both = "took from 1 to 3 s, denoising was 1.92 times as fast as its computed steps allow"
@@ -600,10 +616,10 @@ def test_prompts_of_which_more_is_computed_are_no_disturbance() -> None:
         {"batch": i, "schedule": schedule, "reference": timing(2.8, 2.8), "method": timing(n / 10, n / 10)}
         for i, (schedule, n) in enumerate(zip(schedules, runs))
     ]
-    document = {"pairs": pairs, "workload": {"steps": 27}}
-    assert disturbance(document) is None
+    decides = cell("auto", steps=28)
+    assert disturbance(drawn_cell(decides, schedules, pairs)) is None
     pairs.append(pairs[0] | {"method": timing(1.2, 1.2)})
-    assert disturbance(document) == "timing disturbed: it took from 0.4 to 1.2 s"
+    assert disturbance(drawn_cell(decides, schedules, pairs)) == "timing disturbed: it took from 0.4 to 1.2 s"
 
 
 def test_a_plot_that_has_nothing_to_show_any_more_is_deleted(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from PIL import Image
 
 import tsbench
 from tests.helpers import FLOAT32, cell
-from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, image, run, timing
+from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, document, image, put, run, timing
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.scoring import score_cells
-from tsbench.store import NEEDED, Store, opened
+from tsbench.store import Store, opened
+from tsbench.stored import StoredCell
 from tsbench.tables import NO_REFERENCE, cells_table
 from tsbench.verbs.doctor import methods
 
@@ -121,7 +122,7 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
     """With what a console would take for markup: an error's brackets."""
     store = Store(Path("run"))
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
-    store.write(cell(), "failed", {"reason": "OSError: [enforce fail] in [/data/model]", "traceback": "…"})
+    put(store, cell(), "failed", {"reason": "OSError: [enforce fail] in [/data/model]", "traceback": "…"})
     assert main(["report", "run"]) == 1
     assert "failed Full compute: OSError: [enforce fail] in [/data/model]" in capsys.readouterr().out
 
@@ -136,8 +137,18 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ("manifest.json", b'{"commands": []}', "manifest.json is damaged (it has no 'environment'); put back a copy"),
         (
             "cells/KEY/cell.json",
-            json.dumps(dict.fromkeys(NEEDED["cell.json"], "ok")).encode(),
+            json.dumps(dict.fromkeys((field.name for field in fields(StoredCell)), "ok")).encode(),
             "cell.json is damaged (it has no 'schedules'); delete the folder run/cells/KEY",
+        ),
+        (
+            "cells/KEY/cell.json",
+            {"settings": {"dtype": "float32"}},
+            "cell.json is damaged (an entry of it is no such entry",
+        ),
+        (
+            "cells/KEY/cell.json",
+            {"pairs": [{"batch": 0}]},
+            "cell.json is damaged (an entry of it is no such entry: 'sch",
         ),
         ("cells/KEY/cell.json", b"{}", "cell.json is damaged (it has no 'key'); delete the folder run/cells/KEY"),
         ("cells/KEY/scores.json", b'{"zork": [1, 2]}', "There is no metric 'zork'; there are: psnr, ssim, lpips"),
@@ -150,13 +161,15 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
     ],
 )
 def test_a_damaged_file_is_named(
-    here: Path, capsys: pytest.CaptureFixture[str], file: str, text: bytes | None, sentence: str
+    here: Path, capsys: pytest.CaptureFixture[str], file: str, text: bytes | dict[str, Any] | None, sentence: str
 ) -> None:
     """And no other image takes the place of one that is missing."""
     store, key = Store(Path("run")), cell(steps=4).key
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
     damaged = store.folder / file.replace("KEY", key)
+    if isinstance(text, dict):
+        text = json.dumps(document(store, key) | text).encode()
     damaged.unlink(missing_ok=True)
     if text is not None:
         damaged.write_bytes(text)
@@ -171,7 +184,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
     """What was half written is not left behind, and what was there before stays."""
     store = Store(Path("run"))
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
     assert main(["report", "run"]) == 0
     before = {path: path.stat().st_ino for path in store.folder.iterdir()}
 
@@ -189,7 +202,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
 def test_results_of_a_method_that_is_not_installed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(Path("run"))
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
-    store.write(replace(cell(steps=4), method="reuse"), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
+    put(store, replace(cell(steps=4), method="reuse"), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["report", "run"]) == 2
     assert "The method 'reuse' comes from a package that is not installed here; install it" in capsys.readouterr().err
 
@@ -200,8 +213,8 @@ def test_a_metric_that_fails_costs_no_table(
     """It is said, stands in the row, and is tried again; the other metrics are there."""
     store = Store(Path("run"))
     store.open_run(ENVIRONMENT, "P", None, "x", ["psnr", "ssim"])
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
-    store.write(cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
+    put(store, cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
 
     def broken(name: str) -> Any:
         if name == "ssim":
@@ -246,7 +259,7 @@ def test_scores_of_two_processes_are_kept_side_by_side(here: Path, monkeypatch: 
 
 def test_without_full_compute_it_is_said_why_there_is_no_score(here: Path) -> None:
     store, failure = run(here / "run", {2: GOOD}, {2: 0.5}), {"reason": "no memory", "traceback": ""}
-    store.write(cell(steps=4, prompts=PROMPTS), "failed", failure)
+    put(store, cell(steps=4, prompts=PROMPTS), "failed", failure)
     score_cells(store, ["ssim"])
     assert by_interval(store)[2].metric_reason == NO_REFERENCE
     store.write_scores(by_interval(store)[2].key, {"lpips": GOOD})  # made before
@@ -258,9 +271,9 @@ def test_scores_do_not_outlive_the_reference_that_they_are_against(here: Path) -
     store = run(here / "run", {2: GOOD}, {2: 0.5})
     score_cells(store, ["psnr"])
     assert by_interval(store)[2].n_identical == 6
-    full = store.document(by_interval(store)[0].key)
+    full = document(store, by_interval(store)[0].key)
     shutil.rmtree(here / "run" / "cells" / full["key"])
-    store.write(cell(steps=4, prompts=PROMPTS), "ok", body(["CCCC"] * 6, full["pairs"], "CCCC"), [image(32)] * 6)
+    put(store, cell(steps=4, prompts=PROMPTS), "ok", body(["CCCC"] * 6, full["pairs"], "CCCC"), [image(32)] * 6)
     score_cells(store, ["psnr"])
     row = by_interval(store)[2]
     assert row.n_identical == 0 and row.psnr_db == pytest.approx(10 * math.log10(255**2 / 512), abs=1e-4)
@@ -275,7 +288,7 @@ def test_scores_outlive_a_reference_that_they_are_not_against(here: Path) -> Non
     assert len(scored) == 1
     pairs = [{"batch": 0, "method": timing(1, 1)}]
     for changed in ({"backend": "openvino"}, {"settings": replace(FLOAT32, dtype="bfloat16")}):
-        store.write(replace(cell(**work), **changed), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(0)] * 6)
+        put(store, replace(cell(**work), **changed), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(0)] * 6)
     assert by_scores(store) == scored
 
 
@@ -289,10 +302,10 @@ def test_across_backends_scores_go_with_the_diffusers_reference(here: Path) -> N
     pairs = [{"batch": 0, "method": timing(1, 1)}]
     other = replace(cell(**work), backend="openvino")
     for level, drawn in ((0, cell(**work)), (0, other)):
-        store.write(drawn, "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(level)] * 6)
+        put(store, drawn, "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(level)] * 6)
     score_cells(store, [])
     assert store.scores(other.key, across=True) == {"psnr": [math.inf] * 6} and store.scores(other.key) == {}
-    store.write(cell(**work), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(32)] * 6)
+    put(store, cell(**work), "ok", body(["CCCC"] * 6, pairs, "CCCC"), [image(32)] * 6)
     assert store.scores(other.key, across=True) == {}
     score_cells(store, [])
     assert store.scores(other.key, across=True)["psnr"][0] == pytest.approx(10 * math.log10(255**2 / 512))
@@ -338,7 +351,7 @@ def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys
     """The first one's scores would be lost from the tables."""
     store = Store(Path("run"))
     store.open_run(ENVIRONMENT, "P", None, "x", ["clip_score:first"])
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["score", "run", f"metrics=[clip_score:{clip_folder}]"]) == 2
     assert "A run has only one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
     assert store.manifest()["metrics"] == ["clip_score:first"]
@@ -348,8 +361,8 @@ def test_a_row_has_the_device_that_drew_its_cell(here: Path) -> None:
     """In a run of two backends they are not the same."""
     store = Store(Path("run"))
     store.open_run(ENVIRONMENT, "P; Q", None, "x", ["psnr"])
-    store.write(cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC") | {"hardware": "Q"}, [image(0)] * 2)
-    store.write(cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC") | {"hardware": "Q"}, [image(0)] * 2)
+    put(store, cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
     hardware = cells_table(store).set_index("method")["hardware"]
     assert hardware.to_dict() == {"none": "Q", "taylorseer": "P"}
 

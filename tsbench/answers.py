@@ -149,12 +149,12 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
     best = good[0]
     if bar.column not in best._fields:
         return None
-    fastest = log_speedups(store.document(best.key)["pairs"])
+    fastest = log_speedups(store.drawn(best.key).pairs)
 
     def is_alike(row: Any) -> bool:
         if row.speedup < NEARLY * best.speedup:
             return False
-        slower = difference_interval(log_speedups(store.document(row.key)["pairs"]), fastest)
+        slower = difference_interval(log_speedups(store.drawn(row.key).pairs), fastest)
         return slower is None or slower[0] <= 0
 
     scored = [row for row in good if not math.isnan(ranked_value(row, bar.column)) and (row is best or is_alike(row))]

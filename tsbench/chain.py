@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import Any
 
-from tsbench.cost import StepCost
 from tsbench.disturbance import disturbance
 from tsbench.schedule import computed_steps, schedule_note
 from tsbench.stats import speedups
-from tsbench.tables import pair_schedules
+from tsbench.stored import DrawnCell
 
 
 @dataclass(frozen=True)
@@ -22,31 +20,30 @@ class Link:
     factor: float
 
 
-def chain(document: dict[str, Any]) -> list[Link]:
+def chain(cell: DrawnCell) -> list[Link]:
     """The latencies from full compute to what was measured.
 
     Means over the cell's pairs: with T steps of which C are computed, s the reference's mean step and the cell's
     forecast steps as measured. The last is full compute's mean over the median of the pairs' speed-ups, so that the
     factors' product is the table's speed-up.
     """
-    pairs = document["pairs"]
-    schedules = pair_schedules(document)
-    full_s = statistics.fmean(pair["reference"]["latency_s"] for pair in pairs)
-    step_s = statistics.fmean(statistics.fmean(pair["reference"]["step_s"]) for pair in pairs)
-    steps = document["workload"]["steps"]
+    pairs, steps = cell.pairs, cell.workload.steps
+    schedules = [pair.schedule for pair in pairs]
+    full_s = statistics.fmean(pair.full.latency_s for pair in pairs)
+    step_s = statistics.fmean(statistics.fmean(pair.full.step_s) for pair in pairs)
     computed = statistics.fmean(computed_steps(schedule) for schedule in schedules)
     forecast = statistics.fmean(len(schedule) - computed_steps(schedule) for schedule in schedules)
     forecast_s = statistics.fmean(
-        sum(second for second, letter in zip(pair["method"]["step_s"], schedule) if letter == ".")
+        sum(second for second, letter in zip(pair.method.step_s, schedule) if letter == ".")
         for pair, schedule in zip(pairs, schedules)
     )
-    outside_s = statistics.fmean(pair["method"]["latency_s"] - pair["method"]["denoise_s"] for pair in pairs)
-    measured_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
+    outside_s = statistics.fmean(pair.method.latency_s - pair.method.denoise_s for pair in pairs)
+    measured_s = statistics.fmean(pair.method.latency_s for pair in pairs)
     speedup = statistics.median(speedups(pairs))
     latencies = [("full compute", full_s)]
     if computed:
         latencies.append((f"{computed:.4g} of {steps} steps computed", full_s * computed / steps))
-    share = _forecast_share(document)
+    share = _forecast_share(cell)
     if share is not None:
         what = f"forecast steps at {100 * share:.3g} % of a full one, as counted"
         latencies.append((what, full_s * (computed + forecast * share) / steps))
@@ -66,23 +63,23 @@ def chain(document: dict[str, Any]) -> list[Link]:
     return [Link(what, latency_s, before / latency_s) for before, (what, latency_s) in zip(befores, latencies)]
 
 
-def _forecast_share(document: dict[str, Any]) -> float | None:
-    return None if document["cost"] is None else StepCost(**document["cost"]).forecast_share
+def _forecast_share(cell: DrawnCell) -> float | None:
+    return None if cell.cost is None else cell.cost.forecast_share
 
 
-def sentences(document: dict[str, Any]) -> list[str]:
+def sentences(cell: DrawnCell) -> list[str]:
     """What limits the speed-up, in words."""
-    schedules, pairs, steps = document["schedules"], document["pairs"], document["workload"]["steps"]
-    note = schedule_note(document["promised_schedule"], schedules, steps)
-    said = [text for text in (note, disturbance(document)) if text]
-    share = _forecast_share(document)
+    schedules, pairs, steps = cell.schedules, cell.pairs, cell.workload.steps
+    note = schedule_note(cell.promised_schedule, schedules, steps)
+    said = [text for text in (note, disturbance(cell)) if text]
+    share = _forecast_share(cell)
     if share is not None and share > 0.3:
         said.append(
             f"a forecast step still takes {100 * share:.0f} % of a full one's FLOPs: by these "
             f"no setting of it passes {1 / share:.2f}x"
         )
-    latency_s = statistics.fmean(pair["method"]["latency_s"] for pair in pairs)
-    outside = 1 - statistics.fmean(pair["method"]["denoise_s"] for pair in pairs) / latency_s
+    latency_s = statistics.fmean(pair.method.latency_s for pair in pairs)
+    outside = 1 - statistics.fmean(pair.method.denoise_s for pair in pairs) / latency_s
     if outside > 0.15:
         said.append(f"text encoder and VAE are now {100 * outside:.0f} % of an image")
     warm = min(len(schedule) - len(schedule.lstrip("C")) for schedule in schedules)

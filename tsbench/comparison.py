@@ -26,6 +26,7 @@ from tsbench.stats import (
     trimmed_mean,
 )
 from tsbench.store import Store
+from tsbench.stored import DrawnCell, StoredCell
 from tsbench.tables import cells_table
 
 SLOWER, FULL = "slower", "latency"
@@ -106,7 +107,7 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
         UserError: if they have no cell in common.
     """
     rows, others = _rows(a), _rows(b)
-    same = counterparts(a.documents(), b.documents())
+    same = counterparts(a.all_cells(), b.all_cells())
     if not same:
         raise UserError(f"{names[0]} and {names[1]} have no cell in common; compare two runs of the same settings.")
     both = [key for key, their_key in same.items() if rows[key].status == others[their_key].status == "ok"]
@@ -138,17 +139,17 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
 
 def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:
     """Add to what was found the figures of a cell that both runs have drawn."""
-    one, two = a.document(row.key), b.document(other.key)
+    one, two = a.drawn(row.key), b.drawn(other.key)
     name = row.name if row.key == other.key or row.name == other.name else f"{row.name}, then {other.name}"
     hardware = None if row.hardware == other.hardware else (row.hardware, other.hardware)
     found.changes.append(replace(latency_change(name, one, two, coverage), hardware=hardware))
-    for run, document in (("A", one), ("B", two)):
-        if disturbed := disturbance(document):
+    for run, cell in (("A", one), ("B", two)):
+        if disturbed := disturbance(cell):
             found.told.append(f"{name}, in {run}: {disturbed}")
     scores, theirs = a.scores(row.key), b.scores(other.key)
     for scored in scores:
         if scored in theirs:
-            prompts = len(one["workload"]["prompts"])
+            prompts = len(one.workload.prompts)
             found.changes.extend(metric_change(name, scored, scores[scored], theirs[scored], prompts, coverage))
         else:
             found.lost.append((metric_of(scored).name, f"{name}: {scored} is not scored"))
@@ -179,56 +180,58 @@ def _compare_full_compute(
             found.told.append(f"{name}: not judged by {metric.label}: {missing}")
         elif metric.by_distance and metric.applies(row.height, row.width):
             values = [scorer(metric.name)(two, one) - metric.best for one, two in pairs]
-            means = prompt_means(values, len(a.document(row.key)["workload"]["prompts"]))
+            means = prompt_means(values, len(a.drawn(row.key).workload.prompts))
             interval = mean_interval(means, coverage)
             found.changes.append(Change(name, metric.name, statistics.fmean(means), interval, metric.higher_is_better))
 
 
-def counterparts(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> dict[str, str]:
+def counterparts(ours: Sequence[StoredCell], theirs: Sequence[StoredCell]) -> dict[str, str]:
     """The keys of the cells of A that B has too, and B's keys for them.
 
     Cells of different backends are the same where they draw the same workload in the same steps with the same method,
     as far as both backends have its settings (`Method.equivalent_parameters`). Where several are the same as one, none
     is taken.
     """
-    keys = {document["key"] for document in theirs}
-    found = {document["key"]: document["key"] for document in ours if document["key"] in keys}
+    keys = {cell.key for cell in theirs}
+    found = {cell.key: cell.key for cell in ours if cell.key in keys}
     across = [
-        (one["key"], other["key"])
+        (one.key, other.key)
         for one in ours
         for other in theirs
-        if not {one["key"], other["key"]} & found.keys() and _same_across_backends(one, other)
+        if not {one.key, other.key} & found.keys() and _same_across_backends(one, other)
     ]
     of_ours, of_theirs = Counter(one for one, _ in across), Counter(other for _, other in across)
     return found | {one: other for one, other in across if of_ours[one] == of_theirs[other] == 1}
 
 
-def _same_across_backends(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    def drawn(document: dict[str, Any]) -> tuple[Any, ...]:
-        workload = {name: value for name, value in document["workload"].items() if name != "model_name"}
-        return workload, document["settings"], document["method"], document["schedules"]
-
-    def has(document: dict[str, Any], settings: dict[str, Any]) -> bool:
-        return all(document["params"].get(name, value) == value for name, value in settings.items())
-
-    if one["backend"] == other["backend"] or not one["status"] == other["status"] == "ok" or drawn(one) != drawn(other):
+def _same_across_backends(one: StoredCell, other: StoredCell) -> bool:
+    if one.backend == other.backend or not (isinstance(one, DrawnCell) and isinstance(other, DrawnCell)):
         return False
-    kinds = [method_class(document["backend"], document["method"]) for document in (one, other)]
+
+    def drawn(cell: DrawnCell) -> tuple[Any, ...]:
+        return replace(cell.workload, model_name=""), cell.settings, cell.method, cell.schedules
+
+    def has(cell: StoredCell, settings: dict[str, Any]) -> bool:
+        return all(cell.params.get(name, value) == value for name, value in settings.items())
+
+    if drawn(one) != drawn(other):
+        return False
+    kinds = [method_class(cell.backend, cell.method) for cell in (one, other)]
     return has(one, kinds[1].equivalent_parameters) and has(other, kinds[0].equivalent_parameters)
 
 
-def latency_change(name: str, a: dict[str, Any], b: dict[str, Any], coverage: float) -> Change:
+def latency_change(name: str, a: DrawnCell, b: DrawnCell, coverage: float) -> Change:
     """How much slower a cell became beside its own full compute, from the logarithms of the pairs' speed-ups.
 
     A pair's two runs are neighbours, so that a machine that is slower as a whole changes neither figure. Full compute
     has nothing beside it: its seconds are compared.
     """
-    full = a["key"] == a["reference"]
+    full = a.is_reference
     one, two = (
-        [math.log(pair["method"]["latency_s"]) for pair in document["pairs"]]
+        [math.log(pair.method.latency_s) for pair in cell.pairs]
         if full
-        else [-logarithm for logarithm in log_speedups(document["pairs"])]
-        for document in (a, b)
+        else [-logarithm for logarithm in log_speedups(cell.pairs)]
+        for cell in (a, b)
     )
     believed = not (impossibly_fast(a) or impossibly_fast(b))
     interval = difference_interval(one, two, coverage) if believed else None

@@ -23,7 +23,7 @@ LIBRARIES = (
 
 DRAWING = (  # files and folders of this package
     "drawing", "methods", "models/random_weights", "models/source", "budget", "cell", "cost", "flops", "forecast",
-    "schedule",
+    "schedule", "stored", "timing",
 )  # fmt: skip
 
 

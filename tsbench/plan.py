@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,7 @@ from tsbench.schedule import computed_steps
 from tsbench.schema import ModelConfig
 from tsbench.stats import full_step_s
 from tsbench.store import Store
+from tsbench.stored import DrawnCell
 from tsbench.titles import DRAWN_WITH, drawn_columns
 
 COLUMNS = [
@@ -59,7 +60,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
             "backend": cell.backend,
             "method": cell.method,
             "params": cell.parameters,
-            **drawn_columns(asdict(work), asdict(cell.settings)),
+            **drawn_columns(work, cell.settings),
             "weights": " ".join(filter(None, models[work.model].source)),
             "skipped": skipped is not None,
             "reason": skipped,
@@ -92,13 +93,13 @@ def measured_step_s(store: Store, cell: Cell) -> float | None:
 
     Whatever the prompts, their seeds and the number of steps; of the weights a plan knows only the name.
     """
-    ignored = dict.fromkeys(("model", "prompts", "seeds", "steps"))
-    work, drawn_by = asdict(cell.workload) | ignored, (cell.backend, asdict(cell.settings))
-    for document in store.documents():
-        same = document["workload"] | ignored == work and (document["backend"], document["settings"]) == drawn_by
-        drawn = document["method"] == "none" and document["status"] == "ok"
-        if same and drawn and disturbance(document) is None:
-            return full_step_s(document["pairs"])
+
+    def drawn_by(one: Cell | DrawnCell) -> tuple[Any, ...]:
+        return replace(one.workload, model="", prompts=(), seeds=(), steps=1), one.backend, one.settings
+
+    for kept in store.all_drawn():
+        if kept.is_reference and drawn_by(kept) == drawn_by(cell) and not disturbance(kept):
+            return full_step_s(kept.pairs)
     return None
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tsbench.cell import Cell, Settings, Workload
 from tsbench.errors import first_line
 from tsbench.metrics import Metric, metric_of, scorer
 from tsbench.store import Store
+from tsbench.stored import DrawnCell
 
 
 def score_cells(store: Store, metrics: Iterable[str]) -> None:
@@ -17,20 +17,20 @@ def score_cells(store: Store, metrics: Iterable[str]) -> None:
 
     If a metric raises an error, the reason is kept beside the cell, and it is tried again next time.
     """
-    for document in store.documents():
-        key, reference = document["key"], document["reference"]
-        drawn = document["status"] == "ok" and not document["workload"]["random_weights"]
-        if drawn:
-            _score_across_backends(store, document)
-        if not drawn or not store.is_done(reference):
+    for cell in store.all_drawn():
+        if cell.workload.random_weights:
+            continue
+        key = cell.key
+        _score_across_backends(store, cell)
+        if not store.is_done(cell.reference):
             continue
         scores = store.scores(key)
-        missing = [name for name in metrics if name not in scores and _applies(metric_of(name), document)]
+        missing = [name for name in metrics if name not in scores and _applies(metric_of(name), cell)]
         if missing:
             images = store.images(key)
             beside: dict[str, list[Any]] = {
-                "reference": store.images(reference),
-                "prompt": [sample.prompt for sample in Workload.of_document(document["workload"]).samples],
+                "reference": store.images(cell.reference),
+                "prompt": [sample.prompt for sample in cell.workload.samples],
             }
             new: dict[str, list[float]] = {}
             reasons: dict[str, str] = {}
@@ -51,18 +51,17 @@ def score_cells(store: Store, metrics: Iterable[str]) -> None:
                 store.write_unscored(key, reasons)
 
 
-def _applies(metric: Metric, document: dict[str, Any]) -> bool:
+def _applies(metric: Metric, cell: DrawnCell) -> bool:
     """Whether a cell can have a score: its images are large enough, and it is not its own reference."""
-    large = metric.applies(document["workload"]["height"], document["workload"]["width"])
-    return large and (metric.against == "prompt" or document["key"] != document["reference"])
+    large = metric.applies(cell.workload.height, cell.workload.width)
+    return large and (metric.against == "prompt" or not cell.is_reference)
 
 
-def _score_across_backends(store: Store, document: dict[str, Any]) -> None:
+def _score_across_backends(store: Store, cell: DrawnCell) -> None:
     """The PSNR of another backend's images against the same images computed in full by diffusers."""
-    key = document["key"]
-    if document["backend"] == "diffusers" or store.scores(key, across=True):
+    if cell.backend == "diffusers" or store.scores(cell.key, across=True):
         return
-    other = Cell(Workload.of_document(document["workload"]), Settings(**document["settings"]), "none", "{}").key
+    other = cell.full_compute_by_diffusers.key
     if store.is_done(other):
-        pairs = zip(store.images(key), store.images(other), strict=True)
-        store.write_scores(key, {"psnr": [scorer("psnr")(image, wanted) for image, wanted in pairs]}, across=True)
+        pairs = zip(store.images(cell.key), store.images(other), strict=True)
+        store.write_scores(cell.key, {"psnr": [scorer("psnr")(image, wanted) for image, wanted in pairs]}, across=True)

@@ -105,9 +105,9 @@ class Sessions:
         assert self.openvino_device is not None
         return full_device_name(self.openvino_device) or device_name(torch.device("cpu"))
 
-    def device_of(self, cell: Cell) -> str | None:
+    def device_of(self, cell: Cell) -> str:
         """The device that draws a cell, as its backend calls it."""
-        return self.openvino_device if cell.backend == "openvino" else str(self.device)
+        return str(self.openvino_device if cell.backend == "openvino" else self.device)
 
     def architecture(self, cell: Cell) -> dict[str, Any]:
         """The configuration of the transformer that draws a cell."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from tsbench.cell import Settings
 from tsbench.config import composed
 from tsbench.drawing.quantization import quantization_call
 from tsbench.methods import Method, method_class
@@ -16,28 +17,29 @@ from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.paths import ASSETS, carried, expanded
 from tsbench.prompts import CARRIED, read_prompts
 from tsbench.schema import TimingConfig
+from tsbench.stored import DrawnCell
 
 
-def snippet(document: dict[str, Any]) -> list[str]:
+def snippet(cell: DrawnCell) -> list[str]:
     """Python that draws the first image of a cell with its setting, ready to run."""
-    workload, settings = document["workload"], document["settings"]
-    if workload["random_weights"]:
+    workload, settings = cell.workload, cell.settings
+    if workload.random_weights:
         return ["# random weights: there is no image to draw"]
-    path = document["model_path"]
+    path = cell.model_path
     path = str(ASSETS / "tiny") if path == "embedded" else str(expanded(path))
-    kind = method_class(document["backend"], document["method"])
-    method = kind(**_fields(kind, document["params"] | document["calibration"]))
-    prompt = json.dumps(workload["prompts"][0], ensure_ascii=False)
+    kind = method_class(cell.backend, cell.method)
+    method = kind(**_fields(kind, cell.params | cell.calibration))
+    prompt = json.dumps(workload.prompts[0], ensure_ascii=False)
     given = (
-        f"height={workload['height']}, width={workload['width']}, "
-        f"num_inference_steps={method.drawn_steps(workload['steps'])}, guidance_scale={workload['guidance_scale']}, "
-        f"max_sequence_length={workload['max_sequence_length']}"
+        f"height={workload.height}, width={workload.width}, "
+        f"num_inference_steps={method.drawn_steps(workload.steps)}, guidance_scale={workload.guidance_scale}, "
+        f"max_sequence_length={workload.max_sequence_length}"
     )
-    if document["backend"] == "openvino":
-        return _openvino_snippet(document, path, method, prompt, given)
-    imports, before, after = method.snippet(workload["steps"])
-    if workload["batch_size"] > 1:
-        batch = f"# measured in batches of {workload['batch_size']}: alone an image may come out a little different"
+    if cell.backend == "openvino":
+        return _openvino_snippet(cell, path, method, prompt, given)
+    imports, before, after = method.snippet(workload.steps)
+    if workload.batch_size > 1:
+        batch = f"# measured in batches of {workload.batch_size}: alone an image may come out a little different"
         before = [batch, *before]
     more_imports, options, placed = _runtime(settings)
     return [
@@ -46,21 +48,21 @@ def snippet(document: dict[str, Any]) -> list[str]:
         *more_imports,
         *imports,
         "",
-        f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, dtype=torch.{settings['dtype']}{options})",
+        f"pipe = FluxPipeline.from_pretrained({json.dumps(path)}, dtype=torch.{settings.dtype}{options})",
         *placed,
         *before,
-        f'generator = torch.Generator("cpu").manual_seed({workload["seeds"][0]})',
+        f'generator = torch.Generator("cpu").manual_seed({workload.seeds[0]})',
         f"image = pipe({prompt}, {given}, generator=generator).images[0]",
         'image.save("image.png")',
         *after,
     ]
 
 
-def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
+def _runtime(settings: Settings) -> tuple[list[str], str, list[str]]:
     """Imports, arguments of `from_pretrained`, and lines that put the pipeline where it ran."""
     imports, options = [], ""
-    if settings["quantization"]:
-        quantization = json.loads(settings["quantization"])
+    if settings.quantization:
+        quantization = json.loads(settings.quantization)
         parts = []
         for part in quantization["components"]:
             library, name, kwargs = quantization_call(quantization["backend"], part, quantization["kwargs"])
@@ -72,8 +74,8 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
         "none": 'pipe.to("cuda" if torch.cuda.is_available() else "cpu")',
         "model": "pipe.enable_model_cpu_offload()",
         "sequential": "pipe.enable_sequential_cpu_offload()",
-    }[settings["offload"]]
-    if not settings["compile"]:
+    }[settings.offload]
+    if not settings.compile:
         return imports, options, [placed]
     from tsbench.drawing.diffusers import RECOMPILE_LIMIT
 
@@ -81,13 +83,11 @@ def _runtime(settings: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     return imports, options, [placed, limit, "pipe.transformer.compile_repeated_blocks()"]
 
 
-def _openvino_snippet(document: dict[str, Any], path: str, method: Method, prompt: str, given: str) -> list[str]:
+def _openvino_snippet(cell: DrawnCell, path: str, method: Method, prompt: str, given: str) -> list[str]:
     from tsbench.drawing.openvino import properties
 
-    loaded = properties(document["settings"]["dtype"], document["threads"])
-    arguments = ", ".join(
-        [f'"{document["device"]}"', *(f"{name}={json.dumps(value)}" for name, value in loaded.items())]
-    )
+    loaded = properties(cell.settings.dtype, cell.threads)
+    arguments = ", ".join([f'"{cell.device}"', *(f"{name}={json.dumps(value)}" for name, value in loaded.items())])
     values = [f"config.{name} = {value}" for name, value in method.parameters().items()]
     cached = isinstance(method, OpenVinoTaylorSeer)
     return [
@@ -99,53 +99,55 @@ def _openvino_snippet(document: dict[str, Any], path: str, method: Method, promp
         f"folder = exported(find_model({json.dumps(path)}))",
         f"pipe = openvino_genai.Text2ImagePipeline(str(folder), {arguments})",
         *(["config = openvino_genai.TaylorSeerCacheConfig()", *values] if cached else ["config = None"]),
-        f"generator = openvino_genai.TorchGenerator({document['workload']['seeds'][0]})",
+        f"generator = openvino_genai.TorchGenerator({cell.workload.seeds[0]})",
         f"image = pipe.generate({prompt}, {given}, generator=generator, taylorseer_config=config)",
         'Image.fromarray(image.data[0]).save("image.png")',
     ]
 
 
-def overrides(document: dict[str, Any]) -> str:
+def overrides(cell: DrawnCell) -> str:
     """The cell as a command, whose prompts are those of a list that tsbench carries or YOUR_PROMPTS.txt."""
-    workload, settings = document["workload"], document["settings"]
-    parts = _model(document)
-    parts += [f"backend={document['backend']}"] if document["backend"] != "diffusers" else []
-    parts += [f"size={workload['height']}x{workload['width']}"]
-    parts += [f"{name}={workload[name]}" for name in ("steps", "guidance_scale", "max_sequence_length", "batch_size")]
-    parts += _prompts(workload["prompts"])
-    parts += [f"seeds={_hydra(workload['seeds'])}", f"runtime.dtype={settings['dtype']}"]
-    parts += [f"runtime.offload={settings['offload']}"] if settings["offload"] != "none" else []
-    parts += ["runtime.compile=true"] if settings["compile"] else []
-    if settings["quantization"]:
-        values = json.loads(settings["quantization"]).items()
+    workload, settings = cell.workload, cell.settings
+    parts = _model(cell)
+    parts += [f"backend={cell.backend}"] if cell.backend != "diffusers" else []
+    parts += [f"size={workload.height}x{workload.width}"]
+    parts += [
+        f"{name}={getattr(workload, name)}" for name in ("steps", "guidance_scale", "max_sequence_length", "batch_size")
+    ]
+    parts += _prompts(workload.prompts)
+    parts += [f"seeds={_hydra(workload.seeds)}", f"runtime.dtype={settings.dtype}"]
+    parts += [f"runtime.offload={settings.offload}"] if settings.offload != "none" else []
+    parts += ["runtime.compile=true"] if settings.compile else []
+    if settings.quantization:
+        values = json.loads(settings.quantization).items()
         parts += [f"runtime.quantization.{name}={_hydra(value)}" for name, value in values]
-    if (pairs := len(document["pairs"])) != TimingConfig.pairs:
+    if (pairs := len(cell.pairs)) != TimingConfig.pairs:
         parts.append(f"timing.pairs={pairs}")
-    if document["threads"] is not None:
-        parts.append(f"runtime.threads={document['threads']}")
-    parts += [f"method={document['method']}"]
-    kind = method_class(document["backend"], document["method"])
+    if cell.threads is not None:
+        parts.append(f"runtime.threads={cell.threads}")
+    parts += [f"method={cell.method}"]
+    kind = method_class(cell.backend, cell.method)
     own = kind().parameters()
-    given = _fields(kind, document["params"])
+    given = _fields(kind, cell.params)
     parts += [f"method.{name}={_hydra(value)}" for name, value in given.items() if value != own.get(name)]
     return "python -m tsbench sweep " + shlex.join(parts)
 
 
-def _model(document: dict[str, Any]) -> list[str]:
+def _model(cell: DrawnCell) -> list[str]:
     """The model, and what differs from the configuration of that name, or from FLUX.1-dev's where there is none."""
-    workload = document["workload"]
-    known = carried("conf") / "model" / f"{workload['model_name']}.yaml"
-    base = workload["model_name"] if known.is_file() else "flux1-dev"
+    workload = cell.workload
+    known = carried("conf") / "model" / f"{workload.model_name}.yaml"
+    base = workload.model_name if known.is_file() else "flux1-dev"
     own = composed((f"model={base}",)).model
-    drawn = {"name": workload["model_name"], "path": document["model_path"]}
-    drawn |= {name: workload[name] for name in ("random_weights", "text_encoders")}
+    drawn = {"name": workload.model_name, "path": cell.model_path}
+    drawn |= {name: getattr(workload, name) for name in ("random_weights", "text_encoders")}
     differing = [f"model.{name}={_hydra(value)}" for name, value in drawn.items() if value != getattr(own, name)]
     return [f"model={base}", *differing]
 
 
-def _prompts(prompts: list[str]) -> list[str]:
+def _prompts(prompts: tuple[str, ...]) -> list[str]:
     for file in sorted(CARRIED.glob("*.txt")):
-        if list(read_prompts(file.stem, len(prompts))) == prompts:
+        if read_prompts(file.stem, len(prompts)) == prompts:
             return [f"prompts.file={file.stem}", f"prompts.limit={len(prompts)}"]
     return ["prompts.file=YOUR_PROMPTS.txt", f"prompts.limit={len(prompts)}"]  # whatever file they were read from
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any
+
+from tsbench.timing import Pair
 
 LEAST_MEAN = 5  # values of which an interval of their mean is given
 LEAST_MEDIAN = 6  # and of their median: with fewer no pair of them reaches 95 %
@@ -115,16 +116,21 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def speedups(pairs: Sequence[dict[str, Any]], timing: str = "latency_s") -> list[float]:
-    """The ratio of every pair of runs, reference over method."""
-    return [pair["reference"][timing] / pair["method"][timing] for pair in pairs]
+def speedups(pairs: Sequence[Pair]) -> list[float]:
+    """The ratio of the latencies of every pair of runs, full compute's over the method's."""
+    return [pair.full.latency_s / pair.method.latency_s for pair in pairs]
 
 
-def log_speedups(pairs: Sequence[dict[str, Any]]) -> list[float]:
-    """Their logarithms, of which differences and means are taken."""
+def denoise_speedups(pairs: Sequence[Pair]) -> list[float]:
+    """The same of the denoising steps alone."""
+    return [pair.full.denoise_s / pair.method.denoise_s for pair in pairs]
+
+
+def log_speedups(pairs: Sequence[Pair]) -> list[float]:
+    """The logarithms of `speedups`, of which differences and means are taken."""
     return [math.log(ratio) for ratio in speedups(pairs)]
 
 
-def full_step_s(pairs: Sequence[dict[str, Any]]) -> float:
+def full_step_s(pairs: Sequence[Pair]) -> float:
     """The median of full compute's steps, in seconds per image, of the pairs of a reference."""
-    return statistics.median(second for pair in pairs for second in pair["method"]["step_s"])
+    return statistics.median(second for pair in pairs for second in pair.method.step_s)

@@ -11,30 +11,27 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from tsbench.cell import Cell, digest
 from tsbench.errors import UserError
+from tsbench.stored import DrawnCell, StoredCell, parsed
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
 SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
-NEEDED = {  # of a document, by the name of its file
-    MANIFEST: ("environment", "hardware", "metrics", "commands"),
-    DOCUMENT: ("key", "reference", "status", "finished", "backend", "method", "params", "workload", "settings"),
-}
-NEEDED_DRAWN = (  # of a cell that is ok
-    "schedules", "promised_schedule", "calibration", "step_errors", "pairs", "cache_bytes", "cost", "cost_reason",
-    "peak_memory_bytes", "peak_memory_reason", "model_path", "device", "threads",
-)  # fmt: skip
+IN_MANIFEST = ("environment", "hardware", "metrics", "commands")
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
+SCORED_AGAIN = "delete it and type python -m tsbench report, which scores the cell again"
+END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk, always the same
+Kept = TypeVar("Kept")
 
 
 class Store:
@@ -49,7 +46,7 @@ class Store:
         Raises:
             UserError: if it is damaged, or missing beside cells.
         """
-        manifest = _read(self.folder / MANIFEST)
+        manifest = _read(self.folder / MANIFEST, _manifest, OTHER_MANIFEST) or {}
         if not manifest and not self.is_empty():
             raise UserError(f"{self.folder} has cells but no {MANIFEST}, which says what made them; {OTHER_MANIFEST}.")
         return manifest
@@ -118,11 +115,22 @@ class Store:
             manifest["metrics"] += new
             write_json(self.folder / MANIFEST, manifest)
 
-    def document(self, key: str) -> dict[str, Any]:
-        """A cell's document; empty if there is none."""
-        return _read(self.cells / key / DOCUMENT)
+    def cell(self, key: str) -> StoredCell | None:
+        """A cell; None if there is none."""
+        return _cell(self.cells / key / DOCUMENT)
 
-    def documents(self) -> list[dict[str, Any]]:
+    def drawn(self, key: str) -> DrawnCell:
+        """A cell that was drawn.
+
+        Raises:
+            KeyError: if it was not.
+        """
+        cell = self.cell(key)
+        if not isinstance(cell, DrawnCell):
+            raise KeyError(f"{key} was not drawn")
+        return cell
+
+    def all_cells(self) -> list[StoredCell]:
         """All cells, in the order in which they were made.
 
         Raises:
@@ -131,21 +139,25 @@ class Store:
         environment = digest(self.manifest().get("environment"))
         found = []
         for path in self._places():
-            document = _read(path)
-            if not document:  # it is just replaced
+            cell = _cell(path)
+            if cell is None:  # it is just replaced
                 continue
-            if path.parent.name != document["key"]:
+            if path.parent.name != cell.key:
                 raise UserError(
-                    f"{path.parent} holds the cell {document['key']}; move it out of {self.cells}, where every folder "
-                    "has the name of its cell."
+                    f"{path.parent} holds the cell {cell.key}; move it out of {self.cells}, where every folder has the "
+                    "name of its cell."
                 )
-            if document.get("environment", environment) != environment:
+            if cell.environment != environment:
                 raise UserError(
                     f"{path.parent} was drawn in another environment than {self.folder / MANIFEST} says, and figures "
                     f"of two environments do not mix; move it out of {self.cells}."
                 )
-            found.append(document)
-        return sorted(found, key=lambda document: (document["finished"], document["key"]))
+            found.append(cell)
+        return sorted(found, key=lambda cell: (cell.finished, cell.key))
+
+    def all_drawn(self) -> list[DrawnCell]:
+        """Those of all cells that were drawn."""
+        return [cell for cell in self.all_cells() if isinstance(cell, DrawnCell)]
 
     def is_empty(self) -> bool:
         """Whether there is no cell yet."""
@@ -155,18 +167,31 @@ class Store:
         return self.cells.glob(f"[!.]*/{DOCUMENT}")
 
     def is_done(self, key: str) -> bool:
-        """Whether a cell was drawn or skipped, and no image of it is missing."""
-        document = self.document(key)
-        done = document.get("status", "failed") != "failed"
-        return done and all(path.is_file() for path in self._image_files(document))
+        """Whether a cell was drawn or skipped, and all of its images are there, whole."""
+        cell = self.cell(key)
+        if cell is None or cell.status == "failed":
+            return False
+        return all(map(_is_whole, self._image_files(cell)))
 
-    def write(self, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()) -> None:
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """What is kept of every cell, whatever became of it: the first fields of a `StoredCell` drawn here and now."""
+        return {
+            "key": cell.key,
+            "reference": cell.reference.key,
+            "finished": datetime.now(UTC).isoformat(),
+            "environment": digest(self.manifest().get("environment")),
+            "backend": cell.backend,
+            "method": cell.method,
+            "params": json.loads(cell.parameters),
+            "workload": cell.workload,
+            "settings": cell.settings,
+        }
+
+    def write(self, cell: StoredCell, images: Iterable[np.ndarray] = ()) -> None:
         """Write a cell beside its place and rename it there; a failed one that is there is removed first.
 
         Args:
-            cell: whose document this is.
-            status: `ok`, `failed` or `skipped`.
-            body: what else the document says.
+            cell: what to keep.
             images: uint8 [height, width, 3], one per sample.
         """
         place = self.cells / cell.key
@@ -176,52 +201,42 @@ class Store:
         try:
             for number, image in enumerate(images):
                 Image.fromarray(image).save(partial / image_name(number))
-            document = {
-                "key": cell.key,
-                "reference": cell.reference.key,
-                "status": status,
-                "finished": datetime.now(UTC).isoformat(),
-                "backend": cell.backend,
-                "method": cell.method,
-                "params": json.loads(cell.parameters),
-                "workload": asdict(cell.workload),
-                "settings": asdict(cell.settings),
-                "environment": digest(self.manifest().get("environment")),
-            }
-            write_json(partial / DOCUMENT, document | body)
+            write_json(partial / DOCUMENT, asdict(cell))
             if cell.is_reference:
-                self._forget_scores(document)
+                self._forget_scores(cell)
             shutil.rmtree(place, ignore_errors=True)
             partial.rename(place)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _forget_scores(self, reference: dict[str, Any]) -> None:
+    def _forget_scores(self, reference: StoredCell) -> None:
         """Take away the scores of images that were compared with a reference whose place another one takes."""
-        same = json.loads(json.dumps([reference["workload"], reference["settings"]]))
         for path in self._places():
             with suppress(UserError):  # of a damaged cell, which is drawn again: whoever reads its figures is told
-                document = _read(path)
-                if not document:  # it is just replaced
+                cell = _cell(path)
+                if cell is None:  # it is just replaced
                     continue
-                if document["reference"] == reference["key"]:
+                if cell.reference == reference.key:
                     (path.parent / SCORES).unlink(missing_ok=True)
-                elif reference["backend"] == "diffusers" and [document["workload"], document["settings"]] == same:
+                elif reference.backend == "diffusers" and cell.full_compute_by_diffusers.key == reference.key:
                     (path.parent / ACROSS).unlink(missing_ok=True)
 
     def images(self, key: str) -> list[np.ndarray]:
         """A cell's images, one per sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
 
         Raises:
-            UserError: if one is missing or damaged.
+            KeyError: if there is no such cell.
+            UserError: if an image is missing or damaged.
         """
-        document = self.document(key)
-        shape = (document["workload"]["height"], document["workload"]["width"], 3)
-        return [_image(path, shape) for path in self._image_files(document)]
+        cell = self.cell(key)
+        if cell is None:
+            raise KeyError(f"there is no cell {key}")
+        shape = (cell.workload.height, cell.workload.width, 3)
+        return [_image(path, shape) for path in self._image_files(cell)]
 
-    def _image_files(self, document: dict[str, Any]) -> list[Path]:
-        drawn = 0 if document["workload"]["random_weights"] else len(document.get("schedules", []))
-        return [self.cells / document["key"] / image_name(number) for number in range(drawn)]
+    def _image_files(self, cell: StoredCell) -> list[Path]:
+        drawn = len(cell.schedules) if isinstance(cell, DrawnCell) and not cell.workload.random_weights else 0
+        return [self.cells / cell.key / image_name(number) for number in range(drawn)]
 
     def scores(self, key: str, across: bool = False) -> dict[str, list[float]]:
         """`{metric: [value of each sample]}`; empty if unscored.
@@ -230,7 +245,7 @@ class Store:
             key: of the cell.
             across: against full compute by diffusers, of a cell of another backend; else against its own reference.
         """
-        kept = _read(self.cells / key / (ACROSS if across else SCORES))
+        kept = _read(self.cells / key / (ACROSS if across else SCORES), dict, SCORED_AGAIN) or {}
         return {name: [float(value) for value in values] for name, values in kept.items()}
 
     def write_scores(self, key: str, scores: dict[str, list[float]], across: bool = False) -> None:
@@ -240,7 +255,7 @@ class Store:
 
     def unscored(self, key: str) -> dict[str, str]:
         """`{metric: why it could not be computed}` of the last time that the cell was scored."""
-        return _read(self.cells / key / UNSCORED)
+        return _read(self.cells / key / UNSCORED, dict, SCORED_AGAIN) or {}
 
     def write_unscored(self, key: str, reasons: dict[str, str]) -> None:
         write_json(self.cells / key / UNSCORED, reasons)
@@ -271,24 +286,45 @@ def image_name(number: int) -> str:
     return f"{number:04d}.png"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A document with what is needed of it; empty if there is no file."""
+def _read(path: Path, parse: Callable[[dict[str, Any]], Kept], instead: str) -> Kept | None:
+    """What a file of JSON holds; None if there is no file.
+
+    Args:
+        path: of the file.
+        parse: makes it of the JSON object, or raises ValueError.
+        instead: what the user can do if it is damaged.
+
+    Raises:
+        UserError: if it is damaged.
+    """
     try:
         if not path.is_file():
-            return {}
+            return None
         document = json.loads(path.read_text())
         if not isinstance(document, dict):
             raise ValueError("it is no JSON object")
-        needed = (*NEEDED.get(path.name, ()), *(NEEDED_DRAWN if document.get("status") == "ok" else ()))
-        if lacking := [name for name in needed if name not in document]:
-            raise ValueError(f"it has no {lacking[0]!r}")
-        return document
+        return parse(document)
     except ValueError as error:
-        instead = {
-            MANIFEST: OTHER_MANIFEST,
-            DOCUMENT: _drawn_again(path.parent),
-        }.get(path.name, "delete it and type python -m tsbench report, which scores the cell again")
         raise UserError(f"{path} is damaged ({error}); {instead}.") from error
+
+
+def _cell(path: Path) -> StoredCell | None:
+    return _read(path, parsed, _drawn_again(path.parent))
+
+
+def _manifest(document: dict[str, Any]) -> dict[str, Any]:
+    if lacking := [name for name in IN_MANIFEST if name not in document]:
+        raise ValueError(f"it has no {lacking[0]!r}")
+    return document
+
+
+def _is_whole(image: Path) -> bool:
+    """Whether a PNG is there up to its end."""
+    if not image.is_file() or image.stat().st_size < len(END_OF_PNG):
+        return False
+    with image.open("rb") as file:
+        file.seek(-len(END_OF_PNG), os.SEEK_END)
+        return file.read() == END_OF_PNG
 
 
 def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,17 +9,16 @@ import json
 import shlex
 import time
 import traceback
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
 from tsbench.budget import planned_images
 from tsbench.cell import Cell
+from tsbench.cost import StepCost
 from tsbench.disturbance import disturbance
 from tsbench.errors import UserError, first_line
 from tsbench.grid import cells_of, expand, impossible
@@ -30,6 +29,7 @@ from tsbench.progress import SweepProgress
 from tsbench.schedule import computed_steps
 from tsbench.stats import speedups
 from tsbench.store import Store, differences
+from tsbench.stored import DrawnCell, StoredCell
 from tsbench.titles import counted, drawn_columns, titles_of
 
 if TYPE_CHECKING:
@@ -101,19 +101,19 @@ class Sweep:
 
             console.print("scoring and drawing tables and plots")
             build_report(store, console)
-        mine = [store.document(cell.key) for cell in self.cells]
-        for document in mine:
-            if document["status"] == "ok" and (disturbed := disturbance(document)):
-                place = store.cells / document["key"]
+        mine = [store.cell(cell.key) for cell in self.cells]
+        for kept in mine:
+            if isinstance(kept, DrawnCell) and (disturbed := disturbance(kept)):
+                place = store.cells / kept.key
                 console.print(
                     f"{disturbed}; to draw that cell again, delete {place} and type the same command", soft_wrap=True
                 )
-        return int(any(document["status"] == "failed" for document in mine))
+        return int(any(kept is None or kept.status == "failed" for kept in mine))
 
     def check_pairs(self, store: Store, done: Iterable[str]) -> None:
         """Raise `UserError` if cells that are done, by key, have fewer timed pairs than are asked for."""
-        timed = [len(store.document(key).get("pairs", ())) for key in done]
-        if fewer := [pairs for pairs in timed if 0 < pairs < self.pairs]:
+        timed = [len(kept.pairs) for kept in map(store.cell, done) if isinstance(kept, DrawnCell)]
+        if fewer := [pairs for pairs in timed if pairs < self.pairs]:
             raise UserError(
                 f"timing.pairs is {self.pairs}, but {counted(len(fewer), 'cell')} of {store.folder} took {min(fewer)}; "
                 f"type timing.pairs={min(fewer)} to go on there, or name=NAME for another folder."
@@ -151,7 +151,7 @@ class Sweep:
         planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
-        others = len({document["key"] for document in store.documents()} - {cell.key for cell in self.cells})
+        others = len({kept.key for kept in store.all_cells()} - {cell.key for cell in self.cells})
         console.print(
             f"{store.folder}: {counted(len(missing), 'cell')} to draw, {counted(images, 'image')}"
             + (f"; {counted(done, 'cell')} there already" if done else "")
@@ -176,79 +176,82 @@ class Sweep:
         self.sessions.close()  # scoring takes memory too
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
 
-    def _run_cell(self, cell: Cell, store: Store, progress: SweepProgress, costs: Mapping[str, dict[str, Any]]) -> str:
+    def _run_cell(
+        self, cell: Cell, store: Store, progress: SweepProgress, costs: dict[str, tuple[StepCost | None, str | None]]
+    ) -> str:
         """Draw and store a cell, or store why not; return the line to print."""
         from tsbench.drawing.measure import release_memory
         from tsbench.sessions import NotLoaded
 
         method = self.methods[cell.key]
         if reason := impossible(cell, method):
-            self._write(store, cell, "skipped", {"reason": reason})
+            store.write(StoredCell(**self._identity(store, cell), status="skipped", reason=reason))
             return f"skipped, {reason}"
         session = self.sessions.of(cell)
         if isinstance(session, NotLoaded):
-            failure = asdict(session)
+            reason, trace = session.reason, session.traceback
         else:
             try:
                 result = session.draw_cell(cell, method, self.pairs, progress.images_drawn)
             except Exception as error:
-                failure = {"reason": first_line(error), "traceback": traceback.format_exc()}
+                reason, trace = first_line(error), traceback.format_exc()
             else:
-                images = [] if cell.workload.random_weights else result.images  # of noise nothing is to be learnt
-                self._write(store, cell, "ok", self._body(cell, method, result) | costs[cell.key], images)
-                disturbed = disturbance(store.document(cell.key))
-                return _outcome(result, cell) + (f"; {disturbed}" if disturbed else "")
-        self._write(store, cell, "failed", failure)
+                drawn = self._drawn(store, cell, result, costs[cell.key])
+                store.write(drawn, [] if cell.workload.random_weights else result.images)  # of noise nothing is learnt
+                disturbed = disturbance(drawn)
+                return _outcome(drawn) + (f"; {disturbed}" if disturbed else "")
+        store.write(StoredCell(**self._identity(store, cell), status="failed", reason=reason, traceback=trace))
         release_memory()
-        return f"FAILED: {failure['reason']}"
+        return f"FAILED: {reason}"
 
-    def _write(
-        self, store: Store, cell: Cell, status: str, body: dict[str, Any], images: Iterable[np.ndarray] = ()
-    ) -> None:
-        store.write(cell, status, body | {"hardware": self.sessions.hardware(cell)}, images)
+    def _identity(self, store: Store, cell: Cell) -> dict[str, Any]:
+        return store.identity(cell) | {"hardware": self.sessions.hardware(cell)}
 
-    def _body(self, cell: Cell, method: Method, result: CellResult) -> dict[str, Any]:
-        return {
-            "promised_schedule": result.method.promised_schedule(cell.workload.steps),
-            "calibration": {
-                name: value for name, value in result.method.parameters().items() if value != method.parameters()[name]
-            },
-            "schedules": result.schedules,
-            "warmup": result.warmup,
-            "step_errors": result.step_errors,
-            "cache_bytes": result.cache_bytes,
-            "pairs": result.pairs,
-            "peak_memory_bytes": result.peak_memory_bytes,
-            "peak_memory_reason": result.peak_memory_reason,
-            "model_path": self.sessions.paths[cell.workload.model],
-            "device": self.sessions.device_of(cell),
-            "threads": self.sessions.threads,
-        }
+    def _drawn(
+        self, store: Store, cell: Cell, result: CellResult, cost: tuple[StepCost | None, str | None]
+    ) -> DrawnCell:
+        given = self.methods[cell.key].parameters()
+        return DrawnCell(
+            **self._identity(store, cell),
+            status="ok",
+            schedules=result.schedules,
+            promised_schedule=result.method.promised_schedule(cell.workload.steps),
+            calibration={name: value for name, value in result.method.parameters().items() if value != given[name]},
+            warmups=result.warmups,
+            pairs=result.pairs,
+            step_errors=result.step_errors,
+            cache_bytes=result.cache_bytes,
+            cost=cost[0],
+            cost_reason=cost[1],
+            peak_memory_bytes=result.peak_memory_bytes,
+            peak_memory_reason=result.peak_memory_reason,
+            model_path=self.sessions.paths[cell.workload.model],
+            device=self.sessions.device_of(cell),
+            threads=self.sessions.threads,
+        )
 
-    def _cost(self, cell: Cell) -> dict[str, Any]:
+    def _cost(self, cell: Cell) -> tuple[StepCost | None, str | None]:
         """What a step costs, counted; or why it could not be."""
         from tsbench.flops import step_cost
 
         try:
-            cost = step_cost(self.sessions.architecture(cell), cell, self.methods[cell.key])
-            return {"cost": asdict(cost), "cost_reason": None}
+            return step_cost(self.sessions.architecture(cell), cell, self.methods[cell.key]), None
         except Exception as error:
-            return {"cost": None, "cost_reason": f"FLOPs could not be counted: {first_line(error)}"}
+            return None, f"FLOPs could not be counted: {first_line(error)}"
 
 
 def workloads(cells: list[Cell]) -> dict[str, str]:
     """The title of every workload of a sweep, by the key of its reference."""
     return titles_of(
-        {"reference": cell.reference.key, "backend": cell.backend}
-        | drawn_columns(asdict(cell.workload), asdict(cell.settings))
+        {"reference": cell.reference.key, "backend": cell.backend} | drawn_columns(cell.workload, cell.settings)
         for cell in cells
     )
 
 
-def _outcome(result: CellResult, cell: Cell) -> str:
-    latency = median(pair["method"]["latency_s"] for pair in result.pairs)
-    computed = fmean(computed_steps(schedule) for schedule in result.schedules)
-    text = f"{latency:.3g} s, {computed:g} of {cell.workload.steps} steps computed"
-    if cell.is_reference:
+def _outcome(drawn: DrawnCell) -> str:
+    latency = median(pair.method.latency_s for pair in drawn.pairs)
+    computed = fmean(map(computed_steps, drawn.schedules))
+    text = f"{latency:.3g} s, {computed:g} of {drawn.workload.steps} steps computed"
+    if drawn.is_reference:
         return text
-    return f"{median(speedups(result.pairs)):.2f}x, {text}"
+    return f"{median(speedups(drawn.pairs)):.2f}x, {text}"

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from tsbench import published
-from tsbench.cell import Workload, canonical_json
-from tsbench.cost import COST_COLUMNS, StepCost
+from tsbench.cell import canonical_json
+from tsbench.cost import COST_COLUMNS
 from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.fronts import FRONTS, RawFigures, against_front, fronts
 from tsbench.methods import method_class
@@ -20,6 +20,7 @@ from tsbench.schedule import computed_steps, schedule_note
 from tsbench.stats import (
     LEAST_MEAN,
     LEAST_MEDIAN,
+    denoise_speedups,
     finite_mean,
     log_speedups,
     mean_interval,
@@ -28,6 +29,7 @@ from tsbench.stats import (
     speedups,
 )
 from tsbench.store import Store, image_name, replaced
+from tsbench.stored import DrawnCell, StoredCell
 from tsbench.titles import DRAWN_WITH, counted, drawn_columns
 
 COLUMNS = [
@@ -68,34 +70,32 @@ EXTRA_COLUMNS = [
 def cells_table(store: Store) -> pd.DataFrame:
     """A row per cell: `COLUMNS`, then `EXTRA_COLUMNS`, then a column for every other metric that was computed."""
     manifest = store.manifest()
-    documents = store.documents()
-    by_key = {document["key"]: document for document in documents}
+    cells = {cell.key: cell for cell in store.all_cells()}
     metrics = manifest.get("metrics", [])
-    scores = {key: store.scores(key) for key in by_key}
-    rows = [_cell_row(store, d, scores[d["key"]], metrics) for d in documents]
+    scores = {key: store.scores(key) for key in cells}
+    rows = [_cell_row(store, cell, scores[key], metrics) for key, cell in cells.items()]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])
-    credible = [d for d in documents if d["status"] == "ok" and not impossibly_fast(d)]
-    raw = {d["key"]: _raw_figures(d, scores[d["key"]]) for d in credible}
+    drawn = [cell for cell in cells.values() if isinstance(cell, DrawnCell)]
+    raw = {cell.key: _raw_figures(cell, scores[cell.key]) for cell in drawn if not impossibly_fast(cell)}
     for column, speed in FRONTS.items():
         table[column] = fronts(table, speed)
     table["near_front"], table["dominated_by"] = against_front(table, raw)
-    order = {key: number for number, key in enumerate(_readable_order(by_key))}
+    order = {key: number for number, key in enumerate(_readable_order(cells))}
     return table.sort_values("key", key=lambda keys: keys.map(order)).reset_index(drop=True)
 
 
 def samples_table(store: Store) -> pd.DataFrame:
     """A row per image: its cell, prompt, seed, file, schedule and scores (infinite if identical)."""
     rows = []
-    for document in store.documents():
-        scores, across = store.scores(document["key"]), store.scores(document["key"], across=True)
-        workload = Workload.of_document(document["workload"])
-        for number, (sample, schedule) in enumerate(zip(workload.samples, document.get("schedules", []))):
+    for cell in store.all_drawn():
+        scores, across = store.scores(cell.key), store.scores(cell.key, across=True)
+        for number, (sample, schedule) in enumerate(zip(cell.workload.samples, cell.schedules)):
             row = {
-                "key": document["key"],
+                "key": cell.key,
                 "sample": number,
                 "prompt": sample.prompt,
                 "seed": sample.seed,
-                "image": None if workload.random_weights else f"cells/{document['key']}/{image_name(number)}",
+                "image": None if cell.workload.random_weights else f"cells/{cell.key}/{image_name(number)}",
                 "schedule": schedule,
                 "computed_steps": computed_steps(schedule),
             }
@@ -115,90 +115,76 @@ def write_tables(store: Store, cells: pd.DataFrame) -> None:
             table.to_parquet(partial, index=False)
 
 
-def _cell_row(
-    store: Store, document: dict[str, Any], scores: dict[str, list[float]], metrics: Iterable[str]
-) -> dict[str, Any]:
-    workload = document["workload"]
+def _cell_row(store: Store, cell: StoredCell, scores: dict[str, list[float]], metrics: Iterable[str]) -> dict[str, Any]:
+    workload = cell.workload
     row: dict[str, Any] = {
-        "key": document["key"],
-        "status": document["status"],
-        "reason": document.get("reason"),
-        "backend": document["backend"],
-        "method": document["method"],
-        "params": canonical_json(document["params"]),
-        "reference": document["reference"],
-        "hardware": document.get("hardware"),
-        **drawn_columns(workload, document["settings"]),
+        "key": cell.key,
+        "status": cell.status,
+        "reason": cell.reason,
+        "backend": cell.backend,
+        "method": cell.method,
+        "params": canonical_json(cell.params),
+        "reference": cell.reference,
+        "hardware": cell.hardware,
+        **drawn_columns(workload, cell.settings),
     }
-    if document["status"] != "ok":
+    if not isinstance(cell, DrawnCell):
         return row
-    schedules = document["schedules"]
     row |= {
-        "schedule": schedules[0] if len(set(schedules)) == 1 else "varies",
-        "computed_steps": statistics.fmean(computed_steps(schedule) for schedule in schedules),
-        "cost_reason": document["cost_reason"],
+        "schedule": cell.schedules[0] if len(set(cell.schedules)) == 1 else "varies",
+        "computed_steps": statistics.fmean(computed_steps(schedule) for schedule in cell.schedules),
+        "cost_reason": cell.cost_reason,
     }
-    if document["cost"] is not None:
-        row |= StepCost(**document["cost"]).columns(schedules, workload["steps"], workload["batch_size"])
+    if cell.cost is not None:
+        row |= cell.cost.columns(cell.schedules, workload.steps, workload.batch_size)
         row |= published.columns(row)
-    if document.get("cache_bytes") is not None:
-        row["cache_bytes"] = document["cache_bytes"]
-    speed = _speed(document)
-    skips, low = row["computed_steps"] < workload["steps"], speed.get("speedup_low")
+    if cell.cache_bytes is not None:
+        row["cache_bytes"] = cell.cache_bytes
+    speed = _speed(cell)
+    skips, low = row["computed_steps"] < workload.steps, speed.get("speedup_low")
     return {
         **row,
-        "competes": skips and not impossibly_fast(document) and (low is None or low > 1),
-        "note": "; ".join(_notes(document)) or None,
-        "timing_disturbed": disturbance(document),
+        "competes": skips and not impossibly_fast(cell) and (low is None or low > 1),
+        "note": "; ".join(_notes(cell)) or None,
+        "timing_disturbed": disturbance(cell),
         **speed,
-        **_quality(scores, len(workload["prompts"])),
-        "psnr_db_across_backends": finite_mean(store.scores(document["key"], across=True).get("psnr", [])),
-        "interval_reason": "; ".join(_without_interval(document, scores)) or None,
-        "metric_reason": "; ".join(_unscored(store, document, metrics, scores)) or None,
-        "peak_memory_bytes": document["peak_memory_bytes"],
-        "peak_memory_reason": document["peak_memory_reason"],
+        **_quality(scores, len(workload.prompts)),
+        "psnr_db_across_backends": finite_mean(store.scores(cell.key, across=True).get("psnr", [])),
+        "interval_reason": "; ".join(_without_interval(cell, scores)) or None,
+        "metric_reason": "; ".join(_unscored(store, cell, metrics, scores)) or None,
+        "peak_memory_bytes": cell.peak_memory_bytes,
+        "peak_memory_reason": cell.peak_memory_reason,
     }
 
 
-def _notes(document: dict[str, Any]) -> list[str]:
-    workload, notes = document["workload"], []
-    if document["key"] != document["reference"]:
-        note = schedule_note(document["promised_schedule"], document["schedules"], workload["steps"])
+def _notes(cell: DrawnCell) -> list[str]:
+    workload, notes = cell.workload, []
+    if not cell.is_reference:
+        note = schedule_note(cell.promised_schedule, cell.schedules, workload.steps)
         notes += [note] if note else []
-    if pair_schedules(document) != _image_schedules(document):
+    if any(pair.schedule != cell.schedules[pair.batch * workload.batch_size] for pair in cell.pairs):
         notes.append("the schedule of an image differed between runs")
-    compiled_note = method_class(document["backend"], document["method"]).compiled_note
-    notes += [compiled_note] if compiled_note and document["settings"]["compile"] else []
-    notes += ["random weights"] if workload["random_weights"] else []
-    return notes + ([] if workload["text_encoders"] else ["random embeddings, text encoders left out"])
+    compiled_note = method_class(cell.backend, cell.method).compiled_note
+    notes += [compiled_note] if compiled_note and cell.settings.compile else []
+    notes += ["random weights"] if workload.random_weights else []
+    return notes + ([] if workload.text_encoders else ["random embeddings, text encoders left out"])
 
 
-def pair_schedules(document: dict[str, Any]) -> list[str]:
-    """What every timed run of the method computed."""
-    return [pair["schedule"] for pair in document["pairs"]]
-
-
-def _image_schedules(document: dict[str, Any]) -> list[str]:
-    """Of every pair what was computed of the stored images of its batch."""
-    size = document["workload"]["batch_size"]
-    return [document["schedules"][pair["batch"] * size] for pair in document["pairs"]]
-
-
-def _speed(document: dict[str, Any]) -> dict[str, Any]:
-    pairs = document["pairs"]
-    method = [pair["method"] for pair in pairs]
+def _speed(cell: DrawnCell) -> dict[str, Any]:
+    pairs = cell.pairs
+    its = [pair.method for pair in pairs]
     row: dict[str, Any] = {
-        name: statistics.median(timing[name] for timing in method)
+        name: statistics.median(getattr(timing, name) for timing in its)
         for name in ("latency_s", "encode_s", "denoise_s", "decode_s")
     }
-    energies = [timing["energy_j"] for timing in method if timing.get("energy_j") is not None]
+    energies = [timing.energy_j for timing in its if timing.energy_j is not None]
     row["energy_j"] = statistics.median(energies) if energies else None
     row["n_pairs"] = len(pairs)
-    if document["key"] == document["reference"]:
+    if cell.is_reference:
         return row | {"speedup": 1.0, "denoise_speedup": 1.0}
     row["speedup"] = statistics.median(speedups(pairs))
-    row["denoise_speedup"] = statistics.median(speedups(pairs, "denoise_s"))
-    interval = None if impossibly_fast(document) else median_interval(speedups(pairs))
+    row["denoise_speedup"] = statistics.median(denoise_speedups(pairs))
+    interval = None if impossibly_fast(cell) else median_interval(speedups(pairs))
     row["speedup_low"], row["speedup_high"] = interval or (None, None)
     return row
 
@@ -220,13 +206,13 @@ def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
     return row
 
 
-def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) -> list[str]:
+def _without_interval(cell: DrawnCell, scores: dict[str, list[float]]) -> list[str]:
     """Why the speed-up, all metrics, or those of identical images have no interval."""
-    pairs, prompts = len(document["pairs"]), len(document["workload"]["prompts"])
+    pairs, prompts = len(cell.pairs), len(cell.workload.prompts)
     reasons = []
-    if document["key"] != document["reference"] and pairs < LEAST_MEDIAN:
+    if not cell.is_reference and pairs < LEAST_MEDIAN:
         reasons.append(f"{counted(pairs, 'pair')}: an interval of the speed-up needs {LEAST_MEDIAN}")
-    elif impossible := impossibly_fast(document):
+    elif impossible := impossibly_fast(cell):
         reasons.append(f"{impossible}: an interval of that speed-up would mean nothing")
     if not scores:
         return reasons
@@ -239,25 +225,23 @@ def _without_interval(document: dict[str, Any], scores: dict[str, list[float]]) 
     return reasons
 
 
-def _raw_figures(document: dict[str, Any], scores: dict[str, list[float]]) -> RawFigures:
+def _raw_figures(cell: DrawnCell, scores: dict[str, list[float]]) -> RawFigures:
     return RawFigures(
-        len(document["workload"]["prompts"]),
-        [0.0] * len(document["pairs"]) if document["key"] == document["reference"] else log_speedups(document["pairs"]),
+        len(cell.workload.prompts),
+        [0.0] * len(cell.pairs) if cell.is_reference else log_speedups(cell.pairs),
         {metric_of(name).column: values for name, values in scores.items()},
     )
 
 
-def _unscored(
-    store: Store, document: dict[str, Any], metrics: Iterable[str], scores: dict[str, list[float]]
-) -> list[str]:
+def _unscored(store: Store, cell: DrawnCell, metrics: Iterable[str], scores: dict[str, list[float]]) -> list[str]:
     """Why metrics that were asked for are empty: each reason begins with the metric's label, or holds for all."""
-    workload = document["workload"]
+    workload = cell.workload
     empty = [metric_of(name) for name in metrics if name not in scores]
-    small = [metric for metric in empty if not metric.applies(workload["height"], workload["width"])]
+    small = [metric for metric in empty if not metric.applies(workload.height, workload.width)]
     reasons = [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
-    if len(empty) > len(small) and not store.is_done(document["reference"]) and not workload["random_weights"]:
+    if len(empty) > len(small) and not store.is_done(cell.reference) and not workload.random_weights:
         reasons.append(NO_REFERENCE)
-    return [*reasons, *store.unscored(document["key"]).values()]
+    return [*reasons, *store.unscored(cell.key).values()]
 
 
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -266,18 +250,18 @@ def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
     return [column for column in named if column in present]
 
 
-def _readable_order(documents: dict[str, dict[str, Any]]) -> list[str]:
+def _readable_order(cells: dict[str, StoredCell]) -> list[str]:
     """Workload by workload, the reference first, then by method and parameters."""
 
     def place(key: str) -> tuple[Any, ...]:
-        document = documents[key]
-        workload, params = document["workload"], document["params"]
-        pixels = workload["height"] * workload["width"]
+        cell = cells[key]
+        workload, params = cell.workload, cell.params
+        pixels = workload.height * workload.width
         numbers = [(name, value) for name, value in sorted(params.items()) if isinstance(value, int | float)]
         numbers.sort(key=lambda pair: pair[0] == "cache_interval")  # the interval changes fastest
         return (
-            workload["model_name"], pixels, workload["steps"], workload["guidance_scale"], document["reference"],
-            key != document["reference"], document["method"], [value for _, value in numbers], key,
+            workload.model_name, pixels, workload.steps, workload.guidance_scale, cell.reference,
+            not cell.is_reference, cell.method, [value for _, value in numbers], key,
         )  # fmt: skip
 
-    return sorted(documents, key=place)
+    return sorted(cells, key=place)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from tsbench.cell import canonical_json, digest
+from tsbench.cell import Settings, Workload, canonical_json, digest
 
 DRAWN_WITH = ("guidance_scale", "max_sequence_length", "batch_size")
 TELLING_APART = {  # columns of a workload that its title has only where titles would be equal without
@@ -28,19 +29,19 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def drawn_columns(workload: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def drawn_columns(workload: Workload, settings: Settings) -> dict[str, Any]:
     """The columns that say what is drawn and with which settings, whatever the method."""
     return {
-        "model": workload["model_name"],
-        **settings,
-        **{name: workload[name] for name in ("height", "width", "steps", *DRAWN_WITH)},
-        "n_samples": len(workload["prompts"]) * len(workload["seeds"]),
-        "seeds": canonical_json(workload["seeds"]),
-        "first_prompt": workload["prompts"][0],
-        "weights": f"sha256:{workload['model'][:8]}",  # digits alone would be read as a number
-        "random_weights": workload["random_weights"],
-        "text_encoders": workload["text_encoders"],
-        "prompts": f"sha256:{digest(workload['prompts'])[:8]}",
+        "model": workload.model_name,
+        **asdict(settings),
+        **{name: getattr(workload, name) for name in ("height", "width", "steps", *DRAWN_WITH)},
+        "n_samples": len(workload.samples),
+        "seeds": canonical_json(workload.seeds),
+        "first_prompt": workload.prompts[0],
+        "weights": f"sha256:{workload.model[:8]}",  # digits alone would be read as a number
+        "random_weights": workload.random_weights,
+        "text_encoders": workload.text_encoders,
+        "prompts": f"sha256:{digest(workload.prompts)[:8]}",
     }
 
 

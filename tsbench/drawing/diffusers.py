@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tsbench.cell import Sample, Settings, Workload
-from tsbench.drawing.generate import Drawn, Session, Timing
+from tsbench.drawing.generate import Drawn, Session
 from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.drawing.probe import ScheduleProbe, check_computes
@@ -23,6 +23,7 @@ from tsbench.drawing.quantization import TEXT_ENCODERS, quantization_call
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.models.source import check_is_whole, configuration
+from tsbench.timing import Timing
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 

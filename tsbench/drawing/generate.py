@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,31 +13,10 @@ from tsbench.cell import Cell, Sample, Workload
 from tsbench.drawing.measure import PeakMemory
 from tsbench.errors import DrawingFailed
 from tsbench.methods import Method
+from tsbench.stored import WarmUp
+from tsbench.timing import Pair, Timing
 
 LONGEST_WARM_UP = 5  # runs in a row that may compile something
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds per image; `step_s` sums to `denoise_s`, and the three parts to `latency_s`.
-
-    Text encoding lasts from the call to the first denoising step, decoding from the last step to the finished image.
-    OpenVINO reports only steps and decoding; encoding is the remainder.
-    """
-
-    latency_s: float
-    encode_s: float
-    denoise_s: float
-    decode_s: float
-    step_s: list[float]
-    energy_j: float | None = None  # of the GPU, where it tells
-
-    @classmethod
-    def per_image(cls, durations_s: Sequence[float], images: int, energy_j: float | None = None) -> Timing:
-        """From the durations of encoding, of every step and of decoding of one batch, and its energy."""
-        encode, *steps, decode = (duration / images for duration in durations_s)
-        energy_j = None if energy_j is None else energy_j / images
-        return cls(encode + sum(steps) + decode, encode, sum(steps), decode, steps, energy_j)
 
 
 @dataclass(frozen=True)
@@ -55,20 +33,18 @@ class Drawn:
 
 @dataclass(frozen=True)
 class CellResult:
-    """All that a cell leaves: an image and a schedule a sample, and the raw figures; `method` is as calibrated.
+    """All that a cell leaves: an image and a schedule a sample, and the raw figures as in `tsbench.stored.DrawnCell`.
 
-    `step_errors`: of the warm-up's latents after every step, relative to full compute: |x - x_full| / |x_full|;
-    None if the steps are not the same. `cache_bytes`: the most that the method kept between two steps of the
-    warm-up; None if it cannot be seen.
+    `method` is as calibrated.
     """
 
     method: Method
     images: list[np.ndarray]
     schedules: list[str]
-    warmup: list[dict[str, Any]]
+    warmups: list[WarmUp]
     step_errors: list[float] | None
     cache_bytes: int | None
-    pairs: list[dict[str, Any]]
+    pairs: list[Pair]
     peak_memory_bytes: int | None
     peak_memory_reason: str | None
 
@@ -128,21 +104,20 @@ class Session(ABC):
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = {"method": method} if cell.is_reference else {"reference": Method(), "method": method}
         peaks: list[int | None] = []
-        warmup, warm = self._warm_up(cell, method, workload.batches[full[0]], peaks, image_drawn)
+        warmups, warm = self._warm_up(cell, method, workload.batches[full[0]], peaks, image_drawn)
         compiles = not peaks  # then timed runs tell the peak, since compiling takes memory of its own
         images: dict[int, Drawn] = {}
-        timings: list[dict[str, Any]] = []
+        timed: list[Pair] = []
         for number in range(pairs):
             index = full[number % len(full)]
-            pair: dict[str, Any] = {"batch": index}
+            runs: dict[str, Drawn] = {}
             for name in reversed(arms) if method_first(number, len(full)) else arms:
                 measured = (peaks if name == "method" else []) if compiles else None
-                drawn = self._timed(workload, workload.batches[index], arms[name], measured, image_drawn)
-                pair[name] = asdict(drawn.timing)
-                if name == "method":
-                    pair["schedule"] = drawn.schedule
-                    images.setdefault(index, drawn)
-            timings.append(pair)
+                runs[name] = self._timed(workload, workload.batches[index], arms[name], measured, image_drawn)
+            its = runs["method"]
+            reference = None if cell.is_reference else runs["reference"].timing
+            timed.append(Pair(index, its.schedule, its.timing, reference))
+            images.setdefault(index, its)
         for index, batch in enumerate(workload.batches):
             if index not in images:
                 images[index] = self.draw(workload, batch, method, reuse_text=True)
@@ -151,10 +126,10 @@ class Session(ABC):
             method=method,
             images=[image for index in sorted(images) for image in images[index].images],
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
-            warmup=warmup,
+            warmups=warmups,
             step_errors=None if cell.is_reference else _relative_errors(warm.latents, self._reference[1]),
             cache_bytes=warm.cache_bytes,
-            pairs=timings,
+            pairs=timed,
             peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
             peak_memory_reason=self.memory.missing,
         )
@@ -191,23 +166,23 @@ class Session(ABC):
         batch: list[Sample],
         peaks: list[int | None],
         image_drawn: Callable[[int], None],
-    ) -> tuple[list[dict[str, Any]], Drawn]:
+    ) -> tuple[list[WarmUp], Drawn]:
         """One run of either arm at the full number of steps, the reference's once per workload.
 
         Memory is measured here, unless something is compiled, since a process that has just given back all that it
         does not use is slower at first.
 
         Returns:
-            Their timings, and the method's run.
+            All runs, and the method's.
         """
-        runs = []
+        runs: list[WarmUp] = []
 
         def run(arm: Method) -> Drawn:
             self.memory.reset()
             drawn = self.draw(cell.workload, batch, arm, inspect=True)
             if drawn.warm and arm is method:
                 peaks.append(self.memory.read())
-            runs.append({"method": arm.name, **asdict(drawn.timing)})
+            runs.append(WarmUp(arm.name, drawn.timing))
             image_drawn(len(batch))
             return drawn
 

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from tsbench.cell import Sample, Settings, Workload
-from tsbench.drawing.generate import Drawn, Session, Timing
+from tsbench.drawing.generate import Drawn, Session
 from tsbench.drawing.measure import PeakMemory, release_memory
 from tsbench.drawing.openvino_export import exported
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
+from tsbench.timing import Timing
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 FORECAST_SHARE = 0.1  # a step in which the transformer takes less than this share of a computed one is a forecast

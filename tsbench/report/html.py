@@ -28,6 +28,7 @@ from tsbench.report.paper import FRONT, front_text, published_beside, quantities
 from tsbench.report.plots.style import styles, with_series
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
+from tsbench.stored import DrawnCell
 
 SCRIPTS = ("elements", "plot", "table", "cell", "start")
 IMAGES_SIZE = 30_000_000  # characters: all images of a report together
@@ -148,7 +149,8 @@ def _looks(cells: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str]) -> dict[str, Any]:
-    document = store.document(row.key)
+    kept = store.cell(row.key)
+    drawn = kept if isinstance(kept, DrawnCell) else None
     columns = [f"{METRICS[name].column}{end}" for name in metrics for end in ("", "_low", "_high")]
     cell = {name: _plain(getattr(row, name, None)) for name in (*FIGURES, *columns)}
     cell |= {
@@ -158,28 +160,28 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "front": front_text(row),
         "says": "; ".join(notes_of(row)),
         "disturbed": isinstance(row.timing_disturbed, str),
-        "schedules": document.get("schedules", []),
-        "errors": [*map(_plain, document.get("step_errors") or [])],  # none of full compute, of fewer steps
+        "schedules": drawn.schedules if drawn else [],
+        "errors": [*map(_plain, (drawn and drawn.step_errors) or [])],  # none of full compute, of fewer steps
         "samples": [],
         "explanation": [],
     }
-    if row.status != "ok":
+    if drawn is None:
         return cell
     if row.key != row.reference:
         cell["explanation"] = [
-            f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(document)
-        ] + sentences(document)
-    cell |= {"python": "\n".join(snippet(document)), "command": overrides(document)}
+            f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(drawn)
+        ] + sentences(drawn)
+    cell |= {"python": "\n".join(snippet(drawn)), "command": overrides(drawn)}
     scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
-    cell["samples"] = _worst_first(document, scores, metrics)
+    cell["samples"] = _worst_first(drawn.workload, scores, metrics)
     return cell
 
 
-def _worst_first(document: dict[str, Any], scores: dict[str, list[float]], metrics: list[str]) -> list[dict[str, Any]]:
+def _worst_first(workload: Workload, scores: dict[str, list[float]], metrics: list[str]) -> list[dict[str, Any]]:
     """The samples of a cell with their scores, ordered by LPIPS, or by the first metric that there is."""
     known = [name for name in metrics if name in scores]
     samples: list[dict[str, Any]] = []
-    for number, sample in enumerate(Workload.of_document(document["workload"]).samples):
+    for number, sample in enumerate(workload.samples):
         figures = [f"{METRICS[name].label} {_figure(scores[name][number], METRICS[name].digits)}" for name in known]
         values = {METRICS[name].column: _plain(scores[name][number]) for name in known}
         text = ": ".join(filter(None, (f"{sample.prompt} (seed {sample.seed})", ", ".join(figures))))

@@ -100,7 +100,7 @@ def _limit(name: str, text: str) -> float:
 
 
 def _check_scored(store: Store, limits: dict[str, float], name: str) -> None:
-    scored = {metric_of(s).name for d in store.documents() for s in store.scores(d["key"])}
+    scored = {metric_of(s).name for cell in store.all_cells() for s in store.scores(cell.key)}
     for metric in limits.keys() - {SLOWER, *scored}:
         there = ", ".join((SLOWER, *sorted(scored)))
         raise UserError(f"--fail-if is {metric!r}, but {name} has no scores of it; there are: {there}.")

@@ -73,10 +73,10 @@ def explanation(store: Store, row: Any) -> list[str]:
     """The chain of one cell and what it says, line by line."""
     if row.status != "ok":
         return [f"  {full_name(row)}: {row.status}: {row.reason}"]
-    document = store.document(row.key)
     if row.key == row.reference:
         return [f"  {full_name(row)}: everything else is compared with it, {row.latency_s:.4g} s"]
     lines = [f"  {full_name(row)}: {row.speedup:.3f}x (cell {row.key[:6]})"]
-    for number, link in enumerate(chain(document)):
+    cell = store.drawn(row.key)
+    for number, link in enumerate(chain(cell)):
         lines.append(f"    {link.latency_s:10.4g} s  {f'x {link.factor:.3f}' if number else '':9} {link.what}")
-    return lines + [f"    {sentence}" for sentence in sentences(document)]
+    return lines + [f"    {sentence}" for sentence in sentences(cell)]

@@ -97,6 +97,6 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
         lines += [
             f"  the best of {count} settings, partly by luck: before a close decision, draw it again with other prompts"
         ]
-    document = store.document(best.key)
-    lines += [*not_judged, "", *snippet(document), "", "# tsbench overrides", f"# {overrides(document)}", ""]
+    cell = store.drawn(best.key)
+    lines += [*not_judged, "", *snippet(cell), "", "# tsbench overrides", f"# {overrides(cell)}", ""]
     return lines, True

@@ -72,14 +72,14 @@ def _try(sweep: Sweep) -> int:
         except Exception as error:
             print(f"tsbench: {name} could not be drawn: {first_line(error)}.", file=sys.stderr)
             return 1
-        latency_s = median(pair["method"]["latency_s"] for pair in result.pairs)
+        latency_s = median(pair.method.latency_s for pair in result.pairs)
         line = f"{name}: {latency_s:.3g} s"
         if cell.is_reference:
             full[cell.key] = result.images[0]
         else:
             reference = full[cell.reference.key]
             ratio = median(speedups(result.pairs))
-            beside_s = median(pair["reference"]["latency_s"] for pair in result.pairs)
+            beside_s = median(pair.full.latency_s for pair in result.pairs)
             scores = _metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])
             line += f", {ratio:.2f}x (full compute beside it {beside_s:.3g} s), {scores}"
             rows.append((reference, result.images[0]))

@@ -28,8 +28,7 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     columns, titles = [], workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         front = group[(group["on_front"] != "") & (group["status"] == "ok")].sort_values("speedup")
-        documents = [(row, store.document(row.key)) for row in front.itertuples()]
-        drawn = [(row, document) for row, document in documents if document and document["step_errors"]]
+        drawn = [(row, cell) for row in front.itertuples() if (cell := store.drawn(row.key)).step_errors]
         if drawn:
             columns.append((titles[str(reference)], _spread(drawn)))
     if not columns:
@@ -47,12 +46,11 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     for (_title, drawn), errors, strips in zip(columns, above, below):
         errors.sharex(strips)
         errors.tick_params(labelbottom=False)
-        for place, (_row, document) in enumerate(drawn):
+        for place, (_row, cell) in enumerate(drawn):
             colour = COLOURS[place % len(COLOURS)]
-            values = document["step_errors"]
-            shown = [(step, value) for step, value in enumerate(values) if value > 0]
+            shown = [(step, value) for step, value in enumerate(cell.step_errors or []) if value > 0]
             errors.plot(*zip(*shown), color=colour, linewidth=1.2, linestyle="-" if place < len(COLOURS) else "--")
-            schedule = document["schedules"][0]
+            schedule = cell.schedules[0]
             strips.barh(
                 [place] * len(schedule), [0.86] * len(schedule), left=[step - 0.43 for step in range(len(schedule))],
                 height=0.7, color=[colour if letter == "C" else "0.88" for letter in schedule],
