@@ -11,6 +11,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProce
 from tests.helpers import FLOAT32
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.paths import ASSETS
+from tsbench.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """`tests.stores.scored_run`."""
+    from tests.stores import scored_run  # which needs more than a machine for `make gpu` has
+
+    return scored_run(tmp_path / "run")
 
 
 @pytest.fixture

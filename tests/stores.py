@@ -16,6 +16,7 @@ import numpy as np
 from tests.helpers import cell
 from tsbench.cell import Cell
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.scoring import score_cells
 from tsbench.store import Store, write_json
 from tsbench.stored import StoredCell, parsed
 from tsbench.tables import cells_table
@@ -101,6 +102,11 @@ def by_interval(store: Store) -> dict[int, object]:
     return {json.loads(row.params).get("cache_interval", 0): row for row in rows}
 
 
+def keys(store: Store) -> dict[int, str]:
+    """Their keys likewise."""
+    return {number: row.key for number, row in by_interval(store).items()}
+
+
 def parameters(interval: int) -> str:
     """Of a TaylorSeer cell of four steps."""
     return json.dumps(TaylorSeer(cache_interval=interval).resolved(4))
@@ -130,4 +136,28 @@ def run(
         ]
         put(store, method, "ok", body(["C..."] * 6, pairs, "C...") | made, images)
         store.write_scores(method.key, {"lpips": values})
+    return store
+
+
+def scored_run(folder: Path) -> Store:
+    """A reference and three cells, scored: fast and poor, slow and good, fast and poorest; a fourth has failed."""
+    store = Store(folder)
+    store.open_run(ENVIRONMENT, "P_1, 2 threads", None, "python -m tsbench sweep", ["psnr", "ssim"])
+    reference = cell(steps=4)
+    full = [{"batch": 0, "method": timing(1.0, 0.8)}] * 6
+    put(store, reference, "ok", body(["CCCC", "CCCC"], full, "CCCC"), [image(0), image(40)])
+    for interval, seconds, levels in ((4, 0.4, (32, 72)), (2, 0.8, (16, 40)), (6, 0.4, (64, 104))):
+        ratios = [0.9, 0.95, 1.0, 1.05, 1.1, 1.4]
+        pairs = [
+            {"batch": 0, "reference": timing(1.0 * r, 0.8), "method": timing(seconds, seconds / 2)} for r in ratios
+        ]
+        put(
+            store,
+            cell("taylorseer", parameters(interval), steps=4),
+            "ok",
+            body(["C...", "C..." if interval == 4 else "CCCC"], pairs, "C..."),
+            [image(level) for level in levels],
+        )
+    put(store, cell("taylorseer", parameters(8), steps=4), "failed", {"reason": "no memory", "traceback": "…"})
+    score_cells(store, ["psnr", "ssim"])
     return store

@@ -153,6 +153,8 @@ MISTAKES = {
     "experiment=a,b": "experiment cannot be swept; run one experiment after another",
     "method.name=sea_cache": "'method.name=sea_cache' would only rename a method; choose one by method=NAME.",
     "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",
+    "method.cache_intervall=2": "; did you mean method.cache_interval?",
+    "stepss=2": "; did you mean steps?",
     "foo=2": "There is no parameter 'foo'; there are: model, backend, method, ",
     "cache_interval=3": "; did you mean method.cache_interval?",
     "prompts=mine.txt": "(type prompts=CHOICE, or prompts.file=FILE for your own).",
@@ -280,6 +282,11 @@ def test_a_mistake_is_one_sentence(override: str) -> None:
         expand([override])
     assert MISTAKES[override] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_parameter_that_no_method_has_is_told_with_those_of_all_methods_of_the_sweep() -> None:
+    with pytest.raises(UserError, match=r"'method\.wrong'; there are: tolerance, max_order, max_gap, cache_interval, "):
+        expand(["method=auto,taylorseer", "method.wrong=2"])
 
 
 @pytest.mark.parametrize(

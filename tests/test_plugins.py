@@ -46,7 +46,7 @@ def test_the_documented_package_is_a_method_like_any_other(installed: Path, here
     assert list(cells["flops_speedup"]) == [1, 2, 3] and cells["psnr_db"][1] > cells["psnr_db"][2]
     assert "every: 2" in tsbench(installed, here, "sweep", "--cfg", "job", "method=reuse").stdout
     wrong = tsbench(installed, here, "plan", "method=reuse", "method.evry=2")
-    assert wrong.returncode == 2 and "'method.evry'; there are: every." in wrong.stderr
+    assert wrong.returncode == 2 and "'method.evry'; there are: every; did you mean method.every?" in wrong.stderr
 
 
 def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import fields
@@ -23,7 +24,7 @@ from tsbench.methods import METHODS, Method, method_class
 from tsbench.paths import carried
 from tsbench.point import Point, checked
 from tsbench.schema import GROUPS
-from tsbench.sentences import one_sentence
+from tsbench.sentences import no_parameter, one_sentence
 
 MOST_VALUES = 1000  # of one override
 MOST_COMBINATIONS = 5000  # of all: more than anyone would wait for, and composed in half a minute
@@ -51,7 +52,7 @@ def expand(arguments: list[str], prompts: tuple[str, ...] | None = None) -> list
         merged |= {override.get_key_element(): override for override in typed}
         combinations |= dict.fromkeys(_combinations(merged.values()))
     if stray := _stray(typed, combinations):
-        raise _unknown(stray, typed)
+        raise _unknown(stray, typed, combinations)
     points = [checked(composed(overrides), prompts) for overrides in combinations]
     _check_one_run(points)
     return points
@@ -99,8 +100,9 @@ def experiment_file(name: str) -> list[list[Override]]:
     if any(override.get_key_element() == "experiment" for grid in parsed for override in grid):
         raise UserError(f"{path} has a grid with experiment=, but only a command can choose one; leave it out.")
     for grid in parsed:
-        if stray := _stray(grid, _combinations(grid)):
-            raise UserError(f"{path} has a grid with a mistake: {_unknown(stray, grid)}")
+        combinations = _combinations(grid)
+        if stray := _stray(grid, combinations):
+            raise UserError(f"{path} has a grid with a mistake: {_unknown(stray, grid, combinations)}")
     return parsed
 
 
@@ -209,15 +211,18 @@ def _values(override: Override) -> list[str]:
     return [f"{key}={override.get_value_element_as_str()}"]
 
 
-def _unknown(override: Override, typed: list[Override]) -> UserError:
+def _unknown(override: Override, typed: list[Override], combinations: Iterable[tuple[str, ...]]) -> UserError:
     """Why an override belongs to no cell: nothing has such a key, or a method that is not in this sweep."""
+    key = override.get_key_element()
     if not _is_parameter(override):
-        method = [_values(other)[-1] for other in typed if other.get_key_element() == "method"]
+        swept = dict.fromkeys(text for kept in combinations for text in kept if text.startswith("method="))
         try:
-            composed((*method, _values(override)[0]))
+            drawn_by = [composed((text,)).method for text in swept or (f"method={GROUPS['method']}",)]
+            if re.fullmatch(r"method\.\w+", key):
+                return UserError(no_parameter(key, (name for method in drawn_by for name in method.parameters())))
+            composed((_values(override)[0],))
         except UserError as error:
             return error
-    key = override.get_key_element()
     chosen = [_values(other) for other in typed if other.get_key_element() == "backend"] or [["backend=diffusers"]]
     backends = [text.removeprefix("backend=").strip("'\"") for text in chosen[-1]]
     methods = dict.fromkeys(name for backend in backends for name in METHODS[backend])

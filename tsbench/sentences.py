@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -51,18 +52,33 @@ def _unreadable(override: str) -> str:
     return f"The override {override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
 
 
+def no_parameter(key: str, names: Iterable[str]) -> str:
+    """That a key is not there, and what is; a name that is nearly the same is offered.
+
+    Args:
+        key: as it is typed.
+        names: of the group that it would be in.
+    """
+    group, _, typed = key.rpartition(".")
+    known = list(dict.fromkeys(names))
+    near = get_close_matches(typed, known, 1)
+    meant = f"; did you mean {'.'.join(filter(None, (group, near[0])))}?" if near else "."
+    return f"There is no parameter {key!r}; there are: {', '.join(known)}{meant}"
+
+
 def _unknown(key: str, schema: str) -> str:
     of_method = schema in _METHODS
     names = [field.name for field in fields((_SCHEMAS | _METHODS)[schema])]
-    known = ", ".join(name for name in names if not (of_method and name == "name"))
+    known = [name for name in names if not (of_method and name == "name")]
     groups: dict[str, list[Any]] = {
         "method": list(_METHODS.values()),
         "prompts": [PromptsConfig],
         "runtime": [RuntimeConfig],
     }
     homes = [group for group, kinds in groups.items() if any(key == f.name for kind in kinds for f in fields(kind))]
-    meant = f"; did you mean {homes[0]}.{key}?" if homes and schema == SweepConfig.__name__ else "."
-    return f"There is no parameter {key!r}; there are: {known}{meant}"
+    if homes and schema == SweepConfig.__name__:
+        return f"There is no parameter {key!r}; there are: {', '.join(known)}; did you mean {homes[0]}.{key}?"
+    return no_parameter(key, known)
 
 
 def of_another_type(key: str, value: str, wanted: str) -> str:
