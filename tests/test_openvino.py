@@ -150,12 +150,12 @@ def test_a_hiccup_in_one_run_of_a_cell_is_in_no_schedule(genai: OpenVinoSession)
 def test_the_device_of_a_cell_is_its_backends(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a GPU diffusers draws on it and OpenVINO on the CPU, unless told to take a GPU of its own."""
     sweep = Sweep(["backend=diffusers,openvino", "runtime.dtype=float32"])
-    sweep.sessions.device = torch.device("cuda")
+    sweep.sessions.backends["diffusers"].torch_device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name="H100"))
     names = {cell.backend: sweep.sessions.hardware(cell) for cell in sweep.cells}
     assert names == {"diffusers": "H100", "openvino": device_name(torch.device("cpu"))}
     monkeypatch.setattr("openvino.Core.get_property", lambda core, device, name: f"Intel {device}")
-    sweep.sessions.openvino_device = "GPU"
+    sweep.sessions.backends["openvino"].device = "GPU"
     assert {cell.backend: sweep.sessions.hardware(cell) for cell in sweep.cells}["openvino"] == "Intel GPU"
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from tsbench.cell import Cell, Settings
-from tsbench.drawing.diffusers import DiffusersSession, choose_device
-from tsbench.drawing.generate import Session
+from tsbench.drawing.diffusers import DiffusersBackend
+from tsbench.drawing.generate import Backend, Session
 from tsbench.drawing.measure import release_memory
+from tsbench.drawing.openvino import OpenVinoBackend
 from tsbench.drawing.quantization import check_installed
-from tsbench.environment import device_name, environment
+from tsbench.environment import environment
 from tsbench.errors import first_line
 from tsbench.models.source import check_is_flux, configuration, find_model, identity
 from tsbench.point import Point
@@ -47,17 +48,12 @@ class Sessions:
         self.threads = runtime.threads
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        self.device, self.openvino_device = torch.device("cpu"), None
+        self.backends: dict[str, Backend] = {}
         if "openvino" in backends:
-            from tsbench.drawing import openvino_export
-
-            openvino_export.check_installed()
-            from tsbench.drawing.openvino import choose_openvino_device
-
-            self.openvino_device = choose_openvino_device(runtime.device)
+            self.backends["openvino"] = OpenVinoBackend(runtime.device, self.threads)
         if "diffusers" in backends:
-            for offload in {point.config.runtime.offload for point in points}:
-                self.device = choose_device(runtime.device, offload)
+            offloads = {point.config.runtime.offload for point in points}
+            self.backends["diffusers"] = DiffusersBackend(runtime.device, offloads)
         for quantized in dict.fromkeys(point.config.runtime.quantization.backend for point in points):
             if quantized is not None:
                 check_installed(quantized)
@@ -94,20 +90,16 @@ class Sessions:
 
     def environment(self) -> dict[str, Any]:
         """What figures made here depend on."""
-        return environment(self.device, self.openvino_device)
+        devices = {name: backend.device for name, backend in self.backends.items()}
+        return environment(torch.device(devices.get("diffusers", "cpu")), devices.get("openvino"))
 
     def hardware(self, cell: Cell) -> str:
         """The name of the device that draws a cell."""
-        if cell.backend != "openvino":
-            return device_name(self.device)
-        from tsbench.drawing.openvino import full_device_name
-
-        assert self.openvino_device is not None
-        return full_device_name(self.openvino_device) or device_name(torch.device("cpu"))
+        return self.backends[cell.backend].hardware
 
     def device_of(self, cell: Cell) -> str:
         """The device that draws a cell, as its backend calls it."""
-        return str(self.openvino_device if cell.backend == "openvino" else self.device)
+        return self.backends[cell.backend].device
 
     def architecture(self, cell: Cell) -> dict[str, Any]:
         """The configuration of the transformer that draws a cell."""
@@ -115,7 +107,7 @@ class Sessions:
 
     def _loaded(self, cell: Cell) -> Session | NotLoaded:
         try:
-            return self._load(cell)
+            return self.backends[cell.backend].load(self._folders[cell.workload.model], cell)
         except Exception as error:
             failure = NotLoaded(
                 f"The model {cell.workload.model_name!r} could not be loaded with {described(cell.settings)}: "
@@ -124,17 +116,6 @@ class Sessions:
             )
         release_memory()  # which the exception held until here
         return failure
-
-    def _load(self, cell: Cell) -> Session:
-        folder = self._folders[cell.workload.model]
-        if cell.backend == "openvino":
-            from tsbench.drawing.openvino import OpenVinoSession
-
-            assert self.openvino_device is not None
-            return OpenVinoSession(folder, cell.settings, self.openvino_device, self.threads)
-        return DiffusersSession(
-            folder, cell.settings, self.device, cell.workload.random_weights, cell.workload.text_encoders
-        )
 
 
 def described(settings: Settings) -> str:

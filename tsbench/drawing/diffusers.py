@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import Sample, Settings, Workload
-from tsbench.drawing.generate import Drawn, Session
+from tsbench.cell import Cell, Sample, Settings, Workload
+from tsbench.drawing.generate import Backend, Drawn, Session
 from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.drawing.probe import ScheduleProbe, check_computes
 from tsbench.drawing.quantization import TEXT_ENCODERS, quantization_call
+from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.models.source import check_is_whole, configuration
@@ -53,6 +54,24 @@ def choose_device(wanted: str, offload: str) -> torch.device:
             f"runtime.offload is {offload!r}, but there is no GPU to offload from; try runtime.offload=none."
         )
     return device
+
+
+class DiffusersBackend(Backend):
+    """diffusers on a GPU or a CPU."""
+
+    def __init__(self, wanted: str, offloads: Iterable[str]) -> None:
+        """Choose the device by `choose_device`, which allows all of the offloads."""
+        for offload in offloads:
+            self.torch_device = choose_device(wanted, offload)
+        self.device = str(self.torch_device)
+
+    @property
+    def hardware(self) -> str:
+        return device_name(self.torch_device)
+
+    def load(self, folder: Path, cell: Cell) -> DiffusersSession:
+        work = cell.workload
+        return DiffusersSession(folder, cell.settings, self.torch_device, work.random_weights, work.text_encoders)
 
 
 class Recorder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -47,6 +48,30 @@ class CellResult:
     pairs: list[Pair]
     peak_memory_bytes: int | None
     peak_memory_reason: str | None
+
+
+class Backend(ABC):
+    """A library that draws, on one device.
+
+    Attributes:
+        device: as the library calls it.
+    """
+
+    device: str
+
+    @property
+    @abstractmethod
+    def hardware(self) -> str:
+        """The device's name for people."""
+
+    @abstractmethod
+    def load(self, folder: Path, cell: Cell) -> Session:
+        """The model that a cell needs.
+
+        Args:
+            folder: of the model.
+            cell: gives the settings.
+        """
 
 
 class Session(ABC):

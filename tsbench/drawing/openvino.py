@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import Sample, Settings, Workload
-from tsbench.drawing.generate import Drawn, Session
+from tsbench.cell import Cell, Sample, Settings, Workload
+from tsbench.drawing.generate import Backend, Drawn, Session
 from tsbench.drawing.measure import PeakMemory, release_memory
-from tsbench.drawing.openvino_export import exported
+from tsbench.drawing.openvino_export import check_installed, exported
+from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
@@ -40,11 +41,25 @@ def choose_openvino_device(wanted: str) -> str:
     return name
 
 
-def full_device_name(device: str) -> str | None:
-    """What a device of OpenVINO's is; None for the CPU, which has the name that the system gives it."""
-    import openvino
+class OpenVinoBackend(Backend):
+    """OpenVINO GenAI on a device of OpenVINO's."""
 
-    return None if device == "CPU" else str(openvino.Core().get_property(device, "FULL_DEVICE_NAME"))
+    def __init__(self, wanted: str, threads: int | None) -> None:
+        """Choose the device by `choose_openvino_device`; the number of threads is for models that are loaded."""
+        check_installed()
+        self.device, self.threads = choose_openvino_device(wanted), threads
+
+    @property
+    def hardware(self) -> str:
+        """Of the CPU the name that the system gives it, as with diffusers."""
+        if self.device == "CPU":
+            return device_name(torch.device("cpu"))
+        import openvino
+
+        return str(openvino.Core().get_property(self.device, "FULL_DEVICE_NAME"))
+
+    def load(self, folder: Path, cell: Cell) -> OpenVinoSession:
+        return OpenVinoSession(folder, cell.settings, self.device, self.threads)
 
 
 class OpenVinoSession(Session):
