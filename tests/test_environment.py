@@ -12,7 +12,15 @@ from tsbench import environment
 from tsbench.environment import DRAWING, drawing_code
 from tsbench.paths import PACKAGE
 
-WITHOUT_FIGURES = {"__init__", "checks", "environment", "errors", "packages", "paths", "titles"}  # messages, and where files are
+WITHOUT_FIGURES = {
+    "__init__",
+    "checks",
+    "environment",
+    "errors",
+    "packages",
+    "paths",
+    "titles",
+}  # messages, and where files are
 
 
 def imported_by(file: Path) -> set[Path]:

@@ -21,8 +21,8 @@ FLUX = json.loads((ASSETS / "architectures" / "flux1-dev" / "transformer" / "con
 TINY = json.loads((ASSETS / "tiny" / "transformer" / "config.json").read_text())
 
 
-def flux_cell(size: int = 1024, text: int = 512, batch: int = 1) -> Cell:
-    work = Workload("flux1-dev", "flux1-dev", ("a", "b"), (0,), size, size, 50, 3.5, text, batch)
+def flux_cell(size: int = 1024, text: int = 512, batch: int = 1, steps: int = 50) -> Cell:
+    work = Workload("flux1-dev", "flux1-dev", ("a", "b"), (0,), size, size, steps, 3.5, text, batch)
     return Cell(work, replace(FLOAT32, dtype="bfloat16"), "none", "{}")
 
 
@@ -68,6 +68,16 @@ def test_what_a_forecast_step_costs() -> None:
     lite = TaylorSeer(cache_interval=5, disable_cache_before_step=10, use_lite_mode=True)
     assert step_cost(FLUX, flux_cell(), lite).forecast_flop == pytest.approx(0.0146e12, rel=2e-3)
     assert row(lite)["flops_speedup"] == pytest.approx(2.78, abs=5e-3)
+
+
+def test_a_short_schedule_keeps_no_more_factors_than_it_has_computed_steps() -> None:
+    """Four steps, of which TaylorSeer computes three; the authors' derivatives start at the second of their three."""
+    few, work = dict(FLUX, num_layers=1, num_single_layers=1), flux_cell(steps=4)
+    lite = TaylorSeer(use_lite_mode=True)
+    by_order = {order: step_cost(few, work, replace(lite, max_order=order)).cache_bytes for order in (1, 2, 3)}
+    assert by_order[3] == by_order[2] == 3 * 4096 * 64 * 2 and by_order[1] == 2 * 4096 * 64 * 2
+    official = [step_cost(few, work, TaylorSeerOfficial(max_order=order)).cache_bytes for order in (1, 2)]
+    assert official[0] == official[1]
 
 
 def test_the_bytes_of_the_cache() -> None:

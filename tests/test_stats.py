@@ -133,7 +133,7 @@ def test_intervals_of_means_cover_what_is_said_of_them(draws: str, n: int) -> No
     assert least <= np.mean(held) <= most
 
 
-@pytest.mark.parametrize(("prompts", "least", "most"), [(6, 0.20, 0.33), (16, 0.11, 0.22)])
+@pytest.mark.parametrize(("prompts", "least", "most"), [(6, 0.20, 0.35), (16, 0.12, 0.23)])
 def test_of_many_settings_above_a_bar_some_run_finds_one_below_it(prompts: int, least: float, most: float) -> None:
     """As docs/reading-results.md warns: 18 settings, all a tenth above it, their LPIPS correlated over the prompts."""
     rng = np.random.default_rng(0)
@@ -161,6 +161,16 @@ def test_thirty_intervals_of_differences_hold_together(noise: str) -> None:
     runs = [difference_interval(list(draw(rng)), list(draw(rng)), 1 - 0.05 / 30) for _ in range(3000)]
     alarms = sum(not interval[0] <= 0 <= interval[1] for interval in runs)
     assert alarms <= 3000 * 0.05 / 30 + 5
+
+
+@pytest.mark.parametrize(("spread", "least", "most"), [(2, 0.02, 0.09), (3, 0.06, 0.14)])
+def test_runs_of_unequal_noise_raise_as_many_alarms_as_is_said(spread: float, least: float, most: float) -> None:
+    """docs/reading-results.md: 18 cells of six pairs have a false one in 6 % of comparisons, and in 10 %."""
+    rng = np.random.default_rng(0)
+    pairs = [(list(rng.normal(0, 1, 6)), list(rng.normal(0, spread, 6))) for _ in range(4000)]
+    intervals = [difference_interval(*pair, 1 - 0.05 / 18) for pair in pairs]
+    held = np.mean([low <= 0 <= high for low, high in intervals])
+    assert least <= 1 - held**18 <= most
 
 
 def test_thirty_intervals_of_means_hold_together() -> None:

@@ -158,6 +158,17 @@ def test_a_compiled_cell_of_a_cache_that_stays_eager_says_so(tmp_path: Path) -> 
     assert pd.isna(notes["mag_cache", False]) and pd.isna(notes["first_block_cache", True])
 
 
+def test_energy_of_the_longer_runs_alone_is_not_shown(tmp_path: Path) -> None:
+    """The counter tells nothing of runs below a second: the median of the others would be that of the slow ones."""
+    store = Store(tmp_path / "run")
+    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    for number, energies in enumerate(([300.0, 320.0, 310.0], [None, 320.0, 310.0])):
+        pairs = [{"batch": 0, "method": timing(1, 1) | {"energy_j": energy}} for energy in energies]
+        put(store, cell(steps=4, seeds=(number,)), "ok", body(["CCCC"] * 2, pairs, "CCCC"), [image(0)] * 2)
+    energy = cells_table(store).sort_values("seeds")["energy_j"]
+    assert energy.iloc[0] == 310 and pd.isna(energy.iloc[1])
+
+
 def test_a_disturbed_timing_is_told(tmp_path: Path) -> None:
     """Full compute that takes three times as long in one pair, and a denoising faster than half of its steps can be."""
     store = Store(tmp_path / "run")

@@ -30,7 +30,7 @@ def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepC
     Raises:
         DrawingFailed: if the method finds no module to hook.
     """
-    short, steps = method.condensed()
+    short, steps = method.condensed(cell.workload.steps)
     return _counted(
         json.dumps(architecture, sort_keys=True),
         (cell.workload.height, cell.workload.width, cell.workload.max_sequence_length, cell.workload.batch_size),

@@ -1,4 +1,4 @@
-"""Which cells lie on a Pareto front, which cannot be told apart from it, and which are dominated, and by whom."""
+"""Which cells lie on a Pareto front, which are off it within the noise, and which are dominated, and by whom."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
 
 
 def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[pd.Series, pd.Series]:
-    """For each cell off a front: the metrics for which it cannot be told apart from it, and who dominates it.
+    """For each cell off a front: the metrics for which it is so within the noise, and who dominates it.
 
     Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates another that it
     beats by the figures, being at least as fast and as good, if it is better in one of the two by the whole interval

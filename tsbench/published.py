@@ -26,7 +26,8 @@ class Match:
     Attributes:
         row: as published.
         same_method: it is of the cell's method and parameters; else only of the steps that the cell computes.
-        same_run: the cell is drawn as published times are: one image at a time, in bfloat16, the weights on the device.
+        same_run: the cell is drawn as the published times are: one image at a time, in bfloat16, the weights on the
+            device, and compiled if the row says so.
     """
 
     row: dict[str, Any]
@@ -77,17 +78,12 @@ def matches(cell: Mapping[str, Any]) -> list[Match]:
     same, alike = [], []
     if cell["backend"] != "diffusers" or cell["quantization"] or cell["max_sequence_length"] != TEXT_TOKENS:
         return []
-    same_run = cell["dtype"] == "bfloat16" and cell["batch_size"] == 1 and cell["offload"] == "none"
+    usual = cell["dtype"] == "bfloat16" and cell["batch_size"] == 1 and cell["offload"] == "none"
     for row in rows():
         sized = cell["height"] == cell["width"] == row["size"]
-        compiled = row["compile"] is None or row["compile"] == cell["compile"]
-        if (
-            row["model"] != cell["model"].removesuffix("-architecture")
-            or row["steps"] != cell["steps"]
-            or not sized
-            or not compiled
-        ):
+        if not sized or row["model"] != cell["model"].removesuffix("-architecture") or row["steps"] != cell["steps"]:
             continue
+        same_run = usual and cell["compile"] == bool(row["compile"])
         if row["method"] == cell["method"] and row["params"].items() <= params.items():
             same.append(Match(row, same_method=True, same_run=same_run))
         elif row["schedule_rule"] and official_taylorseer(row["steps"], **row["schedule_rule"]) == cell["schedule"]:
@@ -117,7 +113,7 @@ def speed_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
         are of; None if nothing is.
     """
     timed = [match.row for match in matches(cell) if any(match.figure(column) is not None for column in OF_CLOCKS)]
-    row = min(timed, key=lambda row: row["compile"] is None, default={})  # rather one that says whether it was compiled
+    row = timed[0] if timed else {}
     of = "; ".join(filter(None, map(row.get, ("source", "caveat"))))
     return {f"published_{name}": row.get(name) for name in ("latency_s", "speedup", "hardware")} | {
         "published_speed": of or None

@@ -70,6 +70,17 @@ def computed_steps(schedule: str) -> int:
     return schedule.count("C")
 
 
+def formable_order(order: int, schedule: str, first: int = 0) -> int:
+    """The order of a series that a schedule is enough for: of the one through its computed steps.
+
+    Args:
+        order: the largest that is wanted.
+        schedule: of the run.
+        first: steps before this one do not count.
+    """
+    return max(0, min(order, computed_steps(schedule[first:]) - 1))
+
+
 def schedule_note(promised: str | None, measured: Sequence[str], steps: int) -> str | None:
     """A remark on schedules that are inert or break the method's rule; None if there is none to make.
 

@@ -178,7 +178,7 @@ def _speed(cell: DrawnCell) -> dict[str, Any]:
         for name in ("latency_s", "encode_s", "denoise_s", "decode_s")
     }
     energies = [timing.energy_j for timing in its if timing.energy_j is not None]
-    row["energy_j"] = statistics.median(energies) if energies else None
+    row["energy_j"] = statistics.median(energies) if len(energies) == len(its) else None  # those without were shorter
     row["n_pairs"] = len(pairs)
     if cell.is_reference:
         return row | {"speedup": 1.0, "denoise_speedup": 1.0}

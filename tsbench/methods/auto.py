@@ -47,7 +47,7 @@ class Auto(Method):
 
         taylor_seer(self.max_order + 1, steps, self.max_order)(pipeline.transformer)
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         return Auto(max_order=self.max_order), self.max_order + 2
 
     @classmethod

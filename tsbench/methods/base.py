@@ -74,8 +74,11 @@ class Method:
         """How many denoising steps the method draws where the reference draws `steps`."""
         return steps
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         """The shortest run that shows what the method's steps cost, and what it keeps.
+
+        Args:
+            steps: of the run that it stands for, which may be too short for a series of the method's order.
 
         Returns:
             The same method, set to skip as early as it can, so that settings whose steps cost the same are equal; and

@@ -103,7 +103,7 @@ class CacheDit(Method):
             schedule += "C" if must_compute or limited else "."
         return schedule
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         """With a threshold of 1 cache-dit takes any two residuals for the same, without looking at them."""
         full = 1  # steps, for derivatives and those before
         if self.calibrator_type is not None:

@@ -28,7 +28,7 @@ class FewerSteps(Method):
     def drawn_steps(self, steps: int) -> int:
         return max(1, steps // 2) if self.num_inference_steps is None else self.num_inference_steps
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         return Method(), 1
 
     def snippet(self, steps: int) -> Snippet:

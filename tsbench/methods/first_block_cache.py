@@ -23,7 +23,7 @@ class FirstBlockCache(Method):
     def check(self, steps: int) -> None:
         at_least("method.threshold", self.threshold, 0, 0.05, "a relative change")
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         return FirstBlockCache(), 2
 
     def enable(self, pipeline: Any, steps: int) -> None:

@@ -68,7 +68,7 @@ class MagCache(Method):
     def _retained(self, steps: int) -> int:
         return int(self.retention_ratio * steps + 0.5)
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         return MagCache(threshold=1.0, retention_ratio=0.0, mag_ratios=[1.0, 1.0]), 2
 
     def for_architecture(self, architecture: Mapping[str, Any]) -> MagCache:

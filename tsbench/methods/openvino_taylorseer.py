@@ -38,7 +38,7 @@ class OpenVinoTaylorSeer(Method):
             steps, self.cache_interval, self.disable_cache_before_step, self.disable_cache_after_step
         )
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         return OpenVinoTaylorSeer(), 3
 
     def enable_for_counting(self, pipeline: Any, steps: int) -> None:

@@ -31,7 +31,7 @@ class PyramidAttentionBroadcast(Method):
     def fewest_computed(self, steps: int) -> str:
         return always_skipping(steps, 1, self.spatial_attention_block_skip_range - 1)
 
-    def condensed(self) -> tuple[Method, int]:
+    def condensed(self, steps: int) -> tuple[Method, int]:
         return replace(self, spatial_attention_block_skip_range=2, spatial_attention_timestep_skip_range=[0, 1000]), 2
 
     def enable(self, pipeline: Any, steps: int) -> None:

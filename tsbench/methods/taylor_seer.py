@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from tsbench.checks import EVERY_STEP, at_least, between, one_of, step_map, taylor_order
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
-from tsbench.schedule import official_taylorseer
+from tsbench.schedule import formable_order, official_taylorseer
 
 WRAPS = ("blocks", "transformer")
 
@@ -59,9 +59,10 @@ class TaylorSeerDecorator(Method):
             return self._map()
         return official_taylorseer(steps, self.warmup_steps, self.skip_interval_steps)
 
-    def condensed(self) -> tuple[Method, int]:
-        short = "C" * (self.n_derivatives + 1) + "."
-        return replace(self, step_map=short, warmup_steps=1, skip_interval_steps=1), len(short)
+    def condensed(self, steps: int) -> tuple[Method, int]:
+        order = formable_order(self.n_derivatives, self.promised_schedule(steps))
+        short = "C" * (order + 1) + "."
+        return replace(self, n_derivatives=order, step_map=short, warmup_steps=1, skip_interval_steps=1), len(short)
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from tsbench.forecast import taylor_seer

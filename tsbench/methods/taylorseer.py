@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of, taylor_order, warm_up
 from tsbench.errors import UserError
 from tsbench.methods.base import Method, Snippet
-from tsbench.schedule import diffusers_taylorseer
+from tsbench.schedule import diffusers_taylorseer, formable_order
 
 
 @dataclass
@@ -63,10 +63,12 @@ class TaylorSeer(Method):
             steps, self.cache_interval, self.disable_cache_before_step, self.disable_cache_after_step
         )
 
-    def condensed(self) -> tuple[Method, int]:
-        before = self.max_order + 1
-        short = replace(self, cache_interval=2, disable_cache_before_step=before, disable_cache_after_step=None)
-        return short, before + 1
+    def condensed(self, steps: int) -> tuple[Method, int]:
+        order = formable_order(self.max_order, self.promised_schedule(steps))
+        short = replace(
+            self, max_order=order, cache_interval=2, disable_cache_before_step=order + 1, disable_cache_after_step=None
+        )
+        return short, order + 2
 
     def enable(self, pipeline: Any, steps: int) -> None:
         import torch

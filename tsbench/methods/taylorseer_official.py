@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import EVERY_STEP, at_least, taylor_order, warm_up
 from tsbench.methods.base import Method
-from tsbench.schedule import official_taylorseer
+from tsbench.schedule import formable_order, official_taylorseer
 
 CACHED = [r"transformer_blocks\.\d+\.(attn|ff|ff_context)", r"single_transformer_blocks\.\d+\.proj_out"]
 SKIPPED = [r"single_transformer_blocks\.\d+\.(attn|proj_mlp)"]
@@ -37,8 +37,10 @@ class TaylorSeerOfficial(Method):
     def promised_schedule(self, steps: int) -> str:
         return official_taylorseer(steps, self.first_enhance, self.cache_interval)
 
-    def condensed(self) -> tuple[Method, int]:
-        return replace(self, first_enhance=1, cache_interval=2), 2 * self.max_order + 2
+    def condensed(self, steps: int) -> tuple[Method, int]:
+        before_derivatives = max(0, self.first_enhance - 2)  # the first one is that of this step and the next
+        order = formable_order(self.max_order, self.promised_schedule(steps), before_derivatives)
+        return replace(self, first_enhance=1, cache_interval=2, max_order=order), 2 * order + 2
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import TaylorSeerCacheConfig

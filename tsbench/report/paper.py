@@ -245,8 +245,8 @@ def latex_text(text: str) -> str:
 
 
 FRONT = (
-    "Front: the metrics for which no other setting is both faster and better, and in parentheses those for which this "
-    "run cannot tell the setting from one on the front."
+    "Front: the metrics for which no other setting is both faster and better, and in parentheses those for which one "
+    "is, but within the noise."
 )
 READING = f"""\
 Computed: steps in which everything is computed, of the reference's. Latency is the median of the timed runs of one
