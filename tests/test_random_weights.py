@@ -14,9 +14,9 @@ import torch
 
 from tests.helpers import FLOAT32
 from tsbench.__main__ import main
-from tsbench.drawing.diffusers import DiffusersSession
+from tsbench.cell import Cell
+from tsbench.drawing.diffusers import DiffusersBackend, DiffusersSession
 from tsbench.paths import ASSETS
-from tsbench.sessions import Sessions
 from tsbench.store import Store
 from tsbench.sweep import Sweep
 
@@ -69,9 +69,11 @@ def test_text_encoders_are_loaded_for_the_cells_that_have_them_alone(
     sibling: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both kinds in one sweep: a session of the other kind would time what the row does not say."""
-    monkeypatch.setattr(
-        Sessions, "_load", lambda self, cell: SimpleNamespace(first=cell.workload, pipeline_s=0.0, close=lambda: None)
-    )
+
+    def load(self: DiffusersBackend, folder: Path, cell: Cell) -> SimpleNamespace:
+        return SimpleNamespace(first=cell.workload, pipeline_s=0.0, close=lambda: None)
+
+    monkeypatch.setattr(DiffusersBackend, "load", load)
     both = "model.text_encoders=true,false"
     sweep = Sweep(["model=flux1-dev-architecture", *SMALL, f"model.path={sibling}", both])
     had = [(cell.workload.text_encoders, sweep.sessions.of(cell).first.text_encoders) for cell in sweep.cells]
