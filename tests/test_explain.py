@@ -53,7 +53,7 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     put(store, cell("taylorseer", parameters(2), steps=4), "ok", half, [image(0)] * 2)
     (drawn,) = store.all_drawn()
     assert sentences(drawn) == [
-        "a forecast step still takes 50 % of a full one's FLOPs: by these no setting of it passes 2.00x",
+        "a forecast step still takes 50 % of a full one's FLOPs: by these, skipping more steps never passes 2.00x",
         "text encoder and VAE are now 20 % of an image",
         "the first 2 of 4 steps are computed",
     ]

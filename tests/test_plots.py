@@ -11,16 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import cell
-from tests.stores import (
-    ENVIRONMENT,
-    GOOD,
-    body,
-    image,
-    put,
-    run,
-    timed,
-    timing,
-)
+from tests.stores import ENVIRONMENT, GOOD, body, document, image, keys, put, rewrite, run, timed, timing
 from tsbench.cell import Settings
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.present import workload_titles
@@ -254,3 +245,14 @@ def test_colours_of_many_series_tell_methods_apart() -> None:
     assert all(looks[name]["color"] == colours[name.split(",")[0]] for name in names)
     own = styles(names[:8])  # of few, each has its own
     assert len({look["color"] for look in own.values()}) == 8
+
+
+def test_a_disturbed_timing_is_hollow_at_the_edge_too(tmp_path: Path) -> None:
+    """Where the images are full compute's own, and the point would look like the best of all."""
+    store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
+    key = keys(store)[2]
+    store.write_scores(key, {"psnr": [np.inf] * 6})
+    first, *others = document(store, key)["pairs"]
+    rewrite(store, key, pairs=[first | {"reference": timed(3.0, [0.6] * 4)}, *others])
+    lines = [line for axis in quality.pareto(cells_table(store), "P").axes for line in axis.lines]
+    assert [len(line.get_xdata()) for line in lines if line.get_markerfacecolor() == "white"] == [1, 0]

@@ -41,17 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
         0 when all went well, 1 when something failed while running, 2 when the user asked for something impossible.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE)
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        print(__version__)
-        return 0
     for library in ("DIFFUSERS", "TRANSFORMERS"):  # their hints on what else could be installed are not for the user
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
-    verb, *rest = arguments
+    verb, *rest = arguments or [""]
     kept = "; finished cells are kept, and the same command goes on from them" if verb == "sweep" else ""
     try:
+        if verb in ("", "-h", "--help", "help"):
+            print(USAGE, flush=True)
+            return 0 if verb else 2
+        if verb == "--version":
+            print(__version__)
+            return 0
         if verb not in VERBS:
             raise UserError(f"There is no verb {verb!r}; there are: {', '.join(VERBS)}.")
         module = import_module(f"tsbench.verbs.{'trial' if verb == 'try' else verb}")  # `try` is a keyword

@@ -142,9 +142,10 @@ def _cell_row(store: Store, cell: StoredCell, scores: dict[str, list[float]], me
         row["cache_bytes"] = cell.cache_bytes
     speed = _speed(cell)
     skips, low = row["computed_steps"] < workload.steps, speed.get("speedup_low")
+    faster = (speed["speedup"] if low is None else low) > 1
     return {
         **row,
-        "competes": skips and not impossibly_fast(cell) and (low is None or low > 1),
+        "competes": skips and faster and not impossibly_fast(cell),
         "note": "; ".join(_notes(cell)) or None,
         "timing_disturbed": disturbance(cell),
         **speed,

@@ -96,7 +96,9 @@ def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
     parts = []
     for name in names:
         metric = metric_of(name)
-        if metric.applies(*image.shape[:2]):
+        if not metric.applies(*image.shape[:2]):
+            parts.append(f"{metric.label} needs images of {metric.least_side} pixels or more")
+        else:
             try:
                 value = scorer(name)(image, prompt if metric.against == "prompt" else reference)
             except Exception as error:  # of any kind of other code; the picture is worth more than the figure

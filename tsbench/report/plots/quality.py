@@ -124,7 +124,9 @@ def _mark_identical(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[
     edge, identical = 1 if metric.higher_is_better else 0, group[np.isinf(_heights(group, metric))]
     at_edge = {"transform": axis.get_xaxis_transform(), "clip_on": False}
     for row in identical.itertuples():
-        axis.plot(row.speedup, edge, **looks[row.series] | {"linestyle": "none"}, markersize=6, **at_edge)
+        look = looks[row.series] | {"linestyle": "none", "markersize": 6} | at_edge
+        axis.plot(row.speedup, edge, **look)
+        mark_disturbed(axis, [row.speedup], [edge], pd.DataFrame([row]), look)
     if len(identical):
         text = "identical" if len(identical) == 1 else f"{len(identical)} identical"
         axis.annotate(

@@ -72,7 +72,8 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
 def _name(row: Any) -> str:
     """A setting and its speed-up; the steps of a map are what the strip shows."""
     series, label = series_and_label(row)
-    return f"{fill(f'{series}, {short_label(label, row.computed_steps)}', 44)} ({row.speedup:.2f}x)"
+    speed = f"{row.speedup:.2f}x{', timing disturbed' if isinstance(row.timing_disturbed, str) else ''}"
+    return f"{fill(f'{series}, {short_label(label, row.computed_steps)}', 44)} ({speed})"
 
 
 def _spread(drawn: list[Any]) -> list[Any]:

@@ -120,7 +120,8 @@ def mark_disturbed(
     hollow = {"markerfacecolor": "white", "linestyle": "none"}
     found = [point for *point, why in zip(places, heights, cells["timing_disturbed"]) if isinstance(why, str)]
     if found:
-        axis.plot(*zip(*found), **look | hollow)
+        crossed = {"marker": "o"} if look["marker"] == "x" else {}  # which cannot be hollow
+        axis.plot(*zip(*found), **look | hollow | crossed)
         axis.plot([], [], marker="o", color="0.4", label="timing disturbed", **hollow)
 
 
