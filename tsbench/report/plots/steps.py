@@ -73,7 +73,7 @@ def _name(row: Any) -> str:
     """A setting and its speed-up; the steps of a map are what the strip shows."""
     series, label = series_and_label(row)
     speed = f"{row.speedup:.2f}x{', timing disturbed' if isinstance(row.timing_disturbed, str) else ''}"
-    return f"{fill(f'{series}, {short_label(label, row.computed_steps)}', 44)} ({speed})"
+    return fill(f"{series}, {short_label(label, row.computed_steps)} ({speed})", 54)
 
 
 def _spread(drawn: list[Any]) -> list[Any]:
