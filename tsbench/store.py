@@ -23,7 +23,7 @@ from PIL import Image
 
 from tsbench.cell import Cell, digest
 from tsbench.errors import UserError
-from tsbench.stored import DrawnCell, StoredCell, parsed
+from tsbench.stored import DrawnCell, StoredCell, check_has, parsed
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
 SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
@@ -313,8 +313,7 @@ def _cell(path: Path) -> StoredCell | None:
 
 
 def _manifest(document: dict[str, Any]) -> dict[str, Any]:
-    if lacking := [name for name in IN_MANIFEST if name not in document]:
-        raise ValueError(f"it has no {lacking[0]!r}")
+    check_has(document, IN_MANIFEST)
     return document
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -92,6 +93,12 @@ class DrawnCell(StoredCell):
     threads: int | None
 
 
+def check_has(document: dict[str, Any], names: Iterable[str]) -> None:
+    """Raise `ValueError` for the first name that a document lacks."""
+    if lacking := [name for name in names if name not in document]:
+        raise ValueError(f"it has no {lacking[0]!r}")
+
+
 def parsed(document: dict[str, Any]) -> StoredCell:
     """The cell of a document.
 
@@ -99,9 +106,7 @@ def parsed(document: dict[str, Any]) -> StoredCell:
         ValueError: if something is missing in it, or is not of its kind.
     """
     kind = DrawnCell if document.get("status") == "ok" else StoredCell
-    needed = [field.name for field in fields(kind) if field.default is MISSING]
-    if lacking := [name for name in needed if name not in document]:
-        raise ValueError(f"it has no {lacking[0]!r}")
+    check_has(document, [field.name for field in fields(kind) if field.default is MISSING])
     values = {field.name: document[field.name] for field in fields(kind) if field.name in document}
     try:
         values["workload"] = Workload.of_document(document["workload"])

@@ -239,7 +239,7 @@ def _unscored(store: Store, cell: DrawnCell, metrics: Iterable[str], scores: dic
     workload = cell.workload
     empty = [metric_of(name) for name in metrics if name not in scores]
     small = [metric for metric in empty if not metric.applies(workload.height, workload.width)]
-    reasons = [f"{metric.label} needs images of {metric.least_side} pixels or more" for metric in small]
+    reasons = [metric.too_small for metric in small]
     if len(empty) > len(small) and not store.is_done(cell.reference) and not workload.random_weights:
         reasons.append(NO_REFERENCE)
     return [*reasons, *store.unscored(cell.key).values()]

@@ -73,5 +73,10 @@ class Metric:
         return min(height, width) >= self.least_side
 
     @property
+    def too_small(self) -> str:
+        """What is said where it does not apply."""
+        return f"{self.label} needs images of {self.least_side} pixels or more"
+
+    @property
     def needs_checkpoint(self) -> bool:
         return self.against == "prompt"

@@ -149,8 +149,7 @@ def _looks(cells: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str]) -> dict[str, Any]:
-    kept = store.cell(row.key)
-    drawn = kept if isinstance(kept, DrawnCell) else None
+    drawn = store.cell(row.key)
     columns = [f"{METRICS[name].column}{end}" for name in metrics for end in ("", "_low", "_high")]
     cell = {name: _plain(getattr(row, name, None)) for name in (*FIGURES, *columns)}
     cell |= {
@@ -160,13 +159,15 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "front": front_text(row),
         "says": "; ".join(notes_of(row)),
         "disturbed": isinstance(row.timing_disturbed, str),
-        "schedules": drawn.schedules if drawn else [],
-        "errors": [*map(_plain, (drawn and drawn.step_errors) or [])],  # none of full compute, of fewer steps
+        "schedules": [],
+        "errors": [],
         "samples": [],
         "explanation": [],
     }
-    if drawn is None:
+    if not isinstance(drawn, DrawnCell):
         return cell
+    cell["schedules"] = drawn.schedules
+    cell["errors"] = [*map(_plain, drawn.step_errors or [])]  # none of full compute, of fewer steps
     if row.key != row.reference:
         cell["explanation"] = [
             f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(drawn)

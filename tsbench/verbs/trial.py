@@ -97,7 +97,7 @@ def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
     for name in names:
         metric = metric_of(name)
         if not metric.applies(*image.shape[:2]):
-            parts.append(f"{metric.label} needs images of {metric.least_side} pixels or more")
+            parts.append(metric.too_small)
         else:
             try:
                 value = scorer(name)(image, prompt if metric.against == "prompt" else reference)

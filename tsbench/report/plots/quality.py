@@ -64,7 +64,7 @@ def _panel(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str, dict
         axis.plot(
             cells["speedup"], heights, **look, alpha=0.9, linewidth=1.2 if series == CONTROL else 0.8, label=series,
         )  # fmt: skip
-        mark_disturbed(axis, cells["speedup"], heights, cells, look)
+        mark_disturbed(axis, cells["speedup"], heights, cells["timing_disturbed"], look)
         axis.hlines(
             heights, cells["speedup_low"], cells["speedup_high"], alpha=0.3, linewidth=1,
             colors=looks[str(series)]["color"], zorder=1,
@@ -126,7 +126,7 @@ def _mark_identical(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[
     for row in identical.itertuples():
         look = looks[row.series] | {"linestyle": "none", "markersize": 6} | at_edge
         axis.plot(row.speedup, edge, **look)
-        mark_disturbed(axis, [row.speedup], [edge], pd.DataFrame([row]), look)
+        mark_disturbed(axis, [row.speedup], [edge], [row.timing_disturbed], look)
     if len(identical):
         text = "identical" if len(identical) == 1 else f"{len(identical)} identical"
         axis.annotate(

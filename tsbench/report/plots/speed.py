@@ -44,7 +44,9 @@ def speed(cells: pd.DataFrame, hardware: str) -> Any:
         for name, line in group.groupby("series", sort=False):
             line = line.sort_values("computed_steps")
             axis.plot(line["computed_steps"], line["denoise_speedup"], **looks[str(name)], label=name)
-            mark_disturbed(axis, line["computed_steps"], line["denoise_speedup"], line, looks[str(name)])
+            mark_disturbed(
+                axis, line["computed_steps"], line["denoise_speedup"], line["timing_disturbed"], looks[str(name)]
+            )
         name_panel(axis, titles[str(reference)])
         axis.set_xlabel("computed steps")
         axis.set_ylabel("denoising speed-up (x)")
@@ -93,7 +95,7 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
             look = {"color": colours[name], "marker": markers[label], "markersize": 6, "linewidth": 0.9}
             places = [values.index(value) + aside for value in line[column]]
             axis.plot(places, line["speedup"], **look)
-            mark_disturbed(axis, places, line["speedup"], line, look)
+            mark_disturbed(axis, places, line["speedup"], line["timing_disturbed"], look)
             axis.vlines(
                 places, line["speedup_low"], line["speedup_high"], colors=colours[name], alpha=0.3, linewidth=1.2
             )
@@ -134,7 +136,7 @@ def intervals(cells: pd.DataFrame, hardware: str) -> Any:
             line = line.sort_values("interval")
             beside = line["interval"] + _aside(place, len(lines))
             axis.plot(beside, line["speedup"], **looks[str(name)], label=name)
-            mark_disturbed(axis, beside, line["speedup"], line, looks[str(name)])
+            mark_disturbed(axis, beside, line["speedup"], line["timing_disturbed"], looks[str(name)])
             colour = looks[str(name)]["color"]
             axis.vlines(beside, line["speedup_low"], line["speedup_high"], colors=colour, alpha=0.4, linewidth=1.5)
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)

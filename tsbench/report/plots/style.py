@@ -109,16 +109,17 @@ def speed_limits(cells: pd.DataFrame) -> tuple[float, float]:
 
 
 def mark_disturbed(
-    axis: Any, places: Iterable[float], heights: Iterable[float], cells: pd.DataFrame, look: Any
+    axis: Any, places: Iterable[float], heights: Iterable[float], disturbed: Iterable[Any], look: Any
 ) -> None:
     """Draw the points of a line again, hollow, whose timing was disturbed, and say so in the legend.
 
     Args:
         places, heights: of the cells on the axis.
+        disturbed: what disturbed the timing of each, a text, or something else where nothing did.
         look: of the line.
     """
     hollow = {"markerfacecolor": "white", "linestyle": "none"}
-    found = [point for *point, why in zip(places, heights, cells["timing_disturbed"]) if isinstance(why, str)]
+    found = [point for *point, why in zip(places, heights, disturbed) if isinstance(why, str)]
     if found:
         crossed = {"marker": "o"} if look["marker"] == "x" else {}  # which cannot be hollow
         axis.plot(*zip(*found), **look | hollow | crossed)
