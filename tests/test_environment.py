@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,23 @@ def test_all_that_the_drawing_code_imports_is_drawing_code() -> None:
     names = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in reached} - WITHOUT_FIGURES
     assert {"budget", "methods/mag_cache"} < names
     assert {name for name in names if not {name, name.split("/")[0]} & set(DRAWING)} == set()
+
+
+def made_by_the_command(code: str, **variables: str) -> str:
+    """What a line prints after `run` has set up a process."""
+    before = "import os, signal, sys\nfrom tsbench import __main__\n__main__.main = lambda: None\n"
+    variables = {"PATH": os.environ["PATH"], **variables}
+    command = [sys.executable, "-c", f"{before}try: __main__.run()\nexcept SystemExit: {code}"]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_how_long_threads_spin_is_limited_and_written_down() -> None:
+    """Beside another process, torch takes ten times as long without a limit; with OMP_WAIT_POLICY=passive twice as long
+    on a quiet machine. The command comes too late where torch is imported first."""
+    assert made_by_the_command("print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])") == "False 2000"
+    waiting = "import torch; from tsbench.environment import environment; print(environment(torch.device('cpu'))['openmp'])"
+    assert made_by_the_command(waiting) == "{'GOMP_SPINCOUNT': '2000'}"
+    assert made_by_the_command(waiting, OMP_WAIT_POLICY="active") == "{'OMP_WAIT_POLICY': 'active'}"
 
 
 @pytest.fixture

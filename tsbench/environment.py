@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import platform
 import subprocess
 import sys
@@ -21,6 +22,8 @@ LIBRARIES = (
     "optimum-quanto", "cache-dit", "openvino", "openvino-genai", "openvino-tokenizers",
 )  # fmt: skip
 
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # how long threads spin before they sleep
+
 DRAWING = (  # files and folders of this package
     "drawing", "methods", "models/random_weights", "models/source", "budget", "cell", "cost", "flops", "forecast",
     "schedule", "stored", "timing",
@@ -35,6 +38,7 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
         "device": device.type,
         "processor": processor_name(),
         "threads": torch.get_num_threads(),
+        "openmp": {name: os.environ[name] for name in WAITING if name in os.environ},
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": {name: installed for name in LIBRARIES if (installed := installed_version(name))},
