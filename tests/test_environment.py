@@ -60,7 +60,7 @@ def test_how_long_threads_spin_is_limited_and_written_down() -> None:
     """Beside another process, torch takes ten times as long without a limit; with OMP_WAIT_POLICY=passive twice as long
     on a quiet machine. The command comes too late where torch is imported first."""
     assert made_by_the_command("print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])") == "False 2000"
-    waiting = "import torch; from tsbench.environment import environment; print(environment(torch.device('cpu'))['openmp'])"
+    waiting = "import torch, tsbench.environment as t; print(t.environment(torch.device('cpu'))['openmp'])"
     assert made_by_the_command(waiting) == "{'GOMP_SPINCOUNT': '2000'}"
     assert made_by_the_command(waiting, OMP_WAIT_POLICY="active") == "{'OMP_WAIT_POLICY': 'active'}"
 

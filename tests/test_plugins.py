@@ -49,6 +49,20 @@ def test_the_documented_package_is_a_method_like_any_other(installed: Path, here
     assert wrong.returncode == 2 and "'method.evry'; there are: every; did you mean method.every?" in wrong.stderr
 
 
+def test_cells_are_shown_where_their_package_is_not_installed(installed: Path, here: Path) -> None:
+    """As on the machine of a colleague, or after an edit that breaks the package."""
+    small = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=1", "metrics=[psnr]", "method=reuse,fewer_steps"]
+    drawn = tsbench(installed, here, "sweep", *small, "method.every=2", "method.num_inference_steps=3")
+    assert drawn.returncode == 0, drawn.stderr
+    elsewhere = here / "nothing installed"
+    told = tsbench(elsewhere, here, "report", "sweep")
+    assert told.returncode == 0, told.stderr
+    assert "| reuse (not installed) | every=2 " in (here / "results" / "sweep" / "table.md").read_text()
+    assert "reuse (not installed), every=2" in tsbench(elsewhere, here, "explain", "sweep").stdout
+    page = (here / "results" / "sweep" / "report.html").read_text()
+    assert "method=reuse method.every=2" in page and "# reuse comes from a package that is not installed here" in page
+
+
 def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Path) -> None:
     """Cells of a rule that lies in another file of the package, before and after it changes, do not mix."""
 

@@ -83,7 +83,7 @@ def run() -> None:
     """The command: `main` with its exit code; a scheduler's SIGTERM ends it like Ctrl-C, with a sentence."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "OMP_WAIT_POLICY" not in os.environ:
-        # A waiting thread of torch spins, and keeps a core from the thread that it waits for where another process runs:
+        # Threads of torch that wait spin, and beside another process keep a core from the thread that they wait for:
         # images take ten times as long. With this limit three times, and as long as ever on a quiet machine.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     sys.exit(main())

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from tsbench.cell import Settings
 from tsbench.config import composed
 from tsbench.drawing.quantization import quantization_call
-from tsbench.methods import Method, method_class
+from tsbench.methods import Method, NotInstalled, method_class
 from tsbench.methods.base import keywords
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.paths import ASSETS, carried, expanded
@@ -28,6 +28,8 @@ def snippet(cell: DrawnCell) -> list[str]:
     path = cell.model_path
     path = str(ASSETS / "tiny") if path == "embedded" else str(expanded(path))
     kind = method_class(cell.backend, cell.method)
+    if issubclass(kind, NotInstalled):
+        return [f"# {cell.method} comes from a package that is not installed here"]
     method = kind(**_fields(kind, cell.params | cell.calibration))
     prompt = json.dumps(workload.prompts[0], ensure_ascii=False)
     given = (
@@ -163,5 +165,5 @@ def _hydra(value: Any) -> str:
 
 def _fields(kind: type[Method], settings: dict[str, Any]) -> dict[str, Any]:
     """A cell's resolved settings as arguments of its method: what was left out keeps its default."""
-    own = kind().parameters()
+    own = dict.fromkeys(settings) if issubclass(kind, NotInstalled) else kind().parameters()
     return {name: value for name, value in settings.items() if name in own and (value is not None or own[name] is None)}

@@ -4,6 +4,7 @@ Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins
 """
 
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from tsbench.errors import UserError, first_line
 from tsbench.methods.auto import Auto
@@ -80,20 +81,19 @@ METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
 }
 
 
+class NotInstalled(Method):
+    """Stands in for a method whose package is not here, or is broken: its cells can be read, and none be drawn."""
+
+    @classmethod
+    def label(cls, parameters: dict[str, Any]) -> str:
+        """All parameters, since the defaults are not known."""
+        return ", ".join(f"{name}={value}" for name, value in parameters.items() if value is not None)
+
+
 def method_class(backend: str, name: str) -> type[Method]:
-    """The method of a name; where the backend lacks it, diffusers': cells of it are skipped.
-
-    Raises:
-        UserError: if no installed package has it.
-    """
+    """The method of a name; where the backend lacks it, diffusers': cells of it are skipped."""
     found = METHODS[backend].get(name) or METHODS["diffusers"].get(name)
-    if found is None:
-        raise UserError(
-            BROKEN.get(name)
-            or f"The method {name!r} comes from a package that is not installed here; install it, or leave these "
-            "results to a machine that has it."
-        )
-    return found
+    return found or type(name, (NotInstalled,), {"title": f"{name} (not installed)"})
 
 
-__all__ = ["BROKEN", "METHODS", "PLUGINS", "Method", "method_class"]
+__all__ = ["BROKEN", "METHODS", "PLUGINS", "Method", "NotInstalled", "method_class"]
