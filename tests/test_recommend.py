@@ -102,6 +102,22 @@ def test_a_metric_of_ones_own_is_a_bar_a_column_and_a_plot(here: Path, monkeypat
     assert 0 < pd.read_csv("results/sweep/cells.csv")["largest"].max() <= 255
 
 
+def test_a_run_that_is_not_scored_yet_is_told_how(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As after report=false; `score` is for metrics that the run was not asked for, and random weights have none."""
+    store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
+    method = keys(store)[2]
+    store.write_scores(method, {})
+
+    def told(bar: str) -> str:
+        assert main(["recommend", "r", bar, "0.1"]) == 1
+        return capsys.readouterr().out.split("nothing qualifies: ")[1].strip()
+
+    assert told("--max-lpips") == "LPIPS is not computed yet (python -m tsbench report results/r computes it)"
+    assert told("--max-flip") == "FLIP was not computed (python -m tsbench score RESULTS 'metrics=[flip]' adds it)"
+    rewrite(store, method, workload=document(store, method)["workload"] | {"random_weights": True})
+    assert told("--max-lpips") == "with random weights the images mean nothing"
+
+
 def test_identical_images_are_the_nearest(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their PSNR is infinite, and has no figure: N=3 draws full compute's images, N=2 others at 40 dB."""
     store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.505})

@@ -199,14 +199,6 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
     assert error.count("\n") == 1 and before.keys() == set(store.folder.iterdir())
 
 
-def test_results_of_a_method_that_is_not_installed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store(Path("run"))
-    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
-    put(store, replace(cell(steps=4), method="reuse"), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
-    assert main(["report", "run"]) == 2
-    assert "The method 'reuse' comes from a package that is not installed here; install it" in capsys.readouterr().err
-
-
 def test_a_metric_that_fails_costs_no_table(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

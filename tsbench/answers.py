@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,9 +61,11 @@ class Bar:
         if self.column == "peak_memory_bytes":
             return str(row.peak_memory_reason)
         if pd.isna(getattr(row, self.column, None)) and not getattr(row, "n_identical", 0) > 0:
-            reasons = row.metric_reason if isinstance(row.metric_reason, str) else ""
-            if NO_REFERENCE in reasons or re.search(rf"(^|; ){re.escape(self.label)} ", reasons):
-                return reasons
+            if row.random_weights:
+                return "with random weights the images mean nothing"
+            reasons = row.metric_reason.split("; ") if isinstance(row.metric_reason, str) else []
+            if its := [reason for reason in reasons if reason.startswith((f"{self.label} ", NO_REFERENCE))]:
+                return "; ".join(its)
             (metric,) = (metric for metric in METRICS.values() if metric.column == self.column)
             name = metric.name if metric.against == "reference" else f"{metric.name}:CHECKPOINT"
             return f"{self.label} was not computed (python -m tsbench score RESULTS 'metrics=[{name}]' adds it)"

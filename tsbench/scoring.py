@@ -25,7 +25,7 @@ def score_cells(store: Store, metrics: Iterable[str]) -> None:
         if not store.is_done(cell.reference):
             continue
         scores = store.scores(key)
-        missing = [name for name in metrics if name not in scores and _applies(metric_of(name), cell)]
+        missing = [name for name in metrics if name not in scores and applies(metric_of(name), cell)]
         if missing:
             images = store.images(key)
             beside: dict[str, list[Any]] = {
@@ -51,7 +51,7 @@ def score_cells(store: Store, metrics: Iterable[str]) -> None:
                 store.write_unscored(key, reasons)
 
 
-def _applies(metric: Metric, cell: DrawnCell) -> bool:
+def applies(metric: Metric, cell: DrawnCell) -> bool:
     """Whether a cell can have a score: its images are large enough, and it is not its own reference."""
     large = metric.applies(cell.workload.height, cell.workload.width)
     return large and (metric.against == "prompt" or not cell.is_reference)

@@ -17,6 +17,7 @@ from tsbench.fronts import FRONTS, RawFigures, against_front, fronts
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
+from tsbench.scoring import applies
 from tsbench.stats import (
     LEAST_MEAN,
     LEAST_MEDIAN,
@@ -38,6 +39,7 @@ COLUMNS = [
     *COST_COLUMNS, "published_tflop", "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low",
     "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
 ]  # fmt: skip
+NOT_YET = "is not computed yet (python -m tsbench report {} computes it)"
 NO_REFERENCE = "there is no image of full compute to compare with (the same sweep draws it again)"
 EXTRA_COLUMNS = [
     "n_identical",
@@ -236,13 +238,15 @@ def _raw_figures(cell: DrawnCell, scores: dict[str, list[float]]) -> RawFigures:
 
 def _unscored(store: Store, cell: DrawnCell, metrics: Iterable[str], scores: dict[str, list[float]]) -> list[str]:
     """Why metrics that were asked for are empty: each reason begins with the metric's label, or holds for all."""
-    workload = cell.workload
-    empty = [metric_of(name) for name in metrics if name not in scores]
-    small = [metric for metric in empty if not metric.applies(workload.height, workload.width)]
-    reasons = [metric.too_small for metric in small]
-    if len(empty) > len(small) and not store.is_done(cell.reference) and not workload.random_weights:
-        reasons.append(NO_REFERENCE)
-    return [*reasons, *store.unscored(cell.key).values()]
+    workload, failed = cell.workload, store.unscored(cell.key)
+    empty = {name: metric_of(name) for name in metrics if name not in scores}
+    small = [metric.too_small for metric in empty.values() if not metric.applies(workload.height, workload.width)]
+    if len(empty) == len(small) or workload.random_weights:
+        return [*small, *failed.values()]
+    if not store.is_done(cell.reference):
+        return [*small, NO_REFERENCE, *failed.values()]
+    due = [metric for name, metric in empty.items() if name not in failed and applies(metric, cell)]
+    return [*small, *failed.values(), *(f"{metric.label} {NOT_YET.format(store.folder)}" for metric in due)]
 
 
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:
