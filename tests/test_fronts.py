@@ -126,6 +126,17 @@ def test_the_best_in_bold_agrees_with_the_front(tmp_path: Path) -> None:
     assert ranks["lpips"] == {0: 0, 2: 0, 3: 0, 4: 0}  # equal: there is no best
 
 
+def test_equal_digits_share_the_mark_whatever_their_intervals(tmp_path: Path) -> None:
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD, 4: GOOD}, {2: 0.5, 3: 0.5, 4: 0.7})
+    cells = cells_table(store)
+    cells.loc[2, "speedup_low"] = 1.5
+    (speedup,) = (quantity for quantity in quantities(cells) if quantity.column == "speedup")
+    rows = list(cells.itertuples())
+    assert [speedup.figure(row) for row in rows] == ["1.00x", "2.00x", "2.00x", "1.43x"]
+    assert len({speedup.text(row) for row in rows}) == 4
+    assert ranked(rows, speedup) == [0, BEST, BEST, SECOND]
+
+
 def test_what_may_be_no_faster_than_full_compute_is_near_the_front_at_most(tmp_path: Path) -> None:
     """N=3 is 0.5 % faster, within noise, and its images are the better ones, nearly full compute's: no best in bold."""
     store = run(tmp_path / "r", {2: GOOD, 3: [0.001] * 6}, {2: 0.5, 3: 0.995})

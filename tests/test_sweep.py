@@ -91,11 +91,16 @@ def test_a_disturbed_timing_is_told_with_what_to_do(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside the cell as it is drawn, at the end, and by the same command later."""
-    monkeypatch.setattr("tsbench.sweep.disturbance", lambda cell: "held up" if cell.method == "taylorseer" else None)
+    for module in ("sweep", "tables"):
+        by_name = lambda cell: "held up" if cell.method == "taylorseer" else None  # noqa: E731
+        monkeypatch.setattr(f"tsbench.{module}.disturbance", by_name)
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     text = capsys.readouterr().out
     key = next(cell.key for cell in Store(here / "results" / "sweep").all_drawn() if not cell.is_reference)
-    told = f"held up; to draw that cell again, delete results/sweep/cells/{key} and type the same command"
+    told = (
+        "TaylorSeer (diffusers), default, warm-up 3, N=5: held up\n"
+        f"to draw that again, type the same sweep after: rm -r results/sweep/cells/{key}\n"
+    )
     assert "steps computed; held up  (" in text and text.count(told) == 1
     assert main([*SMALL, "metrics=[psnr]"]) == 0
     assert told in capsys.readouterr().out

@@ -103,9 +103,13 @@ def significant(value: Any, digits: int) -> str:
 
 def with_interval(row: Any) -> str:
     """The speed-up of a row, with its interval where there is one."""
-    if row.speedup_low is None or pd.isna(row.speedup_low):
-        return number(row.speedup, 2, "x")
-    return f"{row.speedup:.2f}x [{row.speedup_low:.2f}, {row.speedup_high:.2f}]"
+    return number(row.speedup, 2, "x") + interval(row)
+
+
+def interval(row: Any) -> str:
+    """What stands behind the speed-up of a row."""
+    known = row.speedup_low is not None and not pd.isna(row.speedup_low)
+    return f" [{row.speedup_low:.2f}, {row.speedup_high:.2f}]" if known else ""
 
 
 def markdown_text(text: str) -> str:

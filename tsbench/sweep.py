@@ -102,12 +102,6 @@ class Sweep:
             console.print("scoring and drawing tables and plots")
             build_report(store, console)
         mine = [store.cell(cell.key) for cell in self.cells]
-        for kept in mine:
-            if isinstance(kept, DrawnCell) and (disturbed := disturbance(kept)):
-                place = store.cells / kept.key
-                console.print(
-                    f"{disturbed}; to draw that cell again, delete {place} and type the same command", soft_wrap=True
-                )
         return int(any(kept is None or kept.status == "failed" for kept in mine))
 
     def check_pairs(self, store: Store, done: Iterable[str]) -> None:

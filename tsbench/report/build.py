@@ -42,8 +42,9 @@ def build_report(store: Store, console: Console) -> int:
         place = store.cells / row.key
         text = f"{present.full_name(row)}: {row.reason}; delete {place} to forget it"
         console.print(Text.assemble(("failed ", "red"), text), soft_wrap=True)
+    _print_disturbed(store, cells, console)
     _print_files(store.folder, plots, console)
-    if "lpips" in cells and cells["lpips"].notna().any():
+    if "lpips_high" in cells and (cells["speedup_low"].notna() & cells["lpips_high"].notna()).any():
         console.print(
             f"Which setting to use: python -m tsbench recommend {shlex.quote(str(store.folder))} --max-lpips 0.1",
             soft_wrap=True,
@@ -65,6 +66,16 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
             table.add_row(*row.values())
         console.print(f"\n{title}", style="bold")
         console.print(table)
+
+
+def _print_disturbed(store: Store, cells: pd.DataFrame, console: Console) -> None:
+    """Which timings other work disturbed, and one line to type that has them drawn again."""
+    disturbed = cells[cells["timing_disturbed"].notna()]
+    for row in disturbed.itertuples():
+        console.print(f"{present.full_name(row)}: {row.timing_disturbed}", soft_wrap=True)
+    if len(disturbed):
+        places = shlex.join(str(store.cells / key) for key in disturbed["key"])
+        console.print(f"to draw that again, type the same sweep after: rm -r {places}", soft_wrap=True)
 
 
 def _print_files(folder: Path, plots: list[str], console: Console) -> None:

@@ -13,6 +13,7 @@ from tsbench import published
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS
 from tsbench.present import (
+    interval,
     markdown_text,
     notes_of,
     number,
@@ -20,7 +21,6 @@ from tsbench.present import (
     series_and_label,
     significant,
     tflop_text,
-    with_interval,
     workload_titles,
 )
 
@@ -46,13 +46,17 @@ class Quantity:
 
     column: str
     title: str
-    text: Callable[[Any], str]  # of a row
+    figure: Callable[[Any], str]  # of a row
     published_text: Callable[[float], str]
     better: int  # 1 if more is better, -1 if less is, 0 if rows are not to be compared
+    behind: Callable[[Any], str] = lambda row: ""  # what the figure is followed by
 
     @property
     def heading(self) -> str:
         return self.title + {1: " ↑", -1: " ↓", 0: ""}[self.better]
+
+    def text(self, row: Any) -> str:
+        return self.figure(row) + self.behind(row)
 
 
 IMAGE_REWARD = Quantity("imagereward", "ImageReward", lambda row: "", lambda v: f"{v:.4f}", 1)
@@ -73,16 +77,16 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
     """The columns that at least one of the cells has figures for."""
     found = [
         Quantity("latency_s", "Latency (s)", lambda r: significant(r.latency_s, 3), lambda v: f"{v:.4g}", 0),
-        Quantity("speedup", "Speed-up", with_interval, TIMES, 1),
+        Quantity("speedup", "Speed-up", lambda r: number(r.speedup, 2, "x"), TIMES, 1, interval),
         Quantity("tflop", "TFLOP", lambda r: tflop_text(r.tflop), lambda v: f"{v:.2f}", -1),
         Quantity("flops_speedup", "FLOPs speed-up", lambda r: number(r.flops_speedup, 2, "x"), TIMES, 1),
     ]
     for metric in METRICS.values():
 
-        def text(row: Any, column: str = metric.column, digits: int = metric.digits) -> str:
+        def figure(row: Any, column: str = metric.column, digits: int = metric.digits) -> str:
             return number(getattr(row, column), digits)
 
-        found.append(Quantity(metric.column, metric.title, text, lambda v: f"{v:g}", metric.sign))
+        found.append(Quantity(metric.column, metric.title, figure, lambda v: f"{v:g}", metric.sign))
     return [quantity for quantity in found if quantity.column in cells and cells[quantity.column].notna().any()]
 
 
@@ -136,7 +140,7 @@ def ranked(rows: Sequence[Any], quantity: Quantity) -> list[int]:
     taking_part = [
         bool(quantity.better) and not math.isnan(value) and row.competes is True for value, row in zip(values, rows)
     ]
-    shown = [(quantity.text(row), row.n_identical if quantity.column == "psnr_db" else None) for row in rows]
+    shown = [(quantity.figure(row), row.n_identical if quantity.column == "psnr_db" else None) for row in rows]
     best = {figure: value for figure, value, takes in zip(shown, values, taking_part) if takes}
     order = sorted(best, key=lambda figure: -quantity.better * best[figure])
     places = {figure: place for place, figure in enumerate(order[:2], start=1)} if len(order) > 1 else {}

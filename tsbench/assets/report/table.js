@@ -3,7 +3,7 @@ const workloadParts = Object.values(data.workloads).map((title) => title.split("
 const columns = [
   { title: "Workload", of: (cell) => ownParts(cell.workload) },
   { title: "Setting", of: (cell) => cell.name },
-  { title: "Status", of: (cell) => (cell.status === "ok" ? "" : cell.status) },
+  { title: "Status", of: (cell) => (cell.status !== "ok" ? cell.status : cell.disturbed ? "timing disturbed" : "") },
   { title: "Computed", of: (cell) => cell.computed_steps, digits: 1, text: computedOf },
   { title: "Speed-up", of: (cell) => cell.speedup, digits: 2, text: (cell) => withInterval(cell, "speedup", 2) },
   ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
