@@ -18,7 +18,7 @@ import pandas as pd
 
 from tsbench.errors import UserError
 from tsbench.flops import TOKEN_SIDE
-from tsbench.present import full_name, number, workload_titles
+from tsbench.present import number, workload_titles
 from tsbench.report.paper import published_beside, quantities
 from tsbench.stats import full_step_s
 from tsbench.store import opened
@@ -42,7 +42,7 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
     cells = cells_table(store)
     titles, shown = workload_titles(cells), quantities(cells)
     for row in cells.itertuples():
-        name = f"{titles[row.reference]}, {full_name(row)}"
+        name = f"{titles[row.reference]}, {row.setting}"
         if row.status != "ok":
             yield f"{name}: {row.status}: {row.reason}", False if row.status == "failed" else None
             continue

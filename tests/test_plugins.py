@@ -58,7 +58,7 @@ def test_cells_are_shown_where_their_package_is_not_installed(installed: Path, h
     told = tsbench(elsewhere, here, "report", "sweep")
     assert told.returncode == 0, told.stderr
     assert "| reuse (not installed) | every=2 " in (here / "results" / "sweep" / "table.md").read_text()
-    assert "reuse (not installed), every=2" in tsbench(elsewhere, here, "explain", "sweep").stdout
+    assert "reuse (not installed), every=2: " in tsbench(elsewhere, here, "explain", "sweep", "reuse").stdout
     page = (here / "results" / "sweep" / "report.html").read_text()
     assert "method=reuse method.every=2" in page and "# reuse comes from a package that is not installed here" in page
 

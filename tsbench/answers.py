@@ -11,7 +11,7 @@ import pandas as pd
 
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS, Metric
-from tsbench.present import full_name, number, with_interval
+from tsbench.present import number, with_interval
 from tsbench.stats import difference_interval, log_speedups
 from tsbench.store import Store
 from tsbench.tables import NO_REFERENCE
@@ -133,9 +133,7 @@ def unjudged(group: pd.DataFrame, bars: Sequence[Bar]) -> dict[str, list[Any]]:
 
 def beside(rival: Any | None, group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> list[str]:
     """What is to be known beside the fastest setting that qualifies; `rival` is `as_fast`."""
-    nearer = (
-        f"as fast within the noise, and nearer to full compute: {full_name(rival)}: {gives(rival)}" if rival else ""
-    )
+    nearer = f"as fast within the noise, and nearer to full compute: {rival.setting}: {gives(rival)}" if rival else ""
     return list(filter(None, [nearer, given_up(group, best, bars)]))
 
 
@@ -175,7 +173,7 @@ def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
         return f"nothing qualifies: {'; '.join(reasons)}"
     row = min(known, key=lambda row: max(bar.missed_by(row) or 0.0 for bar in bars))
     missed = "; ".join(bar.missed(row) for bar in bars if bar.missed_by(row))
-    return f"nothing qualifies; nearest: {full_name(row)}, {number(row.speedup, 2, 'x')}: {missed}"
+    return f"nothing qualifies; nearest: {row.setting}, {number(row.speedup, 2, 'x')}: {missed}"
 
 
 def gives(row: Any) -> str:
@@ -195,4 +193,4 @@ def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:
     if fastest.speedup <= best.speedup:
         return ""
     reached = "; ".join(bar.reached(fastest) for bar in bars if bar.missed_by(fastest))
-    return f"{full_name(fastest)} is faster ({fastest.speedup:.2f}x), but {reached}"
+    return f"{fastest.setting} is faster ({fastest.speedup:.2f}x), but {reached}"

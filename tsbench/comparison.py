@@ -15,7 +15,7 @@ from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.errors import UserError
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of, scorer
-from tsbench.present import full_name, workload_titles
+from tsbench.present import workload_titles
 from tsbench.stats import (
     difference_interval,
     finite_mean,
@@ -258,7 +258,7 @@ def _rows(store: Store) -> dict[str, Any]:
     """The cells by key, named by size and method, and by the whole workload where that would name several."""
     table = cells_table(store)
     titles = workload_titles(table)
-    short = [f"{row.height}x{row.width} {full_name(row)}" for row in table.itertuples()]
-    whole = [f"{titles[row.reference]}: {full_name(row)}" for row in table.itertuples()]
+    short = [f"{row.height}x{row.width} {row.setting}" for row in table.itertuples()]
+    whole = [f"{titles[row.reference]}: {row.setting}" for row in table.itertuples()]
     table["name"] = [long if short.count(name) > 1 else name for name, long in zip(short, whole)]
     return {row.key: row for row in table.itertuples()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,8 +26,8 @@ from tsbench.stored import DrawnCell
 from tsbench.titles import DRAWN_WITH, drawn_columns
 
 COLUMNS = [
-    "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile", "height", "width", "steps",
-    "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "weights", "random_weights", "text_encoders", "prompts",
+    "setting", "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile", "height", "width",
+    "steps", "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "weights", "random_weights", "text_encoders", "prompts",
     "schedule", "computed_steps", *COST_COLUMNS, "max_flops_speedup", "published_tflop", "published_difference",
     "published", "published_latency_s", "published_speedup", "published_hardware", "published_speed", "reason",
 ]  # fmt: skip
@@ -57,6 +58,7 @@ def plan_table(points: Sequence[Point], cells: Sequence[Cell], methods: dict[str
         skipped = impossible(cell, method)
         row: dict[str, Any] = {
             "reference": cell.reference.key,
+            "setting": method.full_name(json.loads(cell.parameters)),
             "backend": cell.backend,
             "method": cell.method,
             "params": cell.parameters,

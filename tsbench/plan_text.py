@@ -13,7 +13,7 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.methods import Method
 from tsbench.plan import COLUMNS
-from tsbench.present import full_name, markdown_text, number, series_and_label, size_of, tflop_text, workload_titles
+from tsbench.present import markdown_text, number, series_and_label, size_of, tflop_text, workload_titles
 from tsbench.progress import duration
 from tsbench.titles import counted
 
@@ -108,7 +108,7 @@ def _markdown(table: pd.DataFrame) -> str:
     titles, parts = workload_titles(table), []
     for reference, group in table.groupby("reference", sort=False):
         marks: list[str] = []
-        texts = [{"Method": full_name(row)} | plan_row(row, marks) for row in group.itertuples()]
+        texts = [{"Method": row.setting} | plan_row(row, marks) for row in group.itertuples()]
         rows = pd.DataFrame(texts).map(markdown_text)
         rows = rows.loc[:, (rows != "").any()]
         align = ["left" if name in ("Method", "Schedule") else "right" for name in rows]

@@ -23,11 +23,6 @@ def series_and_label(row: Any) -> tuple[str, str]:
     return method_class(row.backend, row.method).series_and_label(json.loads(row.params))
 
 
-def full_name(row: Any) -> str:
-    """The method with all its settings."""
-    return method_class(row.backend, row.method).full_name(json.loads(row.params))
-
-
 def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
     """For the console: by the title of every workload the cells on a front, the slowest first."""
     titles, tables = workload_titles(cells), {}
@@ -36,7 +31,7 @@ def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
         rows = []
         for row in group.sort_values("speedup").itertuples():
             shown = {
-                "Method": full_name(row),
+                "Method": row.setting,
                 "Computed": f"{row.computed_steps:g}/{row.steps}",
                 "Speed-up": number(row.speedup, 2, "x")
                 + (" (timing disturbed)" if isinstance(row.timing_disturbed, str) else ""),

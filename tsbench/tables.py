@@ -34,10 +34,10 @@ from tsbench.stored import DrawnCell, StoredCell
 from tsbench.titles import DRAWN_WITH, counted, drawn_columns
 
 COLUMNS = [
-    "key", "status", "reason", "model", "backend", "method", "params", "dtype", "quantization", "offload", "compile",
-    "height", "width", "steps", "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "schedule", "computed_steps",
-    *COST_COLUMNS, "published_tflop", "published_difference", "latency_s", "denoise_s", "speedup", "speedup_low",
-    "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
+    "key", "setting", "status", "reason", "model", "backend", "method", "params", "dtype", "quantization", "offload",
+    "compile", "height", "width", "steps", "n_samples", *DRAWN_WITH, "seeds", "first_prompt", "schedule",
+    "computed_steps", *COST_COLUMNS, "published_tflop", "published_difference", "latency_s", "denoise_s", "speedup",
+    "speedup_low", "speedup_high", "denoise_speedup", "psnr_db", "ssim", "lpips", "peak_memory_bytes", "on_front",
 ]  # fmt: skip
 NOT_YET = "is not computed yet (python -m tsbench report {} computes it)"
 NO_REFERENCE = "there is no image of full compute to compare with (the same sweep draws it again)"
@@ -121,6 +121,7 @@ def _cell_row(store: Store, cell: StoredCell, scores: dict[str, list[float]], me
     workload = cell.workload
     row: dict[str, Any] = {
         "key": cell.key,
+        "setting": method_class(cell.backend, cell.method).full_name(cell.params),
         "status": cell.status,
         "reason": cell.reason,
         "backend": cell.backend,

@@ -158,7 +158,9 @@ class Method:
     @classmethod
     def series_and_label(cls, parameters: dict[str, Any]) -> tuple[str, str]:
         """Both, the series with every parameter that is not at its default and that neither of them speaks of."""
-        names, defaults = (cls.series(parameters), cls.label(parameters)), cls().parameters()
+        defaults = cls().parameters()
+        parameters = defaults | parameters  # a cell may be older than a parameter
+        names = cls.series(parameters), cls.label(parameters)
         unsaid = []
         for name, value in sorted(parameters.items()):
             default = parameters | {name: defaults.get(name)}

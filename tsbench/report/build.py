@@ -40,7 +40,7 @@ def build_report(store: Store, console: Console) -> int:
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
         place = store.cells / row.key
-        text = f"{present.full_name(row)}: {row.reason}; delete {place} to forget it"
+        text = f"{row.setting}: {row.reason}; delete {place} to forget it"
         console.print(Text.assemble(("failed ", "red"), text), soft_wrap=True)
     _print_disturbed(store, cells, console)
     _print_files(store.folder, plots, console)
@@ -72,7 +72,7 @@ def _print_disturbed(store: Store, cells: pd.DataFrame, console: Console) -> Non
     """Which timings other work disturbed, and one line to type that has them drawn again."""
     disturbed = cells[cells["timing_disturbed"].notna()]
     for row in disturbed.itertuples():
-        console.print(f"{present.full_name(row)}: {row.timing_disturbed}", soft_wrap=True)
+        console.print(f"{row.setting}: {row.timing_disturbed}", soft_wrap=True)
     if len(disturbed):
         places = shlex.join(str(store.cells / key) for key in disturbed["key"])
         console.print(f"to draw that again, type the same sweep after: rm -r {places}", soft_wrap=True)

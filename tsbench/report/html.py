@@ -22,7 +22,7 @@ from tsbench.chain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
 from tsbench.paths import ASSETS
-from tsbench.present import full_name, notes_of, provenance, series_and_label, workload_titles
+from tsbench.present import notes_of, provenance, series_and_label, workload_titles
 from tsbench.report.difference import amplified_difference
 from tsbench.report.paper import FRONT, front_text, published_beside, quantities
 from tsbench.report.plots.style import styles, with_series
@@ -84,7 +84,7 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
             good, unknown = qualified(group, bars), unjudged(group, bars)
             answer: dict[str, Any] = {"workload": title, "key": None, "text": nearest(group, bars), "beside": []}
             if good:
-                text = f"{full_name(good[0])}: {gives(good[0])}"
+                text = f"{good[0].setting}: {gives(good[0])}"
                 told = beside(as_fast(store, good, bars), group, good[0], bars)
                 answer |= {"key": good[0].key, "text": text, "beside": told}
             elif unknown:
@@ -153,7 +153,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
     columns = [f"{METRICS[name].column}{end}" for name in metrics for end in ("", "_low", "_high")]
     cell = {name: _plain(getattr(row, name, None)) for name in (*FIGURES, *columns)}
     cell |= {
-        "name": full_name(row),
+        "name": row.setting,
         "series": series_and_label(row)[0],
         "workload": workloads[row.reference],
         "front": front_text(row),

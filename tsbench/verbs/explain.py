@@ -9,7 +9,7 @@ from typing import Any
 from tsbench.chain import chain, sentences
 from tsbench.errors import UserError
 from tsbench.flags import Arguments
-from tsbench.present import full_name, workload_titles
+from tsbench.present import workload_titles
 from tsbench.progress import output
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table
@@ -59,11 +59,11 @@ def explained(rows: Sequence[Any], wanted: str | None, store: Store) -> list[Any
         if not settings:
             raise UserError(f"{store.folder} has full compute only; draw a setting, such as method.cache_interval=3.")
         return [row for row in settings if row.on_front] or settings
-    found = [row for row in rows if row.key.startswith(wanted) or wanted.lower() in full_name(row).lower()]
+    found = [row for row in rows if row.key.startswith(wanted) or wanted.lower() in row.setting.lower()]
     if not found:
         example = next((row for row in rows if row.key != row.reference), rows[0])
         raise UserError(
-            f"{store.folder} has no setting {wanted!r}; type a part of a name, such as {full_name(example)!r}, or the "
+            f"{store.folder} has no setting {wanted!r}; type a part of a name, such as {example.setting!r}, or the "
             f"beginning of a key, such as {example.key[:6]}."
         )
     return found
@@ -72,10 +72,10 @@ def explained(rows: Sequence[Any], wanted: str | None, store: Store) -> list[Any
 def explanation(store: Store, row: Any) -> list[str]:
     """The chain of one cell and what it says, line by line."""
     if row.status != "ok":
-        return [f"  {full_name(row)}: {row.status}: {row.reason}"]
+        return [f"  {row.setting}: {row.status}: {row.reason}"]
     if row.key == row.reference:
-        return [f"  {full_name(row)}: everything else is compared with it, {row.latency_s:.4g} s"]
-    lines = [f"  {full_name(row)}: {row.speedup:.3f}x (cell {row.key[:6]})"]
+        return [f"  {row.setting}: everything else is compared with it, {row.latency_s:.4g} s"]
+    lines = [f"  {row.setting}: {row.speedup:.3f}x (cell {row.key[:6]})"]
     cell = store.drawn(row.key)
     for number, link in enumerate(chain(cell)):
         lines.append(f"    {link.latency_s:10.4g} s  {f'x {link.factor:.3f}' if number else '':9} {link.what}")

@@ -12,7 +12,7 @@ from tsbench.answers import BARS, FASTER, Bar, as_fast, beside, candidates, give
 from tsbench.errors import UserError
 from tsbench.flags import Arguments, number_of
 from tsbench.metrics import METRICS
-from tsbench.present import full_name, workload_titles
+from tsbench.present import workload_titles
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, opened
@@ -83,16 +83,16 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     if sum(map(len, unknown.values())) == len(candidates(group)):  # then `nearest` says why
         unknown = {}
     not_judged = [
-        f"  not judged, {reason}: {', '.join(full_name(row) for row in rows)}" for reason, rows in unknown.items()
+        f"  not judged, {reason}: {', '.join(row.setting for row in rows)}" for reason, rows in unknown.items()
     ]
     good = qualified(group, bars)
     if not good:
         return [*lines, f"  {nearest(group, bars)}", *not_judged, ""], False
     best = good[0]
     rival = as_fast(store, good, bars)
-    lines += [f"  use {full_name(best)}: {gives(best)}", *(f"  {text}" for text in beside(rival, group, best, bars))]
+    lines += [f"  use {best.setting}: {gives(best)}", *(f"  {text}" for text in beside(rival, group, best, bars))]
     if len(good) > 1 and not rival:
-        lines += [f"  runner-up: {full_name(good[1])}: {gives(good[1])}"]
+        lines += [f"  runner-up: {good[1].setting}: {gives(good[1])}"]
     if (count := len(candidates(group))) > 1:
         lines += [
             f"  the best of {count} settings, partly by luck: before a close decision, draw it again with other prompts"
