@@ -83,8 +83,10 @@ def test_speed_against_size_and_steps(store: Store) -> None:
     assert speed.scaling(cells, "P") is None
     larger = cells.assign(height=128, width=128, reference=cells["reference"] + "l", key=cells["key"] + "l")
     longer = cells.assign(steps=8, reference=cells["reference"] + "s", key=cells["key"] + "s")
-    figure = speed.scaling(pd.concat([cells, larger, longer], ignore_index=True), "P")
-    assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps"]
+    others = larger.assign(steps=6, reference=cells["reference"] + "o", key=cells["key"] + "o")
+    figure = speed.scaling(pd.concat([cells, larger, longer, others], ignore_index=True), "P")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["size (pixels)", "denoising steps", "denoising steps"]
+    assert [axis.get_title(loc="left").split(", ")[1] for axis in figure.axes] == ["4 steps", "64 x 64", "128 x 128"]
     line = figure.axes[0].get_lines()[0]
     assert [round(x) for x in line.get_xdata()] == [0, 1] and len(line.get_ydata()) == 2
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["64 x 64", "128 x 128"]

@@ -58,9 +58,8 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
     """Speed-up against the size and against the number of steps, a line per setting, with the 95 % intervals as bars.
 
     Returns:
-        A matplotlib figure with a panel for each of the two that a setting was drawn at several values of, the other
-        held at its most frequent value, and for each workload that is the same but for the two; None if there is
-        none.
+        A matplotlib figure with a panel for every workload that a setting was drawn at several sizes of, and for every
+        one that it was drawn in several numbers of steps of; None if there is none.
     """
     drawn = with_series(cells)
     looks = styles(drawn["series"])
@@ -71,11 +70,8 @@ def scaling(cells: pd.DataFrame, hardware: str) -> Any:
         pixels=[f"{row.height} x {row.width}" for row in drawn.itertuples()], area=drawn["height"] * drawn["width"]
     )
     shown = []
-    for column, held, without, swept in (
-        ("pixels", "steps", "size", "size (pixels)"), ("steps", "pixels", "steps", "denoising steps"),
-    ):  # fmt: skip
-        usual = drawn[drawn[held] == drawn[held].mode()[0]]
-        for title, group in usual.groupby(usual["reference"].map(workload_titles(cells, without)), sort=False):
+    for column, without, swept in (("pixels", "size", "size (pixels)"), ("steps", "steps", "denoising steps")):
+        for title, group in drawn.groupby(drawn["reference"].map(workload_titles(cells, without)), sort=False):
             group = group[group.groupby(["series", "label"])[column].transform("nunique") > 1]
             if len(group):
                 shown.append((group.sort_values(["area", "steps"]), column, swept, str(title)))
