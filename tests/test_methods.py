@@ -498,7 +498,7 @@ class Raising(Leaky):
     ("method", "told"),
     [
         (Leaky(), "left another forward, part or hook on 2 modules, such as the transformer itself"),
-        (Replacing(), "left another forward, part or hook on 1 modules, such as the transformer itself"),
+        (Replacing(), "left another forward, part or hook on 1 module, such as the transformer itself"),
         (Raising(), "disable raised"),
     ],
 )

@@ -103,6 +103,24 @@ def test_schedules_of_a_batch_are_held_against_its_own_images(tmp_path: Path) ->
     assert "differed between runs" in cells_table(store).note[0]
 
 
+def test_workloads_are_in_an_order_that_people_expect(tmp_path: Path) -> None:
+    """By what they draw and how, not by their keys, which are digests: so are the panels of plots."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    eager = [cell(steps=4, height=64, width=64, seeds=(seed,), batch_size=n) for n in (1, 2) for seed in range(4)]
+    compiled = [replace(one, settings=replace(FLOAT32, compile=True)) for one in eager[:4]]
+    expected = [
+        *eager[:4],
+        *compiled,
+        *eager[4:],
+        cell(steps=8, height=64, width=64),
+        cell(steps=4, height=64, width=96),
+    ]
+    for one in reversed(expected):
+        put(store, one, "failed", {"reason": "no memory", "traceback": "…"})
+    assert list(cells_table(store)["key"]) == [one.key for one in expected]
+
+
 def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> None:
     """Both show 40.00 dB, of which one leaves out an identical image: that one is the better, alone."""
     store = Store(tmp_path)

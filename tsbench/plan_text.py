@@ -143,6 +143,7 @@ def totals(
     planned = planned_images(cells, pairs, methods)
     images = sum(count.total for count in planned.values())
     calibrations = ", calibrations" if any(methods[cell.key].calibrator() for cell in cells) else ""
+    timed = counted(pairs, "timed pair")
     stored = sum(len(cell.workload.samples) for cell in cells)
     works = [cell.workload for cell in cells if not cell.workload.random_weights]  # whose images are stored
     pixels = sum(len(work.samples) * work.height * work.width for work in works)
@@ -150,7 +151,7 @@ def totals(
         f"{counted(len(cells), 'cell')}, {counted(sum(cell.is_reference for cell in cells), 'reference')} among them"
         + (f", and {skipped} that will be skipped" if skipped else "")
         + f"; {counted(images, 'image')} to draw "
-        f"({counted(stored, 'sample')}, the others warm-ups{calibrations} and {pairs} timed pairs per cell); "
+        f"({counted(stored, 'sample')}, the others warm-ups{calibrations} and {timed} per cell); "
         + (f"at most {size_of(3 * pixels)} of images to store" if pixels else "no images to store")
     ]
     rows = [row._asdict() for row in table.itertuples(index=False)]

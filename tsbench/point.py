@@ -13,6 +13,7 @@ from tsbench.methods import Method
 from tsbench.metrics import check_names
 from tsbench.prompts import read_prompts
 from tsbench.schema import QuantizationConfig, SweepConfig
+from tsbench.titles import counted
 
 MOST_STEPS, MOST_PAIRS = 1000, 1000  # far more than anybody draws
 LARGEST_SIDE = 8192  # pixels: far more than any Flux draws
@@ -98,7 +99,9 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     seeds = _parse_seeds(config.seeds)
     samples = len(prompts) * len(seeds)
     if config.batch_size > samples:
-        raise UserError(f"batch_size is {config.batch_size}, but there are only {samples} samples; try batch_size=1.")
+        raise UserError(
+            f"batch_size is {config.batch_size}, but the sweep has only {counted(samples, 'sample')}; try batch_size=1."
+        )
     one_of("runtime.dtype", config.runtime.dtype, DTYPES)
     one_of("runtime.offload", config.runtime.offload, OFFLOADS)
     _check_quantization(config)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tsbench.store import Store, opened
 from tsbench.tables import cells_table, samples_table
+from tsbench.titles import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,8 @@ class Results:
     store: Store
 
     def __repr__(self) -> str:
-        return f"Results({str(self.store.folder)!r}: {len(self.cells)} cells, {len(self.samples)} images)"
+        cells, images = counted(len(self.cells), "cell"), counted(len(self.samples), "image")
+        return f"Results({str(self.store.folder)!r}: {cells}, {images})"
 
     def images(self, key: str) -> list[np.ndarray]:
         """The images of a cell, uint8 [height, width, 3], in the order of its samples.

@@ -87,7 +87,8 @@ class Sweep:
                     )
                 self._draw_missing(store, missing, methods, here, console)
         else:
-            console.print(f"{store.folder}: all {counted(len(self.cells), 'cell')} there already")
+            every = "all " if len(self.cells) > 1 else ""
+            console.print(f"{store.folder}: {every}{counted(len(self.cells), 'cell')} there already")
             if different := differences(store.manifest()["environment"], here):
                 console.print(f"they were drawn in another environment: {'; '.join(different)}", soft_wrap=True)
             store.add_metrics(self.metrics)

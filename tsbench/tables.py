@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any
 
 import pandas as pd
@@ -266,8 +267,9 @@ def _readable_order(cells: dict[str, StoredCell]) -> list[str]:
         numbers = [(name, value) for name, value in sorted(params.items()) if isinstance(value, int | float)]
         numbers.sort(key=lambda pair: pair[0] == "cache_interval")  # the interval changes fastest
         return (
-            workload.model_name, pixels, workload.steps, workload.guidance_scale, cell.reference,
-            not cell.is_reference, cell.method, [value for _, value in numbers], key,
+            workload.model_name, pixels, workload.height, workload.steps,
+            *(getattr(workload, name) for name in DRAWN_WITH), cell.backend, astuple(cell.settings), workload.seeds,
+            cell.reference, not cell.is_reference, cell.method, [value for _, value in numbers], key,
         )  # fmt: skip
 
     return sorted(cells, key=place)

@@ -25,6 +25,7 @@ from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.models.source import check_is_whole, configuration
 from tsbench.timing import Timing
+from tsbench.titles import counted
 
 RECOMPILE_LIMIT = 64  # of torch.compile, whose own, 8, is too low for methods that hook many kinds of modules
 
@@ -227,11 +228,11 @@ class DiffusersSession(Session):
         finally:
             hooked, changed = undo(method, self.pipeline, before)
         if hooked:
-            raise DrawingFailed(f"{hooked} modules still had hooks of the cache after disabling it")
+            raise DrawingFailed(f"{counted(hooked, 'module')} still had hooks of the cache after disabling it")
         if changed:
             raise DrawingFailed(
                 "the method's disable has not undone its enable: it left another forward, part or hook on "
-                f"{len(changed)} modules, such as {changed[0]}"
+                f"{counted(len(changed), 'module')}, such as {changed[0]}"
             )
 
     def _encode(self, workload: Workload, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -83,7 +83,7 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     if sum(map(len, unknown.values())) == len(candidates(group)):  # then `nearest` says why
         unknown = {}
     not_judged = [
-        f"  not judged, {reason}: {', '.join(row.setting for row in rows)}" for reason, rows in unknown.items()
+        f"  not judged, {reason}: {'; '.join(row.setting for row in rows)}" for reason, rows in unknown.items()
     ]
     good = qualified(group, bars)
     if not good:
