@@ -127,6 +127,8 @@ def test_a_key_is_given_once() -> None:
         UserError, match="steps is given twice, by 'steps=8' and 'steps=9'; leave one out, or type both"
     ):
         expand(["steps=8", "size=128", "steps=9"])
+    with pytest.raises(UserError, match=r"by 'steps=8' and 'steps=8'; leave one out\.$"):
+        expand(["steps=8", "steps=8"])
     assert {point.config.steps for point in expand(["steps=8,9", "size=128"])} == {8, 9}
 
 

@@ -218,7 +218,15 @@ MISTAKES = [
     (["recommend", "r", "--min-ssim", "5"], "--min-ssim is 5, but SSIM lies between -1 and 1; try --min-ssim 0.9."),
     (["explain", "r", "--all"], "unrecognized arguments: --all; usage: python -m tsbench explain RESULTS [SETTING]"),
     (["explain", "r", "-x"], "unrecognized arguments: -x"),
+    (
+        ["recommend", "r", "--max-lpips", "0.1", "--max-lpips=0.2"],
+        "a bar is one limit, but --max-lpips 0.1 and 0.2 are",
+    ),
     (["recommend", "r", "--best"], "unrecognized arguments: --best; usage: "),
+    (
+        ["recommend", "r", "--max-lpips", "0.1", "--max-lpips=0.2"],
+        "a bar is one limit, but --max-lpips 0.1 and 0.2 are",
+    ),
     (["recommend", "r", "--best"], "with bars of: --min-psnr-db, --min-ssim, --max-lpips, "),
     (["recommend", "nowhere", "--max-lpips", "1"], "There are no results in 'results/nowhere'"),
     (["explain"], "the following arguments are required: RESULTS"),

@@ -413,6 +413,7 @@ MISTAKES = [
     (["sweep", "method=openvino/taylorseer"], "type backend=openvino method=taylorseer."),
     (["report", "a", "b"], "unrecognized arguments: b; usage: python -m tsbench report RESULTS"),
     (["report", "nowhere"], "There are no results in 'results/nowhere'"),
+    (["report", "results/nowhere"], "There are no results in 'results/nowhere'"),
 ]
 
 

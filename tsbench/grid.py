@@ -176,10 +176,8 @@ def _parsed(arguments: list[str]) -> list[Override]:
     for override in overrides:
         key, text = override.get_key_element(), str(override.input_line)
         if key in first:
-            raise UserError(
-                f"{key} is given twice, by {first[key]!r} and {text!r}; leave one out, or type both values in one: "
-                f"{key}=VALUE,VALUE."
-            )
+            both = f", or type both values in one: {key}=VALUE,VALUE" if text != first[key] else ""
+            raise UserError(f"{key} is given twice, by {first[key]!r} and {text!r}; leave one out{both}.")
         first[key] = text
         if override.is_hydra_override():
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")

@@ -272,8 +272,8 @@ def opened(argument: str) -> Store:
     if store is None:
         if file := next((path for path in folders if path.is_file()), None):
             raise UserError(f"{str(file)!r} is a file; give the folder of a run, or its name in results/.")
-        folder = str(folders[0] if folders[0].is_dir() else folders[1])
-        raise UserError(f"There are no results in {folder!r}; run python -m tsbench sweep name=NAME first.")
+        meant = folders[0] if folders[0].is_dir() or len(folders[0].parts) > 1 else folders[1]
+        raise UserError(f"There are no results in {str(meant)!r}; run python -m tsbench sweep name=NAME first.")
     if store.is_empty():
         has_tables = (store.folder / "cells.csv").is_file()
         what = "tables, but not the cells that they are made of" if has_tables else "no cells yet"

@@ -36,9 +36,11 @@ def main(arguments: list[str]) -> int:
     parser = Arguments(f"usage: python -m tsbench recommend RESULTS BAR…, with bars of: {', '.join(BARS)}")
     parser.add_argument("RESULTS")
     for flag in BARS:
-        parser.add_argument(flag, dest=flag)
+        parser.add_argument(flag, dest=flag, action="append", default=[])
     given = parser.parse_args(arguments)
-    bars = [bar_of(flag, text) for flag in BARS if (text := getattr(given, flag)) is not None]
+    if repeated := [f"{flag} {' and '.join(texts)}" for flag in BARS if len(texts := getattr(given, flag)) > 1]:
+        parser.error(f"a bar is one limit, but {repeated[0]} are given")
+    bars = [bar_of(flag, text) for flag in BARS for text in getattr(given, flag)]
     if not bars:
         parser.error("a bar is needed, such as --max-lpips 0.1")
     if FASTER.flag not in {bar.flag for bar in bars}:
