@@ -54,6 +54,14 @@ def test_try_draws_one_prompt_beside_full_compute(here: Path, capsys: pytest.Cap
     assert np.array_equal(picture[76:140, 4:68], full) and difference.any() and picture[:4].min() == 255
 
 
+def test_try_says_that_nothing_was_skipped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A threshold that is never reached is otherwise a cache of 1.0x with a perfect image."""
+    prompt = "small red star at centre, blue background"
+    small = ["size=64", "steps=6", "metrics=[psnr]"]
+    assert main(["try", prompt, *small, "method=first_block_cache", "method.threshold=0"]) == 0
+    assert "\n  CCCCCC; inert: every step was computed\n" in capsys.readouterr().out
+
+
 def test_metrics_are_added_to_a_finished_run(here: Path) -> None:
     assert main(["sweep", *SMALL, "metrics=[psnr]"]) == 0
     assert main(["score", "sweep", "metrics=[ssim,lpips]"]) == 0

@@ -12,6 +12,7 @@ from typing import Any
 from tsbench.errors import UserError, first_line
 from tsbench.grid import impossible
 from tsbench.progress import output
+from tsbench.schedule import schedule_note
 from tsbench.stats import speedups
 from tsbench.sweep import Sweep
 
@@ -84,7 +85,11 @@ def _try(sweep: Sweep) -> int:
             line += f", {ratio:.2f}x (full compute beside it {beside_s:.3g} s), {scores}"
             rows.append((reference, result.images[0]))
         console.print(line, soft_wrap=True)
-        console.print(f"  {result.schedules[0]}")
+        steps = cell.workload.steps
+        note = None
+        if not cell.is_reference:
+            note = schedule_note(result.method.promised_schedule(steps), result.schedules, steps)
+        console.print("  " + "; ".join(filter(None, [*result.schedules, note])), soft_wrap=True)
     _write(rows)
     console.print("try.png: in full, then with the method and its difference four times as bright")
     return 0
