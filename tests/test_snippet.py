@@ -84,7 +84,7 @@ def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Pa
 
 def printed_overrides(point: Point) -> list[str]:
     """Those that are printed of the cell that is drawn at a point."""
-    config, pair = point.config, {"batch": 0, "method": timed(1.0, [0.2])}
+    config, pair = point.config, {"batch": 0, "reference": timed(1.0, [0.4]), "method": timed(1.0, [0.2])}
     kept = drawn_cell(
         point.cell("m"),
         ["C"],

@@ -158,6 +158,11 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
             {"pairs": [{"batch": 0}]},
             "cell.json is damaged (an entry of it is no such entry: 'sch",
         ),
+        (
+            "cells/KEY/cell.json",
+            {"reference": "x", "pairs": [{"batch": 0, "schedule": "CCCC", "method": timing(0.5, 0.3)}]},
+            "cell.json is damaged (a pair of it has no 'reference')",
+        ),
         ("cells/KEY/cell.json", b"{}", "cell.json is damaged (it has no 'key'); delete the folder run/cells/KEY"),
         ("cells/KEY/scores.json", b'{"zork": [1, 2]}', "There is no metric 'zork'; there are: psnr, ssim, lpips"),
         ("cells/KEY/scores.json", b"", "type python -m tsbench report, which scores the cell again"),

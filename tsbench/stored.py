@@ -117,7 +117,10 @@ def parsed(document: dict[str, Any]) -> StoredCell:
             values["cost"] = None if document["cost"] is None else StepCost(**document["cost"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"an entry of it is no such entry: {error}") from error
-    return kind(**values)
+    cell = kind(**values)
+    if isinstance(cell, DrawnCell) and not cell.is_reference and any(pair.reference is None for pair in cell.pairs):
+        raise ValueError("a pair of it has no 'reference'")
+    return cell
 
 
 def _pair(pair: dict[str, Any]) -> Pair:
