@@ -61,23 +61,27 @@ def no_parameter(key: str, names: Iterable[str]) -> str:
     """
     group, _, typed = key.rpartition(".")
     known = list(dict.fromkeys(names))
-    near = get_close_matches(typed, known, 1)
-    meant = f"; did you mean {'.'.join(filter(None, (group, near[0])))}?" if near else "."
+    near = [".".join(filter(None, (group, name))) for name in get_close_matches(typed, known, 1)]
+    near = near if group else _as_meant(key, near)
+    meant = f"; did you mean {near[0]}?" if near else "."
     return f"There is no parameter {key!r}; there are: {', '.join(known)}{meant}"
+
+
+def _as_meant(key: str, near: list[str]) -> list[str]:
+    """What somebody who types a key without a group may mean, the likeliest first; `near` is outside of groups."""
+    by_name: dict[str, str] = {}
+    for full in _IN_GROUPS:
+        by_name.setdefault(full.rpartition(".")[2], full)
+    exact = [OTHER_NAMES.get(key), by_name.get(key)]
+    parts = [full for name, full in by_name.items() if key in name.split("_")]
+    alike = [by_name[name] for name in get_close_matches(key, by_name, 1)]
+    return list(filter(None, [*exact, *near, *parts, *alike]))
 
 
 def _unknown(key: str, schema: str) -> str:
     of_method = schema in _METHODS
     names = [field.name for field in fields((_SCHEMAS | _METHODS)[schema])]
     known = [name for name in names if not (of_method and name == "name")]
-    groups: dict[str, list[Any]] = {
-        "method": list(_METHODS.values()),
-        "prompts": [PromptsConfig],
-        "runtime": [RuntimeConfig],
-    }
-    homes = [group for group, kinds in groups.items() if any(key == f.name for kind in kinds for f in fields(kind))]
-    if homes and schema == SweepConfig.__name__:
-        return f"There is no parameter {key!r}; there are: {', '.join(known)}; did you mean {homes[0]}.{key}?"
     return no_parameter(key, known)
 
 
@@ -96,6 +100,21 @@ _SCHEMAS: dict[str, Any] = {
     for schema in (SweepConfig, ModelConfig, PromptsConfig, RuntimeConfig, QuantizationConfig, TimingConfig)
 }
 _METHODS = {method.__name__: method for methods in METHODS.values() for method in methods.values()}
+_GROUPS: dict[str, list[Any]] = {
+    "method": list(_METHODS.values()),
+    "prompts": [PromptsConfig],
+    "runtime": [RuntimeConfig],
+    "timing": [TimingConfig],
+}
+_IN_GROUPS = [f"{group}.{field.name}" for group, kinds in _GROUPS.items() for kind in kinds for field in fields(kind)]
+OTHER_NAMES = {  # as diffusers' pipeline and the papers have them
+    **dict.fromkeys(("height", "width", "resolution"), "size"),
+    "num_inference_steps": "steps",
+    "prompt": "prompts.file",
+    "interval": "method.cache_interval",
+    "order": "method.max_order",
+    "warmup": "method.disable_cache_before_step",
+}
 _KINDS = {"Integer": ("a whole number", "4"), "Float": ("a number", "3.5"), "bool": ("true or false", "true")}
 _LISTS = {"seeds": "seeds=[0,1]", "metrics": "metrics=[psnr,lpips]"}
 _SENTENCES: list[tuple[str, Callable[..., str]]] = [  # what OmegaConf says, and the sentence of the key and the groups
