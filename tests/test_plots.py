@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 
 from tests.helpers import cell
 from tests.stores import ENVIRONMENT, GOOD, body, document, image, keys, put, rewrite, run, timed, timing
@@ -20,6 +22,13 @@ from tsbench.report.plots.style import CONTROL, styles
 from tsbench.scoring import score_cells
 from tsbench.store import Store
 from tsbench.tables import cells_table
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    """Or matplotlib warns of too many."""
+    yield
+    pyplot.close("all")
 
 
 def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None:
