@@ -48,9 +48,12 @@ def test_all_that_the_drawing_code_imports_is_drawing_code() -> None:
     assert {name for name in names if not {name, name.split("/")[0]} & set(DRAWING)} == set()
 
 
-def made_by_the_command(code: str, **variables: str) -> str:
+def made_by_the_command(code: str, cores: int = 2, **variables: str) -> str:
     """What a line prints after `run` has set up a process."""
-    before = "import os, signal, sys\nfrom tsbench import __main__\n__main__.main = lambda: None\n"
+    before = (
+        "import os, signal, sys\nfrom tsbench import __main__\n__main__.main = lambda: None\n"
+        f"os.cpu_count = lambda: {cores}\n"
+    )
     variables = {"PATH": os.environ["PATH"], **variables}
     command = [sys.executable, "-c", f"{before}try: __main__.run()\nexcept SystemExit: {code}"]
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.strip()
@@ -61,6 +64,7 @@ def test_how_long_threads_spin_is_limited_and_written_down() -> None:
     on a quiet machine. The command comes too late where torch is imported first."""
     assert made_by_the_command("print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])") == "False 2000"
     waiting = "import torch, tsbench.environment as t; print(t.environment(torch.device('cpu'))['openmp'])"
+    assert made_by_the_command(waiting, cores=16) == "{}"
     assert made_by_the_command(waiting) == "{'GOMP_SPINCOUNT': '2000'}"
     assert made_by_the_command(waiting, OMP_WAIT_POLICY="active") == "{'OMP_WAIT_POLICY': 'active'}"
 

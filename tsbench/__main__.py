@@ -26,6 +26,9 @@ DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
     errno.EISDIR,
 }  # fmt: skip
+# Threads of torch that wait spin, and on few cores, beside another process, keep a core from the thread that they wait
+# for: on two, images take ten times as long. With this limit three times, and as long as ever on a quiet machine.
+FEW_CORES, SPINS = 4, "2000"
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers
 
@@ -82,10 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run() -> None:
     """The command: `main` with its exit code; a scheduler's SIGTERM ends it like Ctrl-C, with a sentence."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # Threads of torch that wait spin, and beside another process keep a core from the thread that they wait for:
-        # images take ten times as long. With this limit three times, and as long as ever on a quiet machine.
-        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    if "OMP_WAIT_POLICY" not in os.environ and (os.cpu_count() or 1) <= FEW_CORES:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     sys.exit(main())
 
 

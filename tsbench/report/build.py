@@ -71,11 +71,13 @@ def _print_best(cells: pd.DataFrame, console: Console) -> None:
 def _print_disturbed(store: Store, cells: pd.DataFrame, console: Console) -> None:
     """Which timings other work disturbed, and one line to type that has them drawn again."""
     disturbed = cells[cells["timing_disturbed"].notna()]
+    if disturbed.empty:
+        return
+    console.print()
     for row in disturbed.itertuples():
         console.print(f"{row.setting}: {row.timing_disturbed}", soft_wrap=True)
-    if len(disturbed):
-        places = shlex.join(str(store.cells / key) for key in disturbed["key"])
-        console.print(f"to draw that again, type the same sweep after: rm -r {places}", soft_wrap=True)
+    places = shlex.join(str(store.cells / key) for key in disturbed["key"])
+    console.print(f"to draw that again, type the same sweep after: rm -r {places}", soft_wrap=True)
 
 
 def _print_files(folder: Path, plots: list[str], console: Console) -> None:
