@@ -70,6 +70,23 @@ def test_an_instance_is_wrapped_once() -> None:
         taylor_seer(1, 2)(module)
 
 
+def test_a_class_and_what_is_made_of_it_are_not_both_decorated() -> None:
+    """Every call would count two steps: a subclass that changes nothing gave 0, NaN, NaN of the squares."""
+
+    class Both(Squares):
+        pass
+
+    class Calling(Squares):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x)
+
+    for kind in (Squares, Both, Calling):
+        with pytest.raises(ValueError, match="Squares forecasts already; decorate it or what is made of it, not both"):
+            taylor_seer(1, 2)(kind)
+        with pytest.raises(ValueError, match="Squares forecasts already"):
+            taylor_seer(1, 2)(kind())
+
+
 def test_a_copy_computes_with_its_own_weights_or_is_refused() -> None:
     """A copy of a wrapped instance would silently go on with the original's, as of an EMA of a model."""
     module = Squares()

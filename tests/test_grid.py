@@ -254,6 +254,7 @@ EXPERIMENTS = {
     "grids: [steps=2]\ngrids: [steps=3]": "found duplicate key grids",
     "": "must have a list 'grids' of lines of overrides, such as - model=tiny steps=20.",
     "grids: []": "must have a list 'grids'",
+    "grids: [steps=2]\nname: mine": "has a key 'name', but only 'grids'; type it as an override in each of them",
     "grids: steps=20": "must have a list 'grids'",
     "grids: [{steps: 20}]": "must have a list 'grids'",
     "grids: [experiment=quick]": "has a grid with experiment=, but only a command can choose one",

@@ -15,6 +15,11 @@ from tests.helpers import ROOT
 from tsbench.methods import BROKEN, method_class
 from tsbench.methods.taylorseer import TaylorSeer
 
+HEAD = (
+    "from dataclasses import dataclass\nfrom typing import ClassVar, Literal\nfrom tsbench.methods import Method\n"
+    "@dataclass\n"
+)
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -84,9 +89,28 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
     [
         ("1 / 0", "does not import (ZeroDivisionError: division by zero)"),
         ("class Reuse: pass", "is no subclass of tsbench.methods.Method"),
-        ("from tsbench.methods import Method as Reuse", "has the name 'none', but must have its entry point's"),
         (
-            "from tsbench.methods import Method\nclass Reuse(Method): name = 'reuse'",
+            "from tsbench.methods import Method as Reuse",
+            "has the name 'none', but must have its entry point's in a field `name`",
+        ),
+        (  # an instance of it would be full compute by name, and its images the reference
+            f"{HEAD}class Reuse(Method):\n name = 'reuse'\n def enable(self, pipeline, steps): pass",
+            "has the name 'none', but must have its entry point's in a field `name`",
+        ),
+        (
+            f"{HEAD}class Reuse(Method):\n name: str = 'reuse'\n mode: complex = 1j",
+            "does not work with its defaults (TypeError: Object of type complex is not JSON serializable)",
+        ),
+        (
+            f"{HEAD}class Reuse(Method):\n name: str = 'reuse'\n mode: Literal['a', 'b'] = 'a'",
+            "does not work with its defaults (ValidationError: Unexpected type annotation: Literal[a, b])",
+        ),
+        (
+            f"{HEAD}class Reuse(Method):\n name: str = 'reuse'\n label_format: ClassVar[str] = 'N={{every}}'",
+            "does not work with its defaults (KeyError: 'every')",
+        ),
+        (
+            f"{HEAD}class Reuse(Method): name: str = 'reuse'",
             "defines neither enable(pipeline, steps) nor drawn_steps(steps)",
         ),
     ],

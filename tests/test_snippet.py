@@ -14,10 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import cell
-from tests.stores import (
-    drawn_cell,
-    timed,
-)
+from tests.stores import drawn_cell, timed
 from tsbench.__main__ import main
 from tsbench.cell import Settings
 from tsbench.errors import UserError
@@ -25,6 +22,9 @@ from tsbench.grid import expand
 from tsbench.point import Point
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store
+from tsbench.stored import DrawnCell
+
+PAIR: dict[str, object] = {"batch": 0, "reference": timed(1.0, [0.4]), "method": timed(1.0, [0.2])}
 
 
 def test_the_snippets_run_as_printed(here: Path) -> None:
@@ -84,17 +84,24 @@ def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Pa
 
 def printed_overrides(point: Point) -> list[str]:
     """Those that are printed of the cell that is drawn at a point."""
-    config, pair = point.config, {"batch": 0, "reference": timed(1.0, [0.4]), "method": timed(1.0, [0.2])}
+    config = point.config
     kept = drawn_cell(
         point.cell("m"),
         ["C"],
-        [pair] * config.timing.pairs,
+        [PAIR] * config.timing.pairs,
         model_path=config.model.path,
         threads=config.runtime.threads,
     )
     printed = shlex.split(overrides(kept))
     assert printed[:4] == ["python", "-m", "tsbench", "sweep"]
     return printed[4:]
+
+
+def test_a_parameter_that_is_gone_leaves_no_other_setting_to_paste() -> None:
+    """As after an edit of a package: the defaults would be drawn in its place."""
+    drawn = drawn_cell(cell("taylorseer", '{"cache_interval": 2, "every": 3}', steps=4), ["CCCC"] * 2, [PAIR])
+    told = "# taylorseer, as it is installed here, has no parameter 'every'"
+    assert isinstance(drawn, DrawnCell) and snippet(drawn) == [told] and overrides(drawn) == told
 
 
 def test_prompts_of_a_user_are_asked_for_by_the_overrides(here: Path) -> None:
@@ -115,8 +122,8 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
     settings = Settings(dtype="bfloat16", offload="model", compile=True, quantization=quantized)
     kept = drawn_cell(
         replace(cell("taylorseer", '{"cache_interval":3}'), settings=settings),
-        [],
-        [],
+        ["CCC"],
+        [PAIR],
         model_path="black-forest-labs/FLUX.1-dev",
     )
     code = "\n".join(snippet(kept))

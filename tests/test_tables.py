@@ -152,14 +152,15 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
         yield image(0)
         raise RuntimeError
 
+    timed_once = [{"batch": 0, "reference": timing(1, 1), "method": timing(0.5, 0.5)}]
     new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).resolved(4)), steps=4)
     with pytest.raises(RuntimeError):
-        put(store, new, "ok", body(["CC.C"], []), broken())
+        put(store, new, "ok", body(["CC.C"], timed_once), broken())
     assert store.cell(new.key) is None
     assert not list(store.cells.glob(".*"))
     failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).resolved(4)), steps=4)
     assert not store.is_done(failed.key)
-    put(store, failed, "ok", body(["CC.C"], []), [image(0)])
+    put(store, failed, "ok", body(["CC.C"], timed_once), [image(0)])
     assert store.is_done(failed.key)
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 import tsbench
 from tests.helpers import FLOAT32, cell
-from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, document, image, put, run, timing
+from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, document, image, keys, put, run, timing
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
@@ -83,7 +83,7 @@ def test_a_metric_that_cannot_apply_is_empty_with_the_reason_and_a_checkpoint_st
     assert "MS-SSIM needs images of 161" in Path("results/sweep/table.md").read_text()
 
 
-def test_a_run_in_a_notebook(here: Path) -> None:
+def test_a_run_in_a_notebook(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["sweep", *SMALL, "metrics=[psnr]"]) == 0
     results = tsbench.load("results/sweep")
     pd.testing.assert_frame_equal(
@@ -94,7 +94,11 @@ def test_a_run_in_a_notebook(here: Path) -> None:
     assert len(images) == 2 and images[0].shape == (64, 64, 3)
     with pytest.raises(KeyError, match="zz begins the keys of 0 cells; all are in cells"):
         results.images("zz")
+    with pytest.raises(KeyError):
+        results.images(None)  # type: ignore[arg-type]
     assert tsbench.load("sweep").store.folder == results.store.folder
+    monkeypatch.chdir(here.parent)
+    assert len(results.images(results.cells["key"][1])) == 2
 
 
 def test_the_doctor_says_what_can_run_and_what_is_missing(
@@ -165,6 +169,12 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ),
         ("cells/KEY/cell.json", b"{}", "cell.json is damaged (it has no 'key'); delete the folder run/cells/KEY"),
         ("cells/KEY/scores.json", b'{"zork": [1, 2]}', "There is no metric 'zork'; there are: psnr, ssim, lpips"),
+        ("cells/KEY/cell.json", {"pairs": []}, "cell.json is damaged (it has no pair)"),
+        ("manifest.json", {"commands": []}, "manifest.json is damaged (it has no command); put back a copy of it"),
+        ("cells/KEY/scores.json", b'{"psnr": 3}', "scores.json is damaged (a metric of it has no list of values)"),
+        ("cells/KEY/scores.json", b'{"psnr": [null]}', "scores.json is damaged (a metric of it has no list of values)"),
+        ("cells/KEY/scores.json", b'{"psnr": ["x"]}', "scores.json is damaged (could not convert string to float"),
+        ("cells/KEY/scores.json", b'{"psnr": [1], "ssim": [1, 2]}', "damaged (its metrics have different numbers of"),
         ("cells/KEY/scores.json", b"", "type python -m tsbench report, which scores the cell again"),
         ("cells/KEY/0000.png", None, "0000.png is missing or damaged; delete the folder run/cells/KEY and type"),
         ("cells/KEY/0001.png", b"no picture", "0001.png is missing or damaged"),
@@ -182,7 +192,7 @@ def test_a_damaged_file_is_named(
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
     damaged = store.folder / file.replace("KEY", key)
     if isinstance(text, dict):
-        text = json.dumps(document(store, key) | text).encode()
+        text = json.dumps(json.loads(damaged.read_text()) | text).encode()
     damaged.unlink(missing_ok=True)
     if text is not None:
         damaged.write_bytes(text)
@@ -269,6 +279,15 @@ def test_without_full_compute_it_is_said_why_there_is_no_score(here: Path) -> No
     assert by_interval(store)[2].metric_reason == NO_REFERENCE
     store.write_scores(by_interval(store)[2].key, {"lpips": GOOD})  # made before
     assert pd.isna(by_interval(store)[2].metric_reason)
+
+
+def test_full_compute_that_is_gone_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its row is what the table compares with."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    shutil.rmtree(store.cells / keys(store)[0])
+    assert main(["report", "run"]) == 0
+    told = "missing full compute of tiny, 64 x 64, 4 steps, 6 images, float32; the same sweep draws it again\n"
+    assert told in capsys.readouterr().out
 
 
 def test_scores_do_not_outlive_the_reference_that_they_are_against(here: Path) -> None:

@@ -24,7 +24,7 @@ VERBS = {
 }
 DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
-    errno.EISDIR,
+    errno.EISDIR, errno.EFBIG,
 }  # fmt: skip
 # Threads of torch that wait spin, and on few cores, beside another process, keep a core from the thread that they wait
 # for: on two, images take ten times as long. With this limit three times, and as long as ever on a quiet machine.

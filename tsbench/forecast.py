@@ -258,8 +258,8 @@ def taylor_seer(
         tensors of the same shapes at every step.
 
     Raises:
-        ValueError: for a first step that is not computed and for an instance that forecasts already; while running,
-            for a map that is used up and for a changed shape.
+        ValueError: for a first step that is not computed, and for a class or an instance that forecasts already; while
+            running, for a map that is used up and for a changed shape.
     """
 
     def new() -> RuleForecaster:
@@ -270,6 +270,7 @@ def taylor_seer(
     def decorate(target: Target) -> Target:
         if isinstance(target, nn.Module):
             return _wrapped(target, new())
+        _check_class(target)
         original = target.forward
 
         @wraps(original)
@@ -277,9 +278,10 @@ def taylor_seer(
         def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return _state_of(self, new).run(original, self, *args, **kwargs)
 
-        def reset_cache(self: nn.Module, **changes: Any) -> None:
-            _state_of(self, new).reset(**changes)
+        def reset_cache(self: nn.Module, *values: Any, **changes: Any) -> None:
+            _state_of(self, new).reset(*values, **changes)
 
+        setattr(forward, OF_CLASS, True)
         target.forward, target.reset_cache = forward, reset_cache  # type: ignore[attr-defined]
         return target
 
@@ -290,6 +292,7 @@ def _wrapped(module: Target, state: Forecaster) -> Target:
     """An instance that asks `state` at every call."""
     if STATE in module.__dict__:
         raise ValueError(f"this {type(module).__name__} forecasts already; undo that first by tsbench.forecast.unwrap")
+    _check_class(type(module))
     state.original, state.replaced = module.forward, module.__dict__.get("forward")
 
     @wraps(state.original)
@@ -300,6 +303,13 @@ def _wrapped(module: Target, state: Forecaster) -> Target:
     for name, value in ((STATE, state), ("forward", forward), ("reset_cache", state.reset)):
         object.__setattr__(module, name, value)
     return module
+
+
+def _check_class(kind: type) -> None:
+    """Raise `ValueError` if a class or one that it inherits from is decorated: its steps would be counted twice."""
+    for base in kind.__mro__:
+        if getattr(vars(base).get("forward"), OF_CLASS, False):
+            raise ValueError(f"{base.__name__} forecasts already; decorate it or what is made of it, not both")
 
 
 def unwrap(module: nn.Module) -> bool:

@@ -88,9 +88,12 @@ def experiment_file(name: str) -> list[list[Override]]:
         document = OmegaConf.to_container(OmegaConf.load(path))  # which refuses a key that is given twice
     except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path} cannot be read as YAML ({one_sentence(error).rstrip('.')}).") from error
-    grids = document.get("grids") if isinstance(document, dict) else None
+    document = document if isinstance(document, dict) else {}
+    grids = document.get("grids")
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, str) for grid in grids):
         raise UserError(f"{path} must have a list 'grids' of lines of overrides, such as - model=tiny steps=20.")
+    if others := sorted(str(key) for key in document if key != "grids"):
+        raise UserError(f"{path} has a key {others[0]!r}, but only 'grids'; type it as an override in each of them.")
     try:
         parsed = [_parsed(shlex.split(grid)) for grid in grids]
     except ValueError as error:

@@ -42,7 +42,7 @@ class Results:
         Raises:
             KeyError: for a key that the run does not have, or a beginning of several.
         """
-        found = [whole for whole in self.cells["key"] if whole.startswith(key)]
+        found = [whole for whole in self.cells["key"] if whole.startswith(str(key))]
         if len(found) != 1:
             raise KeyError(f"{key} begins the keys of {len(found)} cells; all are in cells['key']")
         return self.store.images(found[0])
@@ -57,6 +57,6 @@ def load(folder: str) -> Results:
     Raises:
         tsbench.errors.UserError: if there are no results.
     """
-    store = opened(str(folder))
+    store = Store(opened(str(folder)).folder.resolve())  # wherever the process goes later
     manifest = store.manifest()
     return Results(cells_table(store), samples_table(store), manifest, store)

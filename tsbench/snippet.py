@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from tsbench.cell import Settings
 from tsbench.config import composed
 from tsbench.drawing.quantization import quantization_call
+from tsbench.errors import first_line
 from tsbench.methods import Method, NotInstalled, method_class
 from tsbench.methods.base import keywords
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
@@ -30,6 +31,8 @@ def snippet(cell: DrawnCell) -> list[str]:
     kind = method_class(cell.backend, cell.method)
     if issubclass(kind, NotInstalled):
         return [f"# {cell.method} comes from a package that is not installed here"]
+    if other := _of_other_code(cell, kind):
+        return [other]
     method = kind(**_fields(kind, cell.params | cell.calibration))
     prompt = json.dumps(workload.prompts[0], ensure_ascii=False)
     given = (
@@ -39,7 +42,10 @@ def snippet(cell: DrawnCell) -> list[str]:
     )
     if cell.backend == "openvino":
         return _openvino_snippet(cell, path, method, prompt, given)
-    imports, before, after = method.snippet(workload.steps)
+    try:
+        imports, before, after = method.snippet(workload.steps)
+    except Exception as error:  # of a method that is not tsbench's, it may be any
+        return [f"# {cell.method} has no Python to show ({first_line(error)})"]
     if workload.batch_size > 1:
         batch = f"# measured in batches of {workload.batch_size}: alone an image may come out a little different"
         before = [batch, *before]
@@ -129,6 +135,8 @@ def overrides(cell: DrawnCell) -> str:
         parts.append(f"runtime.threads={cell.threads}")
     parts += [f"method={cell.method}"]
     kind = method_class(cell.backend, cell.method)
+    if other := _of_other_code(cell, kind):
+        return other
     own = kind().parameters()
     given = _fields(kind, cell.params)
     parts += [f"method.{name}={_hydra(value)}" for name, value in given.items() if value != own.get(name)]
@@ -161,6 +169,12 @@ def _hydra(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_hydra, value))}]"
     return QuotedString(value, Quote.double).with_quotes() if isinstance(value, str) else json.dumps(value)
+
+
+def _of_other_code(cell: DrawnCell, kind: type[Method]) -> str | None:
+    """A comment for a cell whose method had other parameters than it has here, so that nothing here is that method."""
+    lacking = [] if issubclass(kind, NotInstalled) else sorted(cell.params.keys() - kind().parameters().keys())
+    return f"# {cell.method}, as it is installed here, has no parameter {lacking[0]!r}" if lacking else None
 
 
 def _fields(kind: type[Method], settings: dict[str, Any]) -> dict[str, Any]:

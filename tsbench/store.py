@@ -245,8 +245,7 @@ class Store:
             key: of the cell.
             across: against full compute by diffusers, of a cell of another backend; else against its own reference.
         """
-        kept = _read(self.cells / key / (ACROSS if across else SCORES), dict, SCORED_AGAIN) or {}
-        return {name: [float(value) for value in values] for name, values in kept.items()}
+        return _read(self.cells / key / (ACROSS if across else SCORES), _scores, SCORED_AGAIN) or {}
 
     def write_scores(self, key: str, scores: dict[str, list[float]], across: bool = False) -> None:
         """Keep scores, exact; JSON has no infinity, which is written as `"inf"`."""
@@ -312,8 +311,20 @@ def _cell(path: Path) -> StoredCell | None:
     return _read(path, parsed, _drawn_again(path.parent))
 
 
+def _scores(document: dict[str, Any]) -> dict[str, list[float]]:
+    lists = [values for values in document.values() if isinstance(values, list)]
+    if len(lists) < len(document) or not all(isinstance(value, int | float | str) for one in lists for value in one):
+        raise ValueError("a metric of it has no list of values")
+    scores = {name: [float(value) for value in values] for name, values in document.items()}
+    if len({len(values) for values in scores.values()}) > 1:
+        raise ValueError("its metrics have different numbers of values")
+    return scores
+
+
 def _manifest(document: dict[str, Any]) -> dict[str, Any]:
     check_has(document, IN_MANIFEST)
+    if not document["commands"]:
+        raise ValueError("it has no command")
     return document
 
 

@@ -3,8 +3,11 @@
 Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins.md).
 """
 
+import json
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from tsbench.errors import UserError, first_line
 from tsbench.methods.auto import Auto
@@ -41,7 +44,7 @@ def _loaded(entry: EntryPoint) -> type[Method]:
     """The method of another package.
 
     Raises:
-        UserError: if it does not import, is not a method, or has the name of another.
+        UserError: if it does not import, is not a method, has the name of another, or cannot be configured.
     """
     try:
         method = entry.load()
@@ -49,8 +52,15 @@ def _loaded(entry: EntryPoint) -> type[Method]:
         raise UserError(_unusable(entry, f"does not import ({first_line(error)})")) from error
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise UserError(_unusable(entry, "is no subclass of tsbench.methods.Method"))
-    if method.name != entry.name:
-        raise UserError(_unusable(entry, f"has the name {method.name!r}, but must have its entry point's"))
+    try:
+        name, parameters = method().name, method().parameters()
+        json.dumps(parameters)
+        OmegaConf.structured(method)
+        method.series_and_label(parameters)
+    except Exception as error:
+        raise UserError(_unusable(entry, f"does not work with its defaults ({first_line(error)})")) from error
+    if name != entry.name:
+        raise UserError(_unusable(entry, f"has the name {name!r}, but must have its entry point's in a field `name`"))
     if method.enable is Method.enable and method.drawn_steps is Method.drawn_steps:
         raise UserError(_unusable(entry, "defines neither enable(pipeline, steps) nor drawn_steps(steps)"))
     if entry.name in {own.name for own in DIFFUSERS}:
@@ -68,6 +78,8 @@ def _plugins() -> tuple[dict[str, type[Method]], dict[str, str]]:
     usable, broken = {}, {}
     for entry in entry_points(group="tsbench.methods"):
         try:
+            if entry.name in usable:
+                raise UserError(_unusable(entry, "has the name of a method of another package"))
             usable[entry.name] = _loaded(entry)
         except UserError as error:
             broken[entry.name] = str(error)
