@@ -19,6 +19,7 @@ from tsbench.__main__ import main
 from tsbench.cell import Settings
 from tsbench.errors import UserError
 from tsbench.grid import expand
+from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.point import Point
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store
@@ -102,6 +103,7 @@ def test_a_parameter_that_is_gone_leaves_no_other_setting_to_paste() -> None:
     drawn = drawn_cell(cell("taylorseer", '{"cache_interval": 2, "every": 3}', steps=4), ["CCCC"] * 2, [PAIR])
     told = "# taylorseer, as it is installed here, has no parameter 'every'"
     assert isinstance(drawn, DrawnCell) and snippet(drawn) == [told] and overrides(drawn) == told
+    assert TaylorSeer.full_name(drawn.params) == "TaylorSeer (diffusers), cache_interval=2, every=3"
 
 
 def test_prompts_of_a_user_are_asked_for_by_the_overrides(here: Path) -> None:

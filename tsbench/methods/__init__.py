@@ -5,7 +5,6 @@ Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins
 
 import json
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -95,11 +94,6 @@ METHODS: dict[str, dict[str, type[Method]]] = {  # by backend, by name
 
 class NotInstalled(Method):
     """Stands in for a method whose package is not here, or is broken: its cells can be read, and none be drawn."""
-
-    @classmethod
-    def label(cls, parameters: dict[str, Any]) -> str:
-        """All parameters, since the defaults are not known."""
-        return ", ".join(f"{name}={value}" for name, value in parameters.items() if value is not None)
 
 
 def method_class(backend: str, name: str) -> type[Method]:

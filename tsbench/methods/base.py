@@ -157,8 +157,13 @@ class Method:
 
     @classmethod
     def series_and_label(cls, parameters: dict[str, Any]) -> tuple[str, str]:
-        """Both, the series with every parameter that is not at its default and that neither of them speaks of."""
+        """Both, the series with every parameter that is not at its default and that neither of them speaks of.
+
+        Of a cell with parameters that the method does not have, drawn by other code: the title, and all of them.
+        """
         defaults = cls().parameters()
+        if parameters.keys() - defaults.keys():
+            return cls.title, ", ".join(f"{name}={value}" for name, value in parameters.items() if value is not None)
         parameters = defaults | parameters  # a cell may be older than a parameter
         names = cls.series(parameters), cls.label(parameters)
         unsaid = []
