@@ -161,16 +161,21 @@ def test_the_device_of_a_cell_is_its_backends(here: Path, monkeypatch: pytest.Mo
 
 
 def test_left_out_the_cache_would_be_on(genai: OpenVinoSession) -> None:
-    """The trap: without `taylorseer_config` OpenVINO GenAI forecasts by its default, and no baseline is one."""
+    """The trap: without `taylorseer_config` OpenVINO GenAI forecasts by its default, and no baseline is one.
+
+    A step's duration is its shortest of three runs, since a forecast step that is held up looks like a computed one.
+    """
     import openvino_genai
 
-    noise = openvino_genai.TorchGenerator(0)
     genai.draw(WORK, WORK.batches[0], Method())
-    genai.pipeline.generate(
-        WORK.prompts[0], height=128, width=128, num_inference_steps=28, max_sequence_length=32, generator=noise
-    )
-    raw = genai.pipeline.get_performance_metrics().raw_metrics
-    measured = schedule_of([float(duration) for duration in raw.transformer_inference_durations])
+    runs = []
+    for _ in range(3):
+        noise = openvino_genai.TorchGenerator(0)
+        genai.pipeline.generate(
+            WORK.prompts[0], height=128, width=128, num_inference_steps=28, max_sequence_length=32, generator=noise
+        )
+        runs.append(genai.pipeline.get_performance_metrics().raw_metrics.transformer_inference_durations)
+    measured = schedule_of([float(min(durations)) for durations in zip(*runs, strict=True)])
     assert measured == OpenVinoTaylorSeer().promised_schedule(28) == "CCCCCC..C..C..C..C..C..C..CC"
 
 
