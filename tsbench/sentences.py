@@ -72,7 +72,7 @@ def _as_meant(key: str, near: list[str]) -> list[str]:
     by_name: dict[str, str] = {}
     for full in _IN_GROUPS:
         by_name.setdefault(full.rpartition(".")[2], full)
-    exact = [OTHER_NAMES.get(key), by_name.get(key)]
+    exact = [_OTHER_NAMES.get(key), by_name.get(key)]
     parts = [full for name, full in by_name.items() if key in name.split("_")]
     alike = [by_name[name] for name in get_close_matches(key, by_name, 1)]
     return list(filter(None, [*exact, *near, *parts, *alike]))
@@ -107,7 +107,7 @@ _GROUPS: dict[str, list[Any]] = {
     "timing": [TimingConfig],
 }
 _IN_GROUPS = [f"{group}.{field.name}" for group, kinds in _GROUPS.items() for kind in kinds for field in fields(kind)]
-OTHER_NAMES = {  # as diffusers' pipeline and the papers have them
+_OTHER_NAMES = {  # as diffusers' pipeline and the papers have them
     **dict.fromkeys(("height", "width", "resolution"), "size"),
     "num_inference_steps": "steps",
     "prompt": "prompts.file",

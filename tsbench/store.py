@@ -312,9 +312,9 @@ def _cell(path: Path) -> StoredCell | None:
 
 
 def _scores(document: dict[str, Any]) -> dict[str, list[float]]:
-    lists = [values for values in document.values() if isinstance(values, list)]
-    if len(lists) < len(document) or not all(isinstance(value, int | float | str) for one in lists for value in one):
-        raise ValueError("a metric of it has no list of values")
+    for values in document.values():
+        if not isinstance(values, list) or not all(isinstance(value, int | float | str) for value in values):
+            raise ValueError("a metric of it has no list of values")
     scores = {name: [float(value) for value in values] for name, values in document.items()}
     if len({len(values) for values in scores.values()}) > 1:
         raise ValueError("its metrics have different numbers of values")

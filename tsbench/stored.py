@@ -118,10 +118,11 @@ def parsed(document: dict[str, Any]) -> StoredCell:
     except (KeyError, TypeError) as error:
         raise ValueError(f"an entry of it is no such entry: {error}") from error
     cell = kind(**values)
-    if isinstance(cell, DrawnCell) and not cell.pairs:
-        raise ValueError("it has no pair")
-    if isinstance(cell, DrawnCell) and not cell.is_reference and any(pair.reference is None for pair in cell.pairs):
-        raise ValueError("a pair of it has no 'reference'")
+    if isinstance(cell, DrawnCell):
+        if not cell.pairs:
+            raise ValueError("it has no pair")
+        if not cell.is_reference and any(pair.reference is None for pair in cell.pairs):
+            raise ValueError("a pair of it has no 'reference'")
     return cell
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import statistics
 from collections.abc import Iterable
 from dataclasses import astuple
@@ -248,7 +249,11 @@ def _unscored(store: Store, cell: DrawnCell, metrics: Iterable[str], scores: dic
     if not store.is_done(cell.reference):
         return [*small, NO_REFERENCE, *failed.values()]
     due = [metric for name, metric in empty.items() if name not in failed and applies(metric, cell)]
-    return [*small, *failed.values(), *(f"{metric.label} {NOT_YET.format(store.folder)}" for metric in due)]
+    return [
+        *small,
+        *failed.values(),
+        *(f"{metric.label} {NOT_YET.format(shlex.quote(str(store.folder)))}" for metric in due),
+    ]
 
 
 def _further_metrics(rows: Iterable[dict[str, Any]]) -> list[str]:

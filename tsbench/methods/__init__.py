@@ -6,8 +6,6 @@ Packages add theirs by entry points of the group `tsbench.methods` (docs/plugins
 import json
 from importlib.metadata import EntryPoint, entry_points
 
-from omegaconf import OmegaConf
-
 from tsbench.errors import UserError, first_line
 from tsbench.methods.auto import Auto
 from tsbench.methods.base import Method
@@ -45,6 +43,8 @@ def _loaded(entry: EntryPoint) -> type[Method]:
     Raises:
         UserError: if it does not import, is not a method, has the name of another, or cannot be configured.
     """
+    from omegaconf import OmegaConf
+
     try:
         method = entry.load()
     except Exception as error:
@@ -52,14 +52,16 @@ def _loaded(entry: EntryPoint) -> type[Method]:
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise UserError(_unusable(entry, "is no subclass of tsbench.methods.Method"))
     try:
-        name, parameters = method().name, method().parameters()
+        fresh = method()
+        parameters = fresh.parameters()
         json.dumps(parameters)
         OmegaConf.structured(method)
         method.series_and_label(parameters)
     except Exception as error:
         raise UserError(_unusable(entry, f"does not work with its defaults ({first_line(error)})")) from error
-    if name != entry.name:
-        raise UserError(_unusable(entry, f"has the name {name!r}, but must have its entry point's in a field `name`"))
+    if fresh.name != entry.name:
+        wrong = f"has the name {fresh.name!r}, but must have its entry point's in a field `name`"
+        raise UserError(_unusable(entry, wrong))
     if method.enable is Method.enable and method.drawn_steps is Method.drawn_steps:
         raise UserError(_unusable(entry, "defines neither enable(pipeline, steps) nor drawn_steps(steps)"))
     if entry.name in {own.name for own in DIFFUSERS}:

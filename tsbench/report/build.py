@@ -42,8 +42,9 @@ def build_report(store: Store, console: Console) -> int:
         place = store.cells / row.key
         text = f"{row.setting}: {row.reason}; delete {place} to forget it"
         console.print(Text.assemble(("failed ", "red"), text), soft_wrap=True)
+    keys = set(cells["key"])
     for reference, title in present.workload_titles(cells).items():
-        if reference not in set(cells["key"]):
+        if reference not in keys:
             text = f"full compute of {title}; the same sweep draws it again"
             console.print(Text.assemble(("missing ", "red"), text), soft_wrap=True)
     _print_disturbed(store, cells, console)
