@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -143,6 +144,21 @@ def test_tuples_and_dtypes() -> None:
     assert all((a.dtype, b.dtype) == (torch.float32, torch.bfloat16) for a, b in outputs)
 
 
+def test_a_named_tuple_keeps_its_names_in_forecast_steps() -> None:
+    """Callers read outputs by name."""
+
+    class Both(NamedTuple):
+        one: Tensor
+        other: Tensor
+
+    class Module(nn.Module):
+        def forward(self, t: Tensor) -> Both:
+            return Both(t, 2 * t)
+
+    module = taylor_seer(warmup_steps=2, skip_interval_steps=9)(Module())
+    assert [float(module(torch.tensor([float(step)])).other) for step in range(4)] == [0, 2, 4, 6]
+
+
 def test_factors_have_the_outputs_dtype_unless_told_otherwise() -> None:
     outputs = [torch.tensor([1.0], dtype=torch.bfloat16), torch.tensor([1.0078125], dtype=torch.bfloat16)]
     own, wide = TaylorSeries(1), TaylorSeries(1, torch.float32)
@@ -164,12 +180,15 @@ def test_compiled_and_eager_agree(order: int) -> None:
 
 
 def test_mistakes_are_sentences() -> None:
-    with pytest.raises(ValueError, match="warmup_steps is 0, but must be 1 or more: there is nothing to forecast"):
+    with pytest.raises(ValueError, match="warmup_steps is 0, but must be a whole number, 1 or more: there is nothing"):
         taylor_seer(warmup_steps=0, skip_interval_steps=2)
-    with pytest.raises(ValueError, match="skip_interval_steps is 0, but must be 1 or more"):
+    with pytest.raises(ValueError, match="skip_interval_steps is 0, but must be a whole number, 1 or more"):
         taylor_seer(warmup_steps=1, skip_interval_steps=0)
-    with pytest.raises(ValueError, match="n_derivatives is -1, but must be 0 or more"):
-        taylor_seer(warmup_steps=1, skip_interval_steps=1, n_derivatives=-1)
+    for order in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"n_derivatives is {order}, but must be a whole number, 0 or more"):
+            taylor_seer(warmup_steps=1, skip_interval_steps=1, n_derivatives=order)
+    with pytest.raises(ValueError, match=r"dtype is torch\.int64, which cuts differences to whole numbers"):
+        taylor_seer(warmup_steps=1, skip_interval_steps=1, dtype=torch.int64)
     module = Squares()
     with pytest.raises(ValueError, match="compute_step_map does not compute the first step"):
         module.reset_cache(compute_step_map=[False, True])

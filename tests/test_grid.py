@@ -206,6 +206,8 @@ MISTAKES = {
     "runtime=null": "runtime is null, but must be a name; try runtime=default.",
     "runtime.threads=0": "runtime.threads is 0, but must be from 1 to 1024 (or null, which leaves them to",
     "steps": "'steps' is not an override; overrides look like",
+    "=4": "'=4' is not an override; overrides look like",
+    "steps =6": "The override 'steps =6' cannot be read; overrides look like steps=20 or seeds=[0,1].",
     "+foo=1": "'+foo=1' adds or deletes a key",
     "hydra.verbose=true": "'hydra.verbose' cannot be overridden",
     "steps=[1": "The override 'steps=[1' cannot be read",

@@ -89,8 +89,11 @@ class Forecaster:
     replaced: Any = None  # a forward of the instance's own that the wrapped one stands in for
 
     def __init__(self, n_derivatives: int, dtype: torch.dtype | None = None) -> None:
-        if n_derivatives < 0:
-            raise ValueError(f"n_derivatives is {n_derivatives}, but must be 0 or more")
+        _check_whole("n_derivatives", n_derivatives, 0)
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(
+                f"dtype is {dtype}, which cuts differences to whole numbers; give one such as torch.float32"
+            )
         self.n_derivatives, self.dtype = n_derivatives, dtype
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Forecaster:
@@ -128,14 +131,16 @@ class Forecaster:
     def computed(self, output: Any) -> Any:
         """Take in what was computed."""
         self.dtypes = [tensor.dtype for tensor in _tensors(output)]
-        self.is_tuple = isinstance(output, tuple)
+        self.kind = type(output)
         self.series.update(self.step, _tensors(output))
         return output
 
     @torch.compiler.disable
     def forecast(self) -> Any:
         values = tuple(value.to(dtype) for value, dtype in zip(self.series.at(self.step), self.dtypes))
-        return values if self.is_tuple else values[0]
+        if not issubclass(self.kind, tuple):
+            return values[0]
+        return self.kind(*values) if hasattr(self.kind, "_fields") else values
 
 
 class RuleForecaster(Forecaster):
@@ -157,14 +162,11 @@ class RuleForecaster(Forecaster):
         """Start the next run; what is left out keeps the value given at first."""
         warmup = self.given[0] if warmup_steps is None else warmup_steps
         interval = self.given[1] if skip_interval_steps is None else skip_interval_steps
-        if interval < 1:
-            raise ValueError(f"skip_interval_steps is {interval}, but must be 1 or more")
+        _check_whole("skip_interval_steps", interval, 1)
         if compute_step_map is not None and not (len(compute_step_map) and compute_step_map[0]):
             raise ValueError("compute_step_map does not compute the first step, and there is nothing to forecast from")
-        if compute_step_map is None and warmup < 1:
-            raise ValueError(
-                f"warmup_steps is {warmup}, but must be 1 or more: there is nothing to forecast the first step from"
-            )
+        if compute_step_map is None:
+            _check_whole("warmup_steps", warmup, 1, ": there is nothing to forecast the first step from")
         self.warmup_steps, self.skip_interval_steps, self.step_map = warmup, interval, compute_step_map
         super().reset()
 
@@ -258,8 +260,9 @@ def taylor_seer(
         tensors of the same shapes at every step.
 
     Raises:
-        ValueError: for a first step that is not computed, and for a class or an instance that forecasts already; while
-            running, for a map that is used up and for a changed shape.
+        ValueError: for numbers that are not whole or too small, a dtype of whole numbers, a first step that is not
+            computed, and a class or an instance that forecasts already; while running, for a map that is used up and
+            for a changed shape.
     """
 
     def new() -> RuleForecaster:
@@ -329,6 +332,11 @@ def _state_of(module: nn.Module, new: Callable[[], RuleForecaster]) -> RuleForec
     if OF_CLASS not in module.__dict__:
         module.__dict__[OF_CLASS] = new()
     return module.__dict__[OF_CLASS]
+
+
+def _check_whole(name: str, value: int, least: int, why: str = "") -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value}, but must be a whole number, {least} or more{why}")
 
 
 def _tensors(output: Any) -> tuple[Tensor, ...]:

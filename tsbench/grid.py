@@ -167,7 +167,8 @@ def impossible(cell: Cell, method: Method) -> str | None:
 
 def _parsed(arguments: list[str]) -> list[Override]:
     for argument in arguments:
-        if "=" not in argument:
+        key, equals, _ = argument.partition("=")
+        if not (key and equals):
             raise UserError(
                 f"{argument!r} is not an override; overrides look like steps=20 or method.cache_interval=2,3."
             )

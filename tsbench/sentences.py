@@ -9,7 +9,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from tsbench.methods import BROKEN, METHODS
 from tsbench.schema import (
@@ -46,10 +47,18 @@ def one_sentence(error: BaseException) -> str:
 
 def _unreadable(override: str) -> str:
     key, _, value = override.partition("=")
-    plain = value[:1] not in ("", "[", "{", '"')
-    quoted = shlex.quote(f'{key}="{value}"')
-    instead = f"; a value with such characters takes quotes: {quoted}" if plain else ""
+    quoted = f'{key}="{value}"'
+    helps = value[:1] not in ("[", "{") and _is_readable(quoted)
+    instead = f"; a value with such characters takes quotes: {shlex.quote(quoted)}" if helps else ""
     return f"The override {override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
+
+
+def _is_readable(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
 
 
 def no_parameter(key: str, names: Iterable[str]) -> str:

@@ -29,8 +29,8 @@ and the metrics of --fail-if judge the difference, except psnr, which is infinit
 --fail-if takes slower=5%, or a metric's name with how much worse it may get, in the metric's unit. It exits with 1 if a
 whole interval lies beyond a threshold; if no cell has an interval to judge by, or the runs have only full compute in
 common; if a cell of A, or its score in such a metric, is missing in B, or the cell failed or was skipped there; and,
-with psnr, if an image that equalled full compute's no longer does. Timings of different hardware are shown, but fail
-nothing unless you add --across-hardware."""
+with psnr, if an image that equalled full compute's no longer does. Timings of different hardware are shown, but judged
+only if you add --across-hardware; a gate that has nothing else to judge exits with 1."""
 
 
 def main(arguments: list[str]) -> int:
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     if limits and not failures:
         timed = any(change.figure == SLOWER and not change.hardware for change in found.changes)
         passed = [text for text in given.fail_if if timed or text.partition("=")[0] != SLOWER]
-        verdict = [f"passed: nothing is surely worse than {', '.join(passed)}"] if passed else ["nothing was judged"]
+        verdict = [f"passed: nothing is surely worse than {', '.join(passed)}"]
     for line in [*lines(found, limits), *verdict]:
         console.print(line, soft_wrap=True)
     return int(bool(failures))
@@ -157,8 +157,11 @@ def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
             by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
             yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"
     yield from (lost for figure, lost in found.lost if figure in ("", *limits))
-    if not any(change.figure == SLOWER for change in found.changes):
+    timed = [change for change in found.changes if change.figure == SLOWER]
+    if not timed:
         yield "nothing could be judged: beside full compute, A and B have no drawn cell in common"
+    elif list(limits) == [SLOWER] and all(change.hardware for change in timed):
+        yield "nothing could be judged: A and B were timed on different hardware (--across-hardware judges that too)"
     for figure in limits:
         held = [change for change in found.changes if change.figure == figure and not change.hardware]
         if any(not change.equal for change in held) and all(change.interval is None for change in held):
