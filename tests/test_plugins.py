@@ -84,47 +84,48 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
     rule.unlink()
 
 
-@pytest.mark.parametrize(
-    ("code", "wrong"),
-    [
-        ("1 / 0", "does not import (ZeroDivisionError: division by zero)"),
-        ("class Reuse: pass", "is no subclass of tsbench.methods.Method"),
-        (
-            "from tsbench.methods import Method as Reuse",
-            "has the name 'none', but must have its entry point's in a field `name`",
-        ),
-        (  # an instance of it would be full compute by name, and its images the reference
-            f"{HEAD}class Reuse(Method):\n name = 'reuse'\n def enable(self, pipeline, steps): pass",
-            "has the name 'none', but must have its entry point's in a field `name`",
-        ),
-        (
-            f"{HEAD}class Reuse(Method):\n name: str = 'reuse'\n mode: complex = 1j",
-            "does not work with its defaults (TypeError: Object of type complex is not JSON serializable)",
-        ),
-        (
-            f"{HEAD}class Reuse(Method):\n name: str = 'reuse'\n mode: Literal['a', 'b'] = 'a'",
-            "does not work with its defaults (ValidationError: Unexpected type annotation: Literal[a, b])",
-        ),
-        (
-            f"{HEAD}class Reuse(Method):\n name: str = 'reuse'\n label_format: ClassVar[str] = 'N={{every}}'",
-            "does not work with its defaults (KeyError: 'every')",
-        ),
-        (
-            f"{HEAD}class Reuse(Method): name: str = 'reuse'",
-            "defines neither enable(pipeline, steps) nor drawn_steps(steps)",
-        ),
-    ],
-)
-def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path, code: str, wrong: str) -> None:
-    (here / "reuse_method.py").write_text(code)  # the working directory comes first
-    sentence = f"The method 'reuse' of the package 'reuse-method' {wrong}"
-    planned = tsbench(installed, here, "plan", "size=64", "steps=4")
-    assert planned.returncode == 0 and planned.stderr.count("\n") == 1
-    assert f"tsbench: left out: {sentence}" in planned.stderr
-    asked = tsbench(installed, here, "plan", "method=reuse")
-    assert asked.returncode == 2 and asked.stderr.endswith(
-        f"tsbench: {sentence}; fix it, or type pip uninstall reuse-method.\n"
-    )
+BROKEN_CODE = {  # and what is told of it
+    "1 / 0": "does not import (ZeroDivisionError: division by zero)",
+    "class Reuse: pass": "is no subclass of tsbench.methods.Method",
+    "from tsbench.methods import Method as Reuse": (
+        "has the name 'none', but must have its entry point's in a field `name`"
+    ),
+    # an instance of it would be full compute by name, and its images the reference
+    f"{HEAD}class Reuse(Method):\n name = 'NAME'\n def enable(self, pipeline, steps): pass": (
+        "has the name 'none', but must have its entry point's in a field `name`"
+    ),
+    f"{HEAD}class Reuse(Method):\n name: str = 'NAME'\n mode: complex = 1j": (
+        "does not work with its defaults (TypeError: Object of type complex is not JSON serializable)"
+    ),
+    f"{HEAD}class Reuse(Method):\n name: str = 'NAME'\n mode: Literal['a', 'b'] = 'a'": (
+        "does not work with its defaults (ValidationError: Unexpected type annotation: Literal[a, b])"
+    ),
+    f"{HEAD}class Reuse(Method):\n name: str = 'NAME'\n label_format: ClassVar[str] = 'N={{every}}'": (
+        "does not work with its defaults (KeyError: 'every')"
+    ),
+    f"{HEAD}class Reuse(Method): name: str = 'NAME'": (
+        "defines neither enable(pipeline, steps) nor drawn_steps(steps)"
+    ),
+}
+
+
+def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path) -> None:
+    """All mistakes at once, each a method of one package."""
+    entries, sentences = ["[tsbench.methods]"], []
+    for number, (code, wrong) in enumerate(BROKEN_CODE.items()):
+        name = f"broken{number}"
+        (here / f"{name}.py").write_text(code.replace("NAME", name))  # the working directory comes first
+        entries.append(f"{name} = {name}:Reuse")
+        sentences.append(f"The method {name!r} of the package 'broken' {wrong}; fix it, or type pip uninstall broken.")
+    information = here / "broken-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("\n".join(entries))
+    planned = tsbench(installed, here, "plan", "method=reuse", "size=64", "steps=4")
+    assert planned.returncode == 0
+    assert planned.stderr.splitlines() == [f"tsbench: left out: {sentence}" for sentence in sentences]
+    asked = tsbench(installed, here, "plan", "method=broken0")
+    assert asked.returncode == 2 and asked.stderr.splitlines()[-1] == f"tsbench: {sentences[0]}"
 
 
 def test_a_broken_namesake_leaves_tsbenchs_own_method(monkeypatch: pytest.MonkeyPatch) -> None:
