@@ -33,6 +33,7 @@ from tsbench.__main__ import main
 from tsbench.comparison import metric_change
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
+from tsbench.metrics import METRICS
 from tsbench.store import Store, write_json
 
 
@@ -115,6 +116,7 @@ def test_what_is_lost_is_told_and_fails(here: Path, capsys: pytest.CaptureFixtur
     assert main(["compare", "a", "b", "--fail-if", "lpips=1"]) == 1
     assert capsys.readouterr().out.count("FAILED") == 3
     assert main(["compare", "b", "a", "--fail-if", "slower=5%"]) == 0
+    assert f"only in a: {name}, N=5 (failed: no luck)" in capsys.readouterr().out
 
 
 def test_a_difference_without_an_interval_is_never_marked() -> None:
@@ -236,7 +238,7 @@ def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest
 
 
 def test_full_compute_that_draws_other_images_is_told_and_judged(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every cell is held against its own run's full compute: a scheduler that broke would change no other figure."""
     run(here / "a", {2: GOOD}, {2: 0.5})
@@ -253,6 +255,9 @@ def test_full_compute_that_draws_other_images_is_told_and_judged(
     )  # of 155 - 100 in one half of the columns, 95 - 100 in the other
     assert f"64x64 Full compute, B's images against A's: 6 of 6 differ, by {psnr:.2f} dB on average" in text
     assert "FAILED 64x64 Full compute, B's images against A's: lpips is worse by at least 0." in text
+    monkeypatch.setitem(METRICS, "lpips", replace(METRICS["lpips"], missing=lambda: "it is not installed"))
+    assert main(gate) == 0
+    assert "B's images against A's: not judged by LPIPS: it is not installed" in capsys.readouterr().out
 
 
 def test_a_gate_that_nothing_can_be_judged_by_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

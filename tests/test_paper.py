@@ -41,7 +41,7 @@ def test_tables_for_people(store: Store) -> None:
     assert cells_of["N=2"][8].startswith("**27.")
     assert "failed: no memory" in text
     assert "1 of 2 images identical" in text and "PSNR (dB) ↑" in text
-    assert "P_1, 2 threads" in text and "torch 2" in text and "`python -m tsbench sweep`" in text
+    assert "P_1, 2 threads" in text and "torch 2" in text and "by `python -m tsbench sweep`, " in text
     latex = paper.latex(cells, manifest)
     assert r"\toprule" in latex and r"PSNR (dB) $\uparrow$" in latex and r"\textbf{2.56x [2.25, 3.50]}" in latex
     assert latex.count(r"\midrule") == 2  # below the head, and between the baseline and the method
@@ -113,11 +113,19 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
 
 
 def test_a_table_has_no_column_of_what_nobody_knows(tmp_path: Path) -> None:
-    """Where the system tells no memory, of any cell."""
+    """Memory where the system tells it, in any cell."""
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
-    drawn = body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC") | {"peak_memory_bytes": None}
-    put(store, cell(steps=4), "ok", drawn, [image(0)] * 2)
-    (head,) = (line for line in paper.markdown(cells_table(store), store.manifest()).splitlines() if "Method" in line)
-    headings = [heading.strip() for heading in head.strip("|").split("|")]
-    assert headings == ["Method", "Setting", "Computed", "Latency (s)", "Speed-up ↑", "TFLOP ↓", "FLOPs speed-up ↑"]
+
+    def first_rows(peak_memory_bytes: int | None) -> list[list[str]]:
+        its = {"peak_memory_bytes": peak_memory_bytes}
+        drawn = body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC") | its
+        put(store, cell(steps=4), "ok", drawn, [image(0)] * 2)
+        text = paper.markdown(cells_table(store), store.manifest())
+        lines = [line for line in text.splitlines() if line.startswith("|")]
+        return [[part.strip() for part in line.strip("|").split("|")] for line in lines]
+
+    headings = ["Method", "Setting", "Computed", "Latency (s)", "Speed-up ↑", "TFLOP ↓", "FLOPs speed-up ↑"]
+    assert first_rows(None)[0] == headings
+    head, _, full = first_rows(32_100_000_000)
+    assert head == [*headings, "Memory (GB)"] and full[-1] == "32.10"

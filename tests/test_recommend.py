@@ -240,6 +240,10 @@ MISTAKES = [
         ["compare", "r", "r", "--fail-if", "slower=5"],
         "--fail-if slower is '5', but must be a percentage or a share below 1; try --fail-if slower=5%.",
     ),
+    (
+        ["compare", "r", "r", "--fail-if", "slower=1"],
+        "--fail-if slower is '1', but must be a percentage or a share below 1; try --fail-if slower=5%.",
+    ),
     (["compare", "r", "r", "--fail-if", "slower=nan"], "--fail-if slower is 'nan', but must be a finite number"),
     (["compare", "r", "r", "--fail-if", "lpips=-1"], "'-1', but must be 0 or more; try --fail-if lpips=0.01."),
     (["compare", "r", "r", "--fail-if", "lpips=5%"], "'5%', but must be a finite number; try --fail-if lpips=0.01."),

@@ -138,3 +138,6 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
         """"text_encoder_2": transformers.QuantoConfig(weights='int8')}"""
     )
     assert f"quant_mapping={mapping}" in code
+    again = overrides(kept)
+    assert "runtime.offload=model runtime.compile=true " in again and "runtime.quantization.backend=" in again
+    assert "offload" not in overrides(replace(kept, settings=replace(settings, offload="none")))
