@@ -69,6 +69,13 @@ def test_published_counts() -> None:
 OPENVINO_MEASURED = {  # read off the durations of the transformer in openvino_genai 2026.4.1, 28 steps
     (3, 6, -2): "CCCCCC..C..C..C..C..C..C..CC",
     (3, 4, 20): "CCCC..C..C..C..C..C.CCCCCCCC",
+    (3, 0, -2): "CC..C..C..C..C..C..C..C..CCC",
+    (3, 6, 40): "CCCCCC..C..C..C..C..C..C..C.",
+    (3, 6, 7): "CCCCCC.CCCCCCCCCCCCCCCCCCCCC",
+    (3, 6, -21): "CCCCCC.CCCCCCCCCCCCCCCCCCCCC",
+    (3, 6, 6): "C" * 28,
+    (3, 6, 0): "C" * 28,
+    (3, 6, -29): "C" * 28,
 }
 
 
