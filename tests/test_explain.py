@@ -57,6 +57,8 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
         "text encoder and VAE are now 20 % of an image",
         "the first 2 of 4 steps are computed",
     ]
+    offloaded = replace(drawn, settings=replace(drawn.settings, offload="model"))
+    assert "text encoder, the VAE and moving weights are now 20 % of an image" in sentences(offloaded)
     assert sentences(replace(drawn, schedules=["CCCC"] * 2))[0] == "inert: every step was computed"
 
 

@@ -60,6 +60,20 @@ def test_a_cell_that_is_nearer_in_every_image_has_its_place_on_the_front(tmp_pat
     assert [rows[interval].psnr_db for interval in (2, 3)] == pytest.approx([331 / 6, 32.0])
 
 
+def test_identical_images_weigh_as_much_as_any_other(tmp_path: Path) -> None:
+    """Whichever of a prompt's two seeds they are of: by the means over prompts, N=2 would be ahead by 3 dB."""
+    store = run(tmp_path / "r", {2: GOOD, 3: GOOD}, {2: 0.4, 3: 0.6})
+    most_db = 10 * math.log10(255**2 * 3 * 64 * 64)
+    for interval, psnr in ((2, [18.0, 40.0] * 3 + [40.0, math.inf] * 3), (3, [math.inf, 40.0] * 3 + [20.0, 40.0] * 3)):
+        key = keys(store)[interval]
+        rewrite(store, key, workload=document(store, key)["workload"] | {"seeds": [0, 1]})
+        store.write_scores(key, {"psnr": psnr})
+    rows = by_interval(store)
+    assert rows[2].psnr_db_ranked == pytest.approx((18 + 40 + 40 + most_db) / 4)
+    assert rows[3].psnr_db_ranked == pytest.approx((20 + 40 + 40 + most_db) / 4)
+    assert [rows[interval].on_front for interval in (2, 3)] == ["psnr", "psnr"]
+
+
 def test_a_cell_that_computes_every_step_is_on_no_front(tmp_path: Path) -> None:
     """Nor near one, though it draws full compute's images: noise alone made it as fast, or faster."""
     store = run(tmp_path / "r", {2: GOOD, 3: [0.0] * 6}, {2: 0.9, 3: 1.001})

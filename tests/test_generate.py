@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from tsbench.budget import method_first
 from tsbench.drawing.diffusers import DiffusersSession, choose_device
 from tsbench.drawing.hooks import hooked_modules
 from tsbench.drawing.measure import EnergyMeter, PeakMemory
+from tsbench.drawing.quantization import check_is_quantized
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
@@ -127,17 +129,50 @@ def test_a_cache_without_a_module_to_hook_is_an_error(session: DiffusersSession)
     assert np.isfinite(first_batch(session, FULL)).all()
 
 
-def test_an_image_that_is_not_finite_is_an_error(session: DiffusersSession) -> None:
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_image_that_is_not_finite_is_an_error(session: DiffusersSession, value: float) -> None:
+    """The pipeline cuts infinity, of a VAE that overflows in float16, to white or black."""
     bias = session.pipeline.vae.decoder.conv_out.bias
     kept = bias.detach().clone()
     with torch.no_grad():
-        bias.fill_(float("nan"))
+        bias[0] = value
     try:
         with pytest.raises(DrawingFailed, match="not finite"):
             first_batch(session, FULL)
     finally:
         with torch.no_grad():
             bias.copy_(kept)
+
+
+def test_a_component_of_which_no_layer_is_quantized_is_refused() -> None:
+    """The libraries mark it as quantized all the same, and the row would say so."""
+    quantized = type("QLinear", (torch.nn.Linear,), {"__module__": "optimum.quanto.nn.qlinear"})
+    check_is_quantized("transformer", torch.nn.Sequential(torch.nn.Linear(2, 2), quantized(2, 2)))
+    with pytest.raises(ValueError, match=r"no layer of the vae was quantized; leave it out of runtime\.quantization"):
+        check_is_quantized("vae", torch.nn.Sequential(torch.nn.Linear(2, 2)))
+
+
+def test_what_a_failed_run_leaves_on_the_gpu_is_offloaded(
+    session: DiffusersSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline offloads at its end alone: the transformer would stay, beside the text encoders of the next run."""
+    offloaded: list[str] = []
+    monkeypatch.setattr(session.pipeline, "maybe_free_model_hooks", lambda: offloaded.append("all"))
+    first_batch(session, FULL)
+    assert offloaded == ["all"]
+    for part in ("transformer", "text_encoder_2"):
+
+        def fails(*_: object) -> None:
+            raise MemoryError("no room")
+
+        hook = getattr(session.pipeline, part).register_forward_pre_hook(fails)
+        with pytest.raises(MemoryError):
+            first_batch(session, FULL)
+        with pytest.raises(MemoryError):
+            session.draw(workload(seeds=(99,)), workload(seeds=(99,)).batches[0], FULL, reuse_text=True)
+        hook.remove()
+        session._encoded.clear()
+    assert offloaded == ["all"] * 5
 
 
 def test_timed_and_untimed_images_are_the_same(session: DiffusersSession) -> None:

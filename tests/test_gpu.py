@@ -125,8 +125,10 @@ def test_compiled_runs_are_timed_warm(gpu: torch.device) -> None:
     compiled.close()
 
 
-def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: DiffusersSession, gpu: torch.device) -> None:
-    expected = image(on_gpu, LITE)
+@pytest.mark.parametrize("offload", ["none", "model"])
+def test_a_run_after_running_out_of_memory_is_like_any_other(gpu: torch.device, offload: str) -> None:
+    session = DiffusersSession(TINY, replace(FLOAT32, offload=offload), gpu)
+    expected = image(session, LITE)
 
     class Greedy(TaylorSeer):
         def enable(self, pipeline: Any, steps: int) -> None:
@@ -145,9 +147,12 @@ def test_a_run_after_running_out_of_memory_is_like_any_other(on_gpu: DiffusersSe
             super().disable(pipeline)
 
     with pytest.raises(torch.OutOfMemoryError):
-        image(on_gpu, Greedy(cache_interval=3, use_lite_mode=True))
+        image(session, Greedy(cache_interval=3, use_lite_mode=True))
     release_memory()
-    assert np.array_equal(image(on_gpu, LITE), expected)
+    if offload == "model":
+        assert {weight.device.type for weight in session.pipeline.transformer.parameters()} == {"cpu"}
+    assert np.array_equal(image(session, LITE), expected)
+    session.close()
 
 
 def test_the_gpu_draws_what_the_cpu_draws(

@@ -314,6 +314,14 @@ def test_a_configuration_is_what_hydra_composes(overrides: tuple[str, ...]) -> N
     assert mine == OmegaConf.to_object(compose("sweep", overrides=list(overrides)))
 
 
+def test_a_quantization_that_offloading_breaks_is_told_before_anything_is_loaded() -> None:
+    """accelerate makes every weight anew when it moves it, and knows none of quanto's kinds."""
+    quantized = "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}"
+    with pytest.raises(UserError, match=r"offload is 'sequential', but layers .*; try runtime\.offload=model\."):
+        expand([quantized, "runtime.offload=sequential"])
+    assert expand([quantized, "runtime.offload=model"])
+
+
 def test_random_weights_are_not_quantized() -> None:
     """They would be drawn as they are, and the row would say quantized."""
     quantized = "runtime.quantization={backend: quanto, kwargs: {weights_dtype: int8}}"

@@ -158,6 +158,13 @@ def test_a_hiccup_in_one_run_of_a_cell_is_in_no_schedule(genai: OpenVinoSession)
     assert genai._schedule([*usual[:2], 9000.0, *usual[3:]], work, method, timed=True) == RULE
 
 
+def test_memory_of_another_device_is_not_that_of_the_process(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenVinoSession, "_loaded", lambda session: None)
+    memory = OpenVinoSession(TINY, FLOAT32, "GPU.0", None).memory
+    memory.reset()
+    assert memory.read() is None and memory.missing == "OpenVINO does not tell the memory of GPU.0"
+
+
 def test_the_device_of_a_cell_is_its_backends(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a GPU diffusers draws on it and OpenVINO on the CPU, unless told to take a GPU of its own."""
     sweep = Sweep(["backend=diffusers,openvino", "runtime.dtype=float32"])

@@ -140,4 +140,6 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
     assert f"quant_mapping={mapping}" in code
     again = overrides(kept)
     assert "runtime.offload=model runtime.compile=true " in again and "runtime.quantization.backend=" in again
+    assert "runtime.device" not in again
+    assert "runtime.device=cuda:1" in overrides(replace(kept, device="cuda:1"))
     assert "offload" not in overrides(replace(kept, settings=replace(settings, offload="none")))

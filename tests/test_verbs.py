@@ -54,6 +54,23 @@ def test_try_draws_one_prompt_beside_full_compute(here: Path, capsys: pytest.Cap
     assert np.array_equal(picture[76:140, 4:68], full) and difference.any() and picture[:4].min() == 255
 
 
+def test_try_keeps_the_pictures_before_a_failure(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enable = TaylorSeer.enable
+
+    def enable_but_three(method: TaylorSeer, pipeline: object, steps: int) -> None:
+        if method.cache_interval == 3:
+            raise MemoryError("no room")
+        enable(method, pipeline, steps)
+
+    monkeypatch.setattr(TaylorSeer, "enable", enable_but_three)
+    small = ["size=64", "steps=6", "metrics=[psnr]", "method.cache_interval=2,3"]
+    assert main(["try", "small red star at centre, blue background", *small]) == 1
+    assert Image.open("try.png").size == (3 * 72, 72)
+    assert "N=3 could not be drawn: MemoryError: no room." in capsys.readouterr().err
+
+
 def test_try_says_that_nothing_was_skipped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A threshold that is never reached is otherwise a cache of 1.0x with a perfect image."""
     prompt = "small red star at centre, blue background"

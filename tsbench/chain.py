@@ -81,7 +81,8 @@ def sentences(cell: DrawnCell) -> list[str]:
     latency_s = statistics.fmean(pair.method.latency_s for pair in pairs)
     outside = 1 - statistics.fmean(pair.method.denoise_s for pair in pairs) / latency_s
     if outside > 0.15:
-        said.append(f"text encoder and VAE are now {100 * outside:.0f} % of an image")
+        moving = ", the VAE and moving weights" if cell.settings.offload != "none" else " and VAE"
+        said.append(f"text encoder{moving} are now {100 * outside:.0f} % of an image")
     warm = min(len(schedule) - len(schedule.lstrip("C")) for schedule in schedules)
     if warm > 0.3 * steps and any("." in schedule for schedule in schedules):
         said.append(f"the first {warm} of {steps} steps are computed")

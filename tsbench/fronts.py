@@ -14,6 +14,7 @@ from tsbench.metrics import METRICS, Metric
 from tsbench.stats import difference_interval, mean_interval, prompt_differences
 
 FRONTS = {"on_front": "speedup", "on_front_denoise": "denoise_speedup", "on_front_flops": "flops_speedup"}
+RANKED_PSNR = "psnr_db_ranked"  # the column in which identical images count
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,9 @@ def _off_front(rows: Sequence[Any], metric: Metric, raw: Mapping[str, RawFigures
 
 
 def ranked_value(row: Any, column: str) -> float:
-    """What a cell is ranked by in a metric: its mean, NaN if there is none.
-
-    PSNR is infinite for an identical image, which counts here as one in which a single byte differs by one level.
-    """
-    value = getattr(row, column)
-    value = np.nan if pd.isna(value) else value
-    if column == "psnr_db" and pd.notna(row.n_identical) and row.n_identical > 0:
-        identical = row.n_identical / row.n_samples
-        most_db = 10 * math.log10(255**2 * 3 * row.height * row.width)
-        return most_db if identical == 1 else identical * most_db + (1 - identical) * value
-    return value
+    """What a cell is ranked by in a metric: its mean, NaN if there is none; identical images count in the PSNR's."""
+    value = getattr(row, RANKED_PSNR if column == "psnr_db" else column)
+    return np.nan if pd.isna(value) else value
 
 
 def _surely_better(one: Any, other: Any, metric: Metric, raw: Mapping[str, RawFigures], coverage: float) -> bool:

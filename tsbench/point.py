@@ -151,6 +151,11 @@ def _check_quantization(config: SweepConfig) -> None:
             f"runtime.quantization.components is {quantization.components}, but must be one or more of: "
             f"{', '.join(COMPONENTS)}; try runtime.quantization.components=[transformer]."
         )
+    if quantization.backend == "quanto" and config.runtime.offload == "sequential":
+        raise UserError(
+            "runtime.offload is 'sequential', but layers quantized by quanto cannot be moved one by one; "
+            "try runtime.offload=model."
+        )
     if config.model.random_weights:
         raise UserError(
             f"runtime.quantization.backend is {quantization.backend!r}, but the random weights of "

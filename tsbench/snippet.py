@@ -20,6 +20,8 @@ from tsbench.prompts import CARRIED, read_prompts
 from tsbench.schema import TimingConfig
 from tsbench.stored import DrawnCell
 
+AUTOMATIC = ("cuda", "cpu", "CPU")  # the devices that are taken where none is named
+
 
 def snippet(cell: DrawnCell) -> list[str]:
     """Python that draws the first image of a cell with its setting, ready to run."""
@@ -131,6 +133,8 @@ def overrides(cell: DrawnCell) -> str:
         parts += [f"runtime.quantization.{name}={_hydra(value)}" for name, value in values]
     if (pairs := len(cell.pairs)) != TimingConfig.pairs:
         parts.append(f"timing.pairs={pairs}")
+    if cell.device not in AUTOMATIC:
+        parts.append(f"runtime.device={cell.device}")
     if cell.threads is not None:
         parts.append(f"runtime.threads={cell.threads}")
     parts += [f"method={cell.method}"]

@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from tsbench import published
-from tsbench.cell import canonical_json
+from tsbench.cell import Workload, canonical_json
 from tsbench.cost import COST_COLUMNS
 from tsbench.disturbance import disturbance, impossibly_fast
-from tsbench.fronts import FRONTS, RawFigures, against_front, fronts
+from tsbench.fronts import FRONTS, RANKED_PSNR, RawFigures, against_front, fronts
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
@@ -45,6 +45,7 @@ NOT_YET = "is not computed yet (python -m tsbench report {} computes it)"
 NO_REFERENCE = "there is no image of full compute to compare with (the same sweep draws it again)"
 EXTRA_COLUMNS = [
     "n_identical",
+    RANKED_PSNR,
     "note",
     "timing_disturbed",
     "competes",
@@ -154,7 +155,7 @@ def _cell_row(store: Store, cell: StoredCell, scores: dict[str, list[float]], me
         "note": "; ".join(_notes(cell)) or None,
         "timing_disturbed": disturbance(cell),
         **speed,
-        **_quality(scores, len(workload.prompts)),
+        **_quality(scores, workload),
         "psnr_db_across_backends": finite_mean(store.scores(cell.key, across=True).get("psnr", [])),
         "interval_reason": "; ".join(_without_interval(cell, scores)) or None,
         "metric_reason": "; ".join(_unscored(store, cell, metrics, scores)) or None,
@@ -195,8 +196,9 @@ def _speed(cell: DrawnCell) -> dict[str, Any]:
     return row
 
 
-def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
+def _quality(scores: dict[str, list[float]], workload: Workload) -> dict[str, Any]:
     """Means over prompts, the seeds of one averaged first, and their intervals, as far as the metric's range goes."""
+    prompts = len(workload.prompts)
     row: dict[str, Any] = {}
     for name, values in scores.items():
         column = metric_of(name).column
@@ -209,6 +211,8 @@ def _quality(scores: dict[str, list[float]], prompts: int) -> dict[str, Any]:
         row[f"{column}_high"] = None if high is None else min(high, largest)
         if name == "psnr":
             row["n_identical"] = sum(map(math.isinf, values))
+            most_db = 10 * math.log10(255**2 * 3 * workload.height * workload.width)  # one byte differs by one level
+            row[RANKED_PSNR] = statistics.fmean(min(value, most_db) for value in values)
     return row
 
 

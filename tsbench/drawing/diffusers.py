@@ -19,7 +19,7 @@ from tsbench.drawing.generate import Backend, Drawn, Session
 from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.drawing.probe import ScheduleProbe, check_computes
-from tsbench.drawing.quantization import TEXT_ENCODERS, quantization_call
+from tsbench.drawing.quantization import TEXT_ENCODERS, check_is_quantized, quantization_call
 from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
@@ -80,16 +80,16 @@ class Recorder:
 
     Attributes:
         marks: in time: of the call, the first denoising step, the end of every step and the finished image.
+        finite: whether what the VAE has decoded is so; the pipeline cuts infinity to black or white.
         latents: after every step, float32; of an inspected run only.
         kept_bytes: what the cache keeps after every step; of an inspected run only.
     """
 
-    def __init__(
-        self, transformer: torch.nn.Module, method: Method, clock: Clock, probe: ScheduleProbe, inspect: bool
-    ) -> None:
-        self.transformer, self.method, self.clock = transformer, method, clock
-        self.probe, self.inspect = probe, inspect
+    def __init__(self, pipeline: Any, method: Method, clock: Clock, probe: ScheduleProbe, inspect: bool) -> None:
+        self.transformer, self.decoder = pipeline.transformer, pipeline.vae.decoder
+        self.method, self.clock, self.probe, self.inspect = method, clock, probe, inspect
         self.marks: list[Any] = []
+        self.finite: list[torch.Tensor] = []  # read after the image, so that nothing waits
         self.latents: list[np.ndarray] = []
         self.kept_bytes: list[int] = []
 
@@ -97,12 +97,14 @@ class Recorder:
     def recording(self) -> Iterator[None]:
         """From the call of the pipeline to the finished image."""
         started = self.transformer.register_forward_pre_hook(self._first_step)
+        decoded = self.decoder.register_forward_hook(self._decoded)
         try:
             self._mark()
             yield
             self._mark()
         finally:
             started.remove()
+            decoded.remove()
 
     def step_ended(self, _pipeline: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         """The pipeline's `callback_on_step_end`."""
@@ -116,6 +118,9 @@ class Recorder:
     def _first_step(self, *_: Any) -> None:
         if len(self.marks) == 1:
             self._mark()
+
+    def _decoded(self, _decoder: Any, _inputs: Any, picture: torch.Tensor) -> None:
+        self.finite.append(torch.isfinite(picture).all())
 
     def _mark(self) -> None:
         self.marks.append(self.clock.mark())
@@ -166,8 +171,8 @@ class DiffusersSession(Session):
             embeddings, pooled = self._encode(workload, batch)
             text = {"prompt_embeds": embeddings.to(self.device), "pooled_prompt_embeds": pooled.to(self.device)}
         self._forget_other_code(workload, len(batch), method)
-        with self._applied(method, workload.steps) as probe:
-            recorder = Recorder(self.pipeline.transformer, method, self.clock, probe, inspect)
+        with self._offloaded_on_failure(), self._applied(method, workload.steps) as probe:
+            recorder = Recorder(self.pipeline, method, self.clock, probe, inspect)
             self.clock.wait()
             frames_before = compiled_frames()
             self.energy.start()
@@ -191,7 +196,7 @@ class DiffusersSession(Session):
         check_computes(probe.schedule)
         if method == Method() and "." in probe.schedule:
             raise DrawingFailed(f"full compute has not computed every step: {probe.schedule}")
-        if not np.isfinite(pictures).all():
+        if not all(map(bool, recorder.finite)):
             raise DrawingFailed("the image is not finite (NaN or infinity)")
         return Drawn(
             images=(pictures * 255).round().astype(np.uint8),
@@ -201,6 +206,15 @@ class DiffusersSession(Session):
             cache_bytes=max(recorder.kept_bytes, default=None),
             warm=compiled_frames() == frames_before,
         )
+
+    @contextmanager
+    def _offloaded_on_failure(self) -> Iterator[None]:
+        """Offload what a pipeline that did not come to its end has left on the GPU."""
+        try:
+            yield
+        except Exception:
+            self.pipeline.maybe_free_model_hooks()
+            raise
 
     def _forget_other_code(self, workload: Workload, images: int, method: Method) -> None:
         """Let every setting compile for itself.
@@ -244,7 +258,7 @@ class DiffusersSession(Session):
 
             self._encoded[key] = random_embeddings(self.pipeline, len(batch), workload.max_sequence_length)
         if key not in self._encoded:
-            with torch.no_grad():
+            with self._offloaded_on_failure(), torch.no_grad():
                 embeddings, pooled, _ = self.pipeline.encode_prompt(
                     prompt=list(prompts), prompt_2=None, max_sequence_length=workload.max_sequence_length
                 )
@@ -329,8 +343,7 @@ def _stored_pipeline(folder: Path, settings: Settings) -> Any:
         tensors = getattr(pipeline, name).state_dict()
         _check_weights(name, [place for place, tensor in tensors.items() if tensor.is_meta])
     for name in quantized:
-        if getattr(getattr(pipeline, name), "hf_quantizer", None) is None:
-            raise ValueError(f"the {name} was loaded without being quantized")
+        check_is_quantized(name, getattr(pipeline, name))
     return pipeline
 
 

@@ -67,6 +67,8 @@ class OpenVinoSession(Session):
 
     def __init__(self, folder: Path, settings: Settings, device: str, threads: int | None) -> None:
         super().__init__(PeakMemory(torch.device("cpu")))
+        if device != "CPU":
+            self.memory.missing = f"OpenVINO does not tell the memory of {device}"
         self.folder, self.device = exported(folder), device
         self.properties = properties(settings.dtype, threads)
         self.text_tokens = 0

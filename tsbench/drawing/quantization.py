@@ -8,6 +8,7 @@ from tsbench.errors import UserError
 from tsbench.packages import needs_package
 
 QUANTIZATION_CLASSES = {"bitsandbytes": "BitsAndBytesConfig", "quanto": "QuantoConfig"}  # of both libraries
+OF_LAYERS = ("bitsandbytes", "optimum")  # the packages of quantized layers
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 COMPONENTS = ("transformer", *TEXT_ENCODERS, "vae")
 
@@ -17,6 +18,12 @@ def check_installed(backend: str) -> None:
     package = {"bitsandbytes": "bitsandbytes", "quanto": "optimum-quanto"}[backend]
     if missing := needs_package(package, "quantization"):
         raise UserError(f"runtime.quantization.backend={backend} cannot be used here: {missing}.")
+
+
+def check_is_quantized(name: str, component: Any) -> None:
+    """Raise `ValueError` if no layer of a component was quantized: of some kinds and sizes none can be."""
+    if not any(type(layer).__module__.partition(".")[0] in OF_LAYERS for layer in component.modules()):
+        raise ValueError(f"no layer of the {name} was quantized; leave it out of runtime.quantization.components")
 
 
 def quantization_call(backend: str, component: str, kwargs: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

@@ -59,7 +59,7 @@ def _try(sweep: Sweep) -> int:
 
     console = output()
     full: dict[str, Any] = {}  # images by the key of their reference
-    rows = []
+    rows, failed = [], False
     for cell in sweep.cells:
         session = sweep.sessions.of(cell)
         if isinstance(session, NotLoaded):
@@ -72,7 +72,8 @@ def _try(sweep: Sweep) -> int:
             result = session.draw_cell(cell, method, sweep.pairs, lambda count: None)
         except Exception as error:
             print(f"tsbench: {name} could not be drawn: {first_line(error)}.", file=sys.stderr)
-            return 1
+            failed = True
+            break
         latency_s = median(pair.method.latency_s for pair in result.pairs)
         line = f"{name}: {latency_s:.3g} s"
         if cell.is_reference:
@@ -90,9 +91,10 @@ def _try(sweep: Sweep) -> int:
         if not cell.is_reference:
             note = schedule_note(result.method.promised_schedule(steps), result.schedules, steps)
         console.print("  " + "; ".join(filter(None, [*result.schedules, note])), soft_wrap=True)
-    _write(rows)
-    console.print("try.png: in full, then with the method and its difference four times as bright")
-    return 0
+    if rows:
+        _write(rows)
+        console.print("try.png: in full, then with the method and its difference four times as bright")
+    return int(failed)
 
 
 def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
