@@ -220,6 +220,8 @@ def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) 
     assert [run.method for run in result.warmups] == ["none", "taylorseer"]
     assert sum(drawn) == 2 * (3 * 2 + 2)  # three pairs and a warm-up of each arm, two images each
     assert (result.peak_memory_bytes or 0) > 1e6 or result.peak_memory_reason
+    again = session.draw_cell(wanted, method, pairs=1, image_drawn=lambda _: None)
+    assert [run.method for run in again.warmups] == ["taylorseer"]  # full compute of this workload is warm
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3, 4, 16])
