@@ -62,6 +62,18 @@ def test_compare_finds_what_changed_and_fails_only_beyond_the_threshold(
     assert "--fail-if is 'ssim', but a has no scores of it; there are: slower, lpips." in capsys.readouterr().err
 
 
+def test_runs_without_a_cell_in_common_are_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a model and its fine-tune, drawn by the same command."""
+    store = run(here / "a", {2: GOOD}, {2: 0.5})
+    other = Store(here / "b")
+    other.open_run(ENVIRONMENT, "P", None, "x", [])
+    tuned = cell(steps=4, prompts=document(store, keys(store)[0])["workload"]["prompts"], model="another")
+    put(other, tuned, "ok", body(["CCCC"] * 6, [{"batch": 0, "method": timed(1.0, [0.2] * 4)}]), [image(0)] * 6)
+    assert main(["compare", "a", "b"]) == 2
+    told = "a and b have no cell in common: they differ in weights; compare two runs of the same settings."
+    assert told in capsys.readouterr().err
+
+
 def test_what_became_better_fails_nothing(here: Path) -> None:
     run(here / "a", {2: [value + 0.02 for value in GOOD]}, {2: 0.6})
     run(here / "b", {2: GOOD}, {2: 0.5})

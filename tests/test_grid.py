@@ -18,6 +18,7 @@ from tsbench.drawing.quantization import check_installed
 from tsbench.errors import UserError
 from tsbench.grid import expand, impossible, ordered
 from tsbench.methods import METHODS
+from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.models.source import find_model
 from tsbench.paths import carried
@@ -353,6 +354,12 @@ def test_a_mistake_in_what_cache_dit_computes(override: str, sentence: str) -> N
         expand(["method=cache_dit", "steps=16", f"method.{override}"])
 
 
+def test_cache_dit_needs_both_kinds_of_blocks() -> None:
+    """What it cannot be disabled without."""
+    with pytest.raises(UserError, match="needs double and single blocks, but this model has 3 and 0; try method=tayl"):
+        CacheDit().for_architecture({"num_layers": 3, "num_single_layers": 0})
+
+
 def test_a_mask_that_cache_dit_does_not_have() -> None:
     with pytest.raises(UserError, match=r"'slow', which cache-dit does not have for 5 steps; try .*mask=CCCCC"):
         expand(["method=cache_dit", "steps=5", "method.steps_computation_mask=slow"])
@@ -472,9 +479,10 @@ def test_names_and_defaults_are_the_librarys_where_conf_says_so(name: str, their
 
 def test_prompt_files(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
-    file.write_text("a cat\n\n  a dog \na cat\n")
+    file.write_bytes("\ufeffa cat\r\n\n  a dog \n# a\u2028cat\na cat\n".encode())  # no line ends at U+2028
     (point,) = expand(["model=flux1-dev", f"prompts.file={file}"])
-    assert point.prompts == ("a cat", "a dog")
+    assert point.prompts == ("a cat", "a dog", "# a\u2028cat")
+    file.write_text("a cat")
     with pytest.raises(UserError, match="'a cat' is not in the grammar of the embedded model, which knows captions"):
         expand([f"prompts.file={file}"])
     file.write_text("\n \n")

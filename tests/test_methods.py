@@ -308,6 +308,16 @@ def test_foca_is_a_straight_line_of_the_taylor_series_near_two_computed_steps(se
         assert np.abs(drawn(mask, "foca") - drawn(mask, "taylorseer")).max() > 1
 
 
+def test_mag_cache_is_calibrated_on_a_model_without_single_blocks(session: DiffusersSession) -> None:
+    transformer = session.pipeline.transformer
+    blocks, transformer.single_transformer_blocks = transformer.single_transformer_blocks, torch.nn.ModuleList()
+    try:
+        ratios = session.calibrated(MagCache(), workload(steps=5), lambda count: None).mag_ratios
+    finally:
+        transformer.single_transformer_blocks = blocks
+    assert len(ratios) == 5 and ratios[0] == 1 and all(0.1 < ratio < 10 for ratio in ratios)
+
+
 def test_an_offloaded_model_is_still_offloaded_after_cache_dit(session: DiffusersSession) -> None:
     """accelerate replaces `forward` of the same module, which cache-dit does not put back."""
     calls = []

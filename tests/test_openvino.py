@@ -122,6 +122,13 @@ def test_an_image_that_is_not_finite_fails_its_cell(genai: OpenVinoSession) -> N
         genai.draw(work, work.batches[0], Method())
 
 
+def test_what_openvino_says_names_the_prompt_and_no_place_in_its_source(genai: OpenVinoSession) -> None:
+    """Its tokenizer knows no letter that the embedded model's vocabulary lacks."""
+    work = replace(WORK, prompts=("a café",))
+    with pytest.raises(DrawingFailed, match=r"OpenVINO GenAI cannot draw 'a café': Node BPETokenizer\w* .*; Check '"):
+        genai.draw(work, work.batches[0], Method())
+
+
 RULE = OpenVinoTaylorSeer("taylorseer", 3, 2, -1).promised_schedule(9)
 FULL, SKIPPED = 3000.0, 20.0  # microseconds, of the embedded model at 64 pixels
 

@@ -70,6 +70,18 @@ def test_of_equally_fast_settings_the_nearer_one_is_named(here: Path, capsys: py
     assert main(["recommend", "r", "--max-lpips", "0.2", "--min-ssim", "-1"]) == 1  # SSIM was not computed
 
 
+def test_settings_that_draw_the_same_are_no_choice(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a short run two intervals compute the same steps; which is the faster one is chance."""
+    store = run(here / "results" / "r", {2: GOOD, 3: GOOD, 4: FAIR}, {2: 0.5, 3: 0.49, 4: 0.6})
+    assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    same = "the same steps and images, so that only noise differs: TaylorSeer (diffusers), default, warm-up 3, N=2"
+    assert lines[2] == same and lines[3].startswith("runner-up: TaylorSeer (diffusers), default, warm-up 3, N=4: ")
+    rewrite(store, keys(store)[2], schedules=["CC.C"] * 6)
+    assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+    assert "the same steps" not in capsys.readouterr().out
+
+
 def test_what_is_slower_by_more_than_a_tenth_is_not_as_fast(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the pairs cannot tell: they spread by a third here, and N=3 is slower by 15 %."""
     store = run(here / "results" / "r", {2: FAIR, 3: GOOD}, {2: 0.5, 3: 0.575})

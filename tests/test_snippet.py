@@ -117,6 +117,16 @@ def test_prompts_of_a_user_are_asked_for_by_the_overrides(here: Path) -> None:
     assert again.cell("m").key == point.cell("m").key
 
 
+def test_the_model_is_found_from_anywhere(here: Path) -> None:
+    """A relative path is relative to where the cell was drawn, and a hub id is none."""
+    (here / "m" / "mine").mkdir(parents=True)
+    for typed, path in (("m/mine", str(here / "m" / "mine")), ("black-forest-labs/FLUX.1-dev",) * 2):
+        (code,) = (
+            line for line in snippet(drawn_cell(cell(), ["C"], [PAIR], model_path=typed)) if "pretrained(" in line
+        )
+        assert f'"{path}"' in code
+
+
 def test_the_snippet_runs_as_the_cell_ran() -> None:
     """A setting that was measured compiled, offloaded or quantized is not the same one without."""
     quantization = {"backend": "quanto", "kwargs": {"weights_dtype": "int8"}}

@@ -62,6 +62,18 @@ def test_converted_weights_are_told_apart(folder: Path) -> None:
     assert identity(folder) != first
 
 
+def test_a_model_without_weights_or_with_those_of_a_variant_is_refused(folder: Path) -> None:
+    """As pipelines leave it that are saved with variant="fp16"."""
+    source.check_is_whole(folder)
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    variant = weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    with pytest.raises(UserError, match=r"its transformer only as a variant \(diffusion_pytorch_model\.fp16\.safet"):
+        source.check_is_whole(folder)
+    variant.unlink()
+    with pytest.raises(UserError, match="lacks the weights of its transformer; give the folder of a whole model"):
+        source.check_is_whole(folder)
+
+
 RESPONSE = SimpleNamespace(headers={}, request=None)
 REFUSALS = {
     GatedRepoError("gated", response=RESPONSE): "is gated and this machine is not allowed in: accept its",
@@ -81,7 +93,7 @@ def test_it_is_said_why_the_hub_gives_no_model(error: Exception, monkeypatch: py
     monkeypatch.setattr("huggingface_hub.HfApi.auth_check", raised)
     with pytest.raises(UserError) as caught:
         source.find_model("some/flux")
-    assert str(caught.value).startswith("The model 'some/flux' is not in the local cache and cannot be downloaded: ")
+    assert str(caught.value).startswith("There is no folder 'some/flux', and the hub's model of that name is not in ")
     assert REFUSALS[error] in str(caught.value) and str(caught.value).endswith("model.path=FOLDER.")
 
 

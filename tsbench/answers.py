@@ -161,6 +161,13 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
     return None if nearest_one is best else nearest_one
 
 
+def is_same_drawing(one: Any, other: Any) -> bool:
+    """Whether two cells of a method compute the same steps and are the same in every metric."""
+    columns = ["method", "schedule", *(metric.column for metric in METRICS.values() if metric.column in one._fields)]
+    figures = [(getattr(one, column), getattr(other, column)) for column in columns]
+    return one.schedule != "varies" and all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in figures)
+
+
 def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
     """The cell that misses the bars by least, and by how much; or why there is none to be held against them."""
     rows = candidates(group)

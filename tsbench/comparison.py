@@ -28,8 +28,13 @@ from tsbench.stats import (
 from tsbench.store import Store
 from tsbench.stored import DrawnCell, StoredCell
 from tsbench.tables import cells_table
+from tsbench.titles import DRAWN_WITH
 
 SLOWER, FULL = "slower", "latency"
+DRAWN = (  # columns by which cells differ
+    "weights", "height", "width", "steps", *DRAWN_WITH, "seeds", "prompts", "backend", "dtype", "quantization",
+    "offload", "compile", "method",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,15 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
     rows, others = _rows(a), _rows(b)
     same = counterparts(a.all_cells(), b.all_cells())
     if not same:
-        raise UserError(f"{names[0]} and {names[1]} have no cell in common; compare two runs of the same settings.")
+        differing = [
+            name
+            for name in DRAWN
+            if not {getattr(row, name) for row in rows.values()} & {getattr(row, name) for row in others.values()}
+        ]
+        told = f": they differ in {', '.join(differing)}" if differing else ""
+        raise UserError(
+            f"{names[0]} and {names[1]} have no cell in common{told}; compare two runs of the same settings."
+        )
     both = [key for key, their_key in same.items() if rows[key].status == others[their_key].status == "ok"]
     coverage = 1 - 0.05 / max(1, len(both))  # Bonferroni's: each so that all of a figure hold together
     backends = {other.backend for other in others.values()}  # another one need not have all methods

@@ -23,7 +23,7 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
     carried = CARRIED / f"{file}.txt"
     try:
         path = carried if carried.is_file() else expanded(file)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -30,6 +31,7 @@ def snippet(cell: DrawnCell) -> list[str]:
         return ["# random weights: there is no image to draw"]
     path = cell.model_path
     path = str(ASSETS / "tiny") if path == "embedded" else str(expanded(path))
+    path = str(Path(path).resolve()) if Path(path).is_dir() else path
     kind = method_class(cell.backend, cell.method)
     if issubclass(kind, NotInstalled):
         return [f"# {cell.method} comes from a package that is not installed here"]

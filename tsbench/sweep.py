@@ -163,6 +163,7 @@ class Sweep:
                 if cell.reference.key != workload:
                     workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
+                    self._tell_cut_prompts(cell, console)
                 outcome = self._run_cell(cell, store, progress, costs)
                 name = self.methods[cell.key].full_name(json.loads(cell.parameters))
                 progress.cell_finished(f"{name}: {outcome}", planned.get(cell.key, 0))
@@ -170,6 +171,17 @@ class Sweep:
                 store.note_share(share)
         self.sessions.close()  # scoring takes memory too
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
+
+    def _tell_cut_prompts(self, cell: Cell, console: Console) -> None:
+        from tsbench.sessions import NotLoaded
+
+        session, most = self.sessions.of(cell), cell.workload.max_sequence_length
+        if not isinstance(session, NotLoaded) and (cut := session.cut_prompts(cell.workload)):
+            console.print(
+                f"{counted(len(cut), 'prompt')} with more than max_sequence_length={most} tokens, cut there, "
+                f'such as "{cut[0]:.60}"',
+                soft_wrap=True,
+            )
 
     def _run_cell(
         self, cell: Cell, store: Store, progress: SweepProgress, costs: dict[str, tuple[StepCost | None, str | None]]

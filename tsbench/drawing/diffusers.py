@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -19,7 +19,7 @@ from tsbench.drawing.generate import Backend, Drawn, Session
 from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.drawing.probe import ScheduleProbe, check_computes
-from tsbench.drawing.quantization import TEXT_ENCODERS, check_is_quantized, quantization_call
+from tsbench.drawing.quantization import COMPONENTS, TEXT_ENCODERS, check_is_quantized, quantization_call
 from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
@@ -265,6 +265,12 @@ class DiffusersSession(Session):
             self._encoded[key] = embeddings.cpu(), pooled.cpu()
         return self._encoded[key]
 
+    def cut_prompts(self, workload: Workload) -> list[str]:
+        if not self.text_encoders:
+            return []
+        tokens = self.pipeline.tokenizer_2(list(workload.prompts)).input_ids
+        return [prompt for prompt, its in zip(workload.prompts, tokens) if len(its) > workload.max_sequence_length]
+
     def close(self) -> None:
         self.pipeline = None
         self._encoded.clear()
@@ -293,7 +299,7 @@ def load_pipeline(
     """A `FluxPipeline` on its device, silent, with the settings applied.
 
     Raises:
-        ValueError: if weights are missing, or a component that is to be quantized was not.
+        ValueError: if weights are missing or have no place, or a component that is to be quantized was not.
     """
     import diffusers
     import transformers
@@ -329,24 +335,20 @@ def _stored_pipeline(folder: Path, settings: Settings) -> Any:
     quantized = _quantized(**json.loads(settings.quantization)) if settings.quantization else {}
     dtype = getattr(torch, settings.dtype)
     classes = configuration(folder, "model_index.json")
-    text_encoders = {}
-    for name in TEXT_ENCODERS:  # loaded apart: transformers draws weights that are missing, and diffusers lets it
-        kind = getattr(transformers, classes[name][1])
-        text_encoders[name], found = kind.from_pretrained(
-            folder / name, dtype=dtype, quantization_config=quantized.get(name), output_loading_info=True
+    parts = {}
+    for name in COMPONENTS:  # one by one: a pipeline does not tell what it has not found, and draws text encoders' anew
+        kind = getattr(transformers if name in TEXT_ENCODERS else diffusers, classes[name][1])
+        parts[name], found = kind.from_pretrained(
+            str(folder / name), dtype=dtype, quantization_config=quantized.get(name), output_loading_info=True
         )
-        _check_weights(name, found["missing_keys"])
-    others = {name: config for name, config in quantized.items() if name not in TEXT_ENCODERS}
-    options = {"quantization_config": diffusers.PipelineQuantizationConfig(quant_mapping=others)} if others else {}
-    pipeline = diffusers.FluxPipeline.from_pretrained(folder, dtype=dtype, **text_encoders, **options)
-    for name in ("transformer", "vae"):
-        tensors = getattr(pipeline, name).state_dict()
-        _check_weights(name, [place for place, tensor in tensors.items() if tensor.is_meta])
+        if missing := found["missing_keys"]:
+            raise ValueError(f"the {name} lacks {len(missing)} of its weights, such as {min(missing)}")
+        # those of text encoders have parts that FLUX does without
+        if name not in TEXT_ENCODERS and (unused := found["unexpected_keys"]):
+            raise ValueError(
+                f"the {name} has no place for {len(unused)} of its weights, such as {min(unused)}: its config.json is "
+                "that of another model"
+            )
     for name in quantized:
-        check_is_quantized(name, getattr(pipeline, name))
-    return pipeline
-
-
-def _check_weights(part: str, missing: Sequence[str]) -> None:
-    if missing:
-        raise ValueError(f"the {part} lacks {len(missing)} of its weights, such as {min(missing)}")
+        check_is_quantized(name, parts[name])
+    return diffusers.FluxPipeline.from_pretrained(folder, dtype=dtype, **parts)

@@ -108,17 +108,20 @@ class OpenVinoSession(Session):
             return False
 
         started = time.perf_counter()
-        picture = self.pipeline.generate(
-            sample.prompt,
-            height=workload.height,
-            width=workload.width,
-            num_inference_steps=steps,
-            guidance_scale=workload.guidance_scale,
-            max_sequence_length=workload.max_sequence_length,
-            generator=openvino_genai.TorchGenerator(sample.seed),
-            taylorseer_config=_generation_config(method),  # left out, it would be on
-            callback=after_step,
-        )
+        try:
+            picture = self.pipeline.generate(
+                sample.prompt,
+                height=workload.height,
+                width=workload.width,
+                num_inference_steps=steps,
+                guidance_scale=workload.guidance_scale,
+                max_sequence_length=workload.max_sequence_length,
+                generator=openvino_genai.TorchGenerator(sample.seed),
+                taylorseer_config=_generation_config(method),  # left out, it would be on
+                callback=after_step,
+            )
+        except RuntimeError as error:
+            raise DrawingFailed(f"OpenVINO GenAI cannot draw {sample.prompt[:60]!r}: {_told(error)}") from error
         image = np.array(picture.data)
         latency_s = time.perf_counter() - started
         self.pipeline_s += latency_s
@@ -151,6 +154,12 @@ class OpenVinoSession(Session):
     def close(self) -> None:
         self.pipeline = None
         release_memory()
+
+
+def _told(error: RuntimeError) -> str:
+    """What OpenVINO says in one line: its first ones name places in its own source."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith("Exception from "))
 
 
 def _generation_config(method: Method) -> Any:

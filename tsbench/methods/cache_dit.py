@@ -120,7 +120,13 @@ class CacheDit(Method):
         return short, full + 1
 
     def for_architecture(self, architecture: Mapping[str, Any]) -> Method:
-        blocks = architecture["num_layers"] + architecture["num_single_layers"]
+        kinds = architecture["num_layers"], architecture["num_single_layers"]
+        if not all(kinds):
+            raise UserError(
+                f"method=cache_dit needs double and single blocks, but this model has {kinds[0]} and {kinds[1]}; "
+                "try method=taylorseer."
+            )
+        blocks = sum(kinds)
         if self.Fn_compute_blocks + self.Bn_compute_blocks > blocks:
             raise UserError(
                 f"method.Fn_compute_blocks and method.Bn_compute_blocks are {self.Fn_compute_blocks} and "

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from tsbench.checks import at_least, between
 from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods.base import Method, Snippet
+from tsbench.methods.taylor_seer import wrapped_modules
 from tsbench.schedule import always_skipping
 
 FLUX_BLOCKS = (19, 38)  # diffusers ships ratios for models of this architecture
@@ -109,7 +110,8 @@ class RatioCalibrator(Method):
 
         # One step more than are drawn: after the last one diffusers prints the ratios and forgets them.
         pipeline.transformer.enable_cache(MagCacheConfig(calibrate=True, num_inference_steps=steps + 1))
-        tail = pipeline.transformer.single_transformer_blocks[-1]._diffusers_hook.get_hook("mag_cache_block_hook")
+        last = wrapped_modules(pipeline.transformer, "blocks")[-1]
+        tail = last._diffusers_hook.get_hook("mag_cache_block_hook")
         measure = tail._perform_calibration_step
 
         def measured(state: Any, residual: Any) -> None:

@@ -17,6 +17,7 @@ HUB_PATIENCE_S = 12.0
 PARTS = (*COMPONENTS, "tokenizer", "tokenizer_2", "scheduler")
 GIVE_WHOLE = "give the folder of a whole model in diffusers' format by model.path=FOLDER"
 WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
+WEIGHTS = re.compile(r"(diffusion_pytorch_model|model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)")
 INDICES = [
     f"{name}.index.json"  # of weights in several files
     for name in (
@@ -112,10 +113,20 @@ def configuration(folder: Path, name: str) -> dict[str, Any]:
 
 
 def check_is_whole(folder: Path) -> None:
-    """Raise `UserError` if a part has no configuration: transformers makes up a tokenizer that is not there."""
+    """Raise `UserError` if a part has no configuration or no weights.
+
+    transformers makes up a tokenizer that is not there.
+    """
     missing = [part for part in PARTS if not any((folder / part).glob("*.json"))]
     if missing:
         raise UserError(f"The model in {str(folder)!r} lacks its {missing[0]}; {GIVE_WHOLE}.")
+    for part in COMPONENTS:
+        names = sorted(path.name for path in (folder / part).glob("*") if path.suffix in (".safetensors", ".bin"))
+        if not any(map(WEIGHTS.fullmatch, names)):
+            wrong = f"lacks the weights of its {part};"
+            if names:
+                wrong = f"has its {part} only as a variant ({names[0]}); save it without one, or"
+            raise UserError(f"The model in {str(folder)!r} {wrong} {GIVE_WHOLE}.")
 
 
 def has_weights(folder: Path) -> bool:
@@ -163,7 +174,8 @@ def _reason(error: BaseException) -> str:
 
 def _unreachable(name: str, reason: str) -> str:
     return (
-        f"The model {name!r} is not in the local cache and cannot be downloaded: {reason}; "
+        f"There is no folder {name!r}, and the hub's model of that name is not in the local cache and cannot be "
+        f"downloaded: {reason}; "
         "or give a folder that has it: model.path=FOLDER."
     )
 

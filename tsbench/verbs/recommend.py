@@ -8,7 +8,19 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tsbench.answers import BARS, FASTER, Bar, as_fast, beside, candidates, gives, nearest, qualified, unjudged
+from tsbench.answers import (
+    BARS,
+    FASTER,
+    Bar,
+    as_fast,
+    beside,
+    candidates,
+    gives,
+    is_same_drawing,
+    nearest,
+    qualified,
+    unjudged,
+)
 from tsbench.errors import UserError
 from tsbench.flags import Arguments, number_of
 from tsbench.metrics import METRICS
@@ -93,8 +105,12 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     best = good[0]
     rival = as_fast(store, good, bars)
     lines += [f"  use {best.setting}: {gives(best)}", *(f"  {text}" for text in beside(rival, group, best, bars))]
-    if len(good) > 1 and not rival:
-        lines += [f"  runner-up: {good[1].setting}: {gives(good[1])}"]
+    same = {row.key: row.setting for row in good[1:] if is_same_drawing(row, best)}
+    if same:
+        lines += [f"  the same steps and images, so that only noise differs: {'; '.join(same.values())}"]
+    others = [row for row in good[1:] if row.key not in same]
+    if others and not rival:
+        lines += [f"  runner-up: {others[0].setting}: {gives(others[0])}"]
     if (count := len(candidates(group))) > 1:
         lines += [
             f"  the best of {count} settings, partly by luck: before a close decision, draw it again with other prompts"
