@@ -80,6 +80,11 @@ def test_settings_that_draw_the_same_are_no_choice(here: Path, capsys: pytest.Ca
     rewrite(store, keys(store)[2], schedules=["CC.C"] * 6)
     assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
     assert "the same steps" not in capsys.readouterr().out
+    for key in keys(store).values():
+        rewrite(store, key, schedules=["CC.C"] * 6)
+        store.write_scores(key, {})  # then nothing is known of the images
+    assert main(["recommend", "r", "--min-speedup", "1.1"]) == 0
+    assert "the same steps" not in capsys.readouterr().out
 
 
 def test_what_is_slower_by_more_than_a_tenth_is_not_as_fast(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

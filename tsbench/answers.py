@@ -162,10 +162,12 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
 
 
 def is_same_drawing(one: Any, other: Any) -> bool:
-    """Whether two cells of a method compute the same steps and are the same in every metric."""
-    columns = ["method", "schedule", *(metric.column for metric in METRICS.values() if metric.column in one._fields)]
+    """Whether two cells of a method compute the same steps and are the same in every metric that they are scored in."""
+    columns = [metric.column for metric in METRICS.values() if metric.column in one._fields]
     figures = [(getattr(one, column), getattr(other, column)) for column in columns]
-    return one.schedule != "varies" and all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in figures)
+    known = [(a, b) for a, b in figures if pd.notna(a) or pd.notna(b)]
+    steps = (one.method, one.schedule) == (other.method, other.schedule) and one.schedule != "varies"
+    return steps and bool(known) and all(a == b for a, b in known)
 
 
 def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
