@@ -174,6 +174,13 @@ def test_what_a_failed_run_leaves_on_the_gpu_is_offloaded(
         session._encoded.clear()
     assert offloaded == ["all"] * 5
 
+    def lost() -> None:
+        raise RuntimeError("the GPU is lost")
+
+    monkeypatch.setattr(session.pipeline, "maybe_free_model_hooks", lost)
+    with pytest.raises(MemoryError, match="no room"), session._offloaded_on_failure():
+        raise MemoryError("no room")
+
 
 def test_timed_and_untimed_images_are_the_same(session: DiffusersSession) -> None:
     """Text encoded within the call, or beforehand."""

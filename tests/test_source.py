@@ -69,9 +69,12 @@ def test_a_model_without_weights_or_with_those_of_a_variant_is_refused(folder: P
     variant = weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
     with pytest.raises(UserError, match=r"its transformer only as a variant \(diffusion_pytorch_model\.fp16\.safet"):
         source.check_is_whole(folder)
-    variant.unlink()
-    with pytest.raises(UserError, match="lacks the weights of its transformer; give the folder of a whole model"):
+    assert not source.has_weights(folder)
+    variant.rename(weights.with_name("half-1.safetensors"))
+    with pytest.raises(UserError, match="lacks weights of its transformer; give the folder of a whole model"):
         source.check_is_whole(folder)
+    weights.with_name(f"{weights.name}.index.json").write_text(json.dumps({"weight_map": {"x": "half-1.safetensors"}}))
+    source.check_is_whole(folder)
 
 
 RESPONSE = SimpleNamespace(headers={}, request=None)

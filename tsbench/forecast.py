@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
+from numbers import Integral
 from typing import Any, TypeVar
 
 import torch
@@ -335,7 +336,7 @@ def _state_of(module: nn.Module, new: Callable[[], RuleForecaster]) -> RuleForec
 
 
 def _check_whole(name: str, value: int, least: int, why: str = "") -> None:
-    if not isinstance(value, int) or value < least:
+    if not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} is {value}, but must be a whole number, {least} or more{why}")
 
 

@@ -21,7 +21,7 @@ from tsbench.prompts import CARRIED, read_prompts
 from tsbench.schema import TimingConfig
 from tsbench.stored import DrawnCell
 
-AUTOMATIC = ("cuda", "cpu", "CPU")  # the devices that are taken where none is named
+AUTOMATIC = ("cuda", "cpu", "CPU")  # what runtime.device=auto comes to, and OpenVINO's
 
 
 def snippet(cell: DrawnCell) -> list[str]:

@@ -163,7 +163,8 @@ class Sweep:
                 if cell.reference.key != workload:
                     workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
-                    self._tell_cut_prompts(cell, console)
+                    if cut := self._cut_prompts(cell):
+                        console.print(cut, soft_wrap=True)
                 outcome = self._run_cell(cell, store, progress, costs)
                 name = self.methods[cell.key].full_name(json.loads(cell.parameters))
                 progress.cell_finished(f"{name}: {outcome}", planned.get(cell.key, 0))
@@ -172,16 +173,11 @@ class Sweep:
         self.sessions.close()  # scoring takes memory too
         console.print(f"{100 * share:.1f} % of the time was spent inside the pipeline")
 
-    def _tell_cut_prompts(self, cell: Cell, console: Console) -> None:
+    def _cut_prompts(self, cell: Cell) -> str | None:
         from tsbench.sessions import NotLoaded
 
-        session, most = self.sessions.of(cell), cell.workload.max_sequence_length
-        if not isinstance(session, NotLoaded) and (cut := session.cut_prompts(cell.workload)):
-            console.print(
-                f"{counted(len(cut), 'prompt')} with more than max_sequence_length={most} tokens, cut there, "
-                f'such as "{cut[0]:.60}"',
-                soft_wrap=True,
-            )
+        session = self.sessions.of(cell)
+        return None if isinstance(session, NotLoaded) else session.cut_prompts(cell.workload)
 
     def _run_cell(
         self, cell: Cell, store: Store, progress: SweepProgress, costs: dict[str, tuple[StepCost | None, str | None]]

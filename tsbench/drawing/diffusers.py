@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -196,7 +197,7 @@ class DiffusersSession(Session):
         check_computes(probe.schedule)
         if method == Method() and "." in probe.schedule:
             raise DrawingFailed(f"full compute has not computed every step: {probe.schedule}")
-        if not all(map(bool, recorder.finite)):
+        if not (np.isfinite(pictures).all() and all(map(bool, recorder.finite))):
             raise DrawingFailed("the image is not finite (NaN or infinity)")
         return Drawn(
             images=(pictures * 255).round().astype(np.uint8),
@@ -213,7 +214,8 @@ class DiffusersSession(Session):
         try:
             yield
         except Exception:
-            self.pipeline.maybe_free_model_hooks()
+            with suppress(RuntimeError):  # of a GPU that is lost; what failed first is the reason
+                self.pipeline.maybe_free_model_hooks()
             raise
 
     def _forget_other_code(self, workload: Workload, images: int, method: Method) -> None:
@@ -265,11 +267,14 @@ class DiffusersSession(Session):
             self._encoded[key] = embeddings.cpu(), pooled.cpu()
         return self._encoded[key]
 
-    def cut_prompts(self, workload: Workload) -> list[str]:
-        if not self.text_encoders:
-            return []
-        tokens = self.pipeline.tokenizer_2(list(workload.prompts)).input_ids
-        return [prompt for prompt, its in zip(workload.prompts, tokens) if len(its) > workload.max_sequence_length]
+    def cut_prompts(self, workload: Workload) -> str | None:
+        if workload.random_weights:
+            return None
+        most, tokens = workload.max_sequence_length, self.pipeline.tokenizer_2(list(workload.prompts)).input_ids
+        cut = [prompt for prompt, its in zip(workload.prompts, tokens) if len(its) > most]
+        if not cut:
+            return None
+        return f'{counted(len(cut), "prompt")} cut after max_sequence_length={most} tokens, such as "{cut[0]:.60}"'
 
     def close(self) -> None:
         self.pipeline = None
@@ -299,7 +304,7 @@ def load_pipeline(
     """A `FluxPipeline` on its device, silent, with the settings applied.
 
     Raises:
-        ValueError: if weights are missing or have no place, or a component that is to be quantized was not.
+        ValueError: if weights are missing, or a component that is to be quantized was not.
     """
     import diffusers
     import transformers
@@ -345,9 +350,10 @@ def _stored_pipeline(folder: Path, settings: Settings) -> Any:
             raise ValueError(f"the {name} lacks {len(missing)} of its weights, such as {min(missing)}")
         # those of text encoders have parts that FLUX does without
         if name not in TEXT_ENCODERS and (unused := found["unexpected_keys"]):
-            raise ValueError(
-                f"the {name} has no place for {len(unused)} of its weights, such as {min(unused)}: its config.json is "
-                "that of another model"
+            print(
+                f"tsbench: the {name} has no place for {len(unused)} of its weights, such as {min(unused)}, which are "
+                "left out: perhaps its config.json is that of another model",
+                file=sys.stderr,
             )
     for name in quantized:
         check_is_quantized(name, parts[name])

@@ -101,9 +101,9 @@ class Session(ABC):
             inspect: the run is not timed; the latents after every step are kept, and what the method keeps is added up.
         """
 
-    def cut_prompts(self, workload: Workload) -> list[str]:
-        """The prompts that are longer than `max_sequence_length`, as far as the library tells."""
-        return []
+    def cut_prompts(self, workload: Workload) -> str | None:
+        """What to say of prompts that are longer than `max_sequence_length`, as far as the library tells."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

@@ -17,13 +17,9 @@ HUB_PATIENCE_S = 12.0
 PARTS = (*COMPONENTS, "tokenizer", "tokenizer_2", "scheduler")
 GIVE_WHOLE = "give the folder of a whole model in diffusers' format by model.path=FOLDER"
 WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
-WEIGHTS = re.compile(r"(diffusion_pytorch_model|model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)")
-INDICES = [
-    f"{name}.index.json"  # of weights in several files
-    for name in (
-        "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
-    )
-]  # fmt: skip
+WEIGHTS = (  # of a part, in one file, or in several that NAME.index.json names
+    "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
+)  # fmt: skip
 
 
 def find_model(path: str, architecture: str | None = None) -> Path:
@@ -117,28 +113,27 @@ def check_is_whole(folder: Path) -> None:
 
     transformers makes up a tokenizer that is not there.
     """
-    missing = [part for part in PARTS if not any((folder / part).glob("*.json"))]
+    index = configuration(folder, "model_index.json")
+    missing = [part for part in PARTS if not (index.get(part) and any((folder / part).glob("*.json")))]
     if missing:
         raise UserError(f"The model in {str(folder)!r} lacks its {missing[0]}; {GIVE_WHOLE}.")
     for part in COMPONENTS:
-        names = sorted(path.name for path in (folder / part).glob("*") if path.suffix in (".safetensors", ".bin"))
-        if not any(map(WEIGHTS.fullmatch, names)):
-            wrong = f"lacks the weights of its {part};"
-            if names:
-                wrong = f"has its {part} only as a variant ({names[0]}); save it without one, or"
+        if not _part_has_weights(folder / part):
+            wrong = f"lacks weights of its {part};"
+            if variants := sorted(path.name for path in (folder / part).glob("*.*.safetensors")):
+                wrong = f"has its {part} only as a variant ({variants[0]}); save it without one, or"
             raise UserError(f"The model in {str(folder)!r} {wrong} {GIVE_WHOLE}.")
 
 
 def has_weights(folder: Path) -> bool:
     """Whether the weights of all parts are there; an interrupted download leaves some of them out."""
-    for part in (folder / name for name in COMPONENTS):
-        found = {path.name for path in part.glob("*") if path.suffix in (".safetensors", ".bin")}
-        indices = [path for name in INDICES if (path := part / name).is_file()]
-        shards = [set(json.loads(path.read_text())["weight_map"].values()) for path in indices]
-        in_shards = all("-of-" in name for name in found)
-        if not found or (in_shards and not any(wanted <= found for wanted in shards)):
-            return False
-    return True
+    return all(_part_has_weights(folder / part) for part in COMPONENTS)
+
+
+def _part_has_weights(part: Path) -> bool:
+    indices = [path for name in WEIGHTS if (path := part / f"{name}.index.json").is_file()]
+    shards = [json.loads(path.read_text())["weight_map"].values() for path in indices]
+    return any(all((part / name).is_file() for name in names) for names in [[name] for name in WEIGHTS] + shards)
 
 
 def hub_refusal(name: str) -> str | None:

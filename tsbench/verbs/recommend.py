@@ -38,8 +38,8 @@ usage: python -m tsbench recommend RESULTS BAR…
 
 Names, for every workload of a run, the fastest setting whose whole 95 % intervals meet the bars, with Python to paste.
 Beside it stands the runner-up, or a setting that is nearer to full compute and, as far as the pairs can tell, as fast
-(within a tenth). A setting that skips no step, or whose interval reaches below full compute's speed, is never
-recommended. Bars:
+(within a tenth). Settings that draw the same images in the same steps are named together. A setting that skips no
+step, or whose interval reaches below full compute's speed, is never recommended. Bars:
 {_FLAGS}"""
 
 

@@ -64,6 +64,8 @@ def _try(sweep: Sweep) -> int:
         session = sweep.sessions.of(cell)
         if isinstance(session, NotLoaded):
             raise UserError(session.reason)
+        if cell.is_reference and (cut := session.cut_prompts(cell.workload)):
+            console.print(cut, soft_wrap=True)
         method = sweep.methods[cell.key]
         name = method.full_name(json.loads(cell.parameters))
         if reason := impossible(cell, method):
