@@ -13,6 +13,7 @@ from tsbench.cost import UNCOUNTED, StepCost
 from tsbench.flops import step_cost
 from tsbench.methods import METHODS, Method
 from tsbench.methods.fewer_steps import FewerSteps
+from tsbench.methods.first_block_cache import FirstBlockCache
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 from tsbench.paths import ASSETS
@@ -133,3 +134,11 @@ def test_a_forecast_that_was_never_counted_costs_nothing_known() -> None:
         figures = cost.columns(schedules, 4, 1)
         assert not {"tflop", "flops_speedup"} & set(figures) and figures["cost_reason"] == UNCOUNTED
     assert cost.columns(["CCCC"], 4, 1)["tflop"] == 16
+
+
+@pytest.mark.parametrize("kind", ["num_layers", "num_single_layers"])
+def test_a_model_of_one_kind_of_blocks_is_counted(kind: str) -> None:
+    """First Block Cache computes one of its blocks at every step, whichever kind that is."""
+    cost = step_cost(FLUX | {kind: 0}, flux_cell(), FirstBlockCache())
+    blocks = FLUX["num_layers"] + FLUX["num_single_layers"] - FLUX[kind]
+    assert cost.forecast_flop / cost.full_flop == pytest.approx(1 / blocks, rel=0.1)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from tsbench.checks import at_least
 from tsbench.methods.base import Method, Snippet
+from tsbench.methods.taylor_seer import wrapped_modules
 
 
 @dataclass
@@ -33,7 +34,8 @@ class FirstBlockCache(Method):
 
     def enable_for_counting(self, pipeline: Any, steps: int) -> None:
         self.enable(pipeline, steps)
-        head = pipeline.transformer.transformer_blocks[0]._diffusers_hook.get_hook("fbc_leader_block_hook")
+        first = wrapped_modules(pipeline.transformer, "blocks")[0]
+        head = first._diffusers_hook.get_hook("fbc_leader_block_hook")
         head._should_compute_remaining_blocks = lambda residual: (
             head.state_manager.get_state().should_compute
             and (head.state_manager.get_state().head_block_residual is None)
