@@ -114,12 +114,7 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
     rows, others = _rows(a), _rows(b)
     same = counterparts(a.all_cells(), b.all_cells())
     if not same:
-        differing = [
-            name
-            for name in DRAWN
-            if not {getattr(row, name) for row in rows.values()} & {getattr(row, name) for row in others.values()}
-        ]
-        told = f": they differ in {', '.join(differing)}" if differing else ""
+        told = f": they differ in {', '.join(differing)}" if (differing := _differing(rows, others)) else ""
         raise UserError(
             f"{names[0]} and {names[1]} have no cell in common{told}; compare two runs of the same settings."
         )
@@ -148,6 +143,15 @@ def compared(a: Store, b: Store, names: Sequence[str], judged_by: Collection[str
         if key not in same.values()
     )
     return found
+
+
+def _differing(rows: dict[str, Any], others: dict[str, Any]) -> list[str]:
+    """The columns of which two runs share no value."""
+
+    def values(name: str, of: dict[str, Any]) -> set[Any]:
+        return {getattr(row, name) for row in of.values()}
+
+    return [name for name in DRAWN if values(name, rows).isdisjoint(values(name, others))]
 
 
 def _compare_cell(a: Store, b: Store, row: Any, other: Any, coverage: float, found: Comparison) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -29,9 +28,8 @@ def snippet(cell: DrawnCell) -> list[str]:
     workload, settings = cell.workload, cell.settings
     if workload.random_weights:
         return ["# random weights: there is no image to draw"]
-    path = cell.model_path
-    path = str(ASSETS / "tiny") if path == "embedded" else str(expanded(path))
-    path = str(Path(path).resolve()) if Path(path).is_dir() else path
+    folder = ASSETS / "tiny" if cell.model_path == "embedded" else expanded(cell.model_path)
+    path = str(folder.resolve() if folder.is_dir() else folder)  # of the hub it is a name
     kind = method_class(cell.backend, cell.method)
     if issubclass(kind, NotInstalled):
         return [f"# {cell.method} comes from a package that is not installed here"]

@@ -313,11 +313,7 @@ def _cell(path: Path) -> StoredCell | None:
 
 def _scores(document: dict[str, Any]) -> dict[str, list[float]]:
     for values in document.values():
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(isinstance(value, int | float | str) for value in values)
-        ):
+        if not (isinstance(values, list) and values and all(isinstance(value, int | float | str) for value in values)):
             raise ValueError("a metric of it has no list of values")
     scores = {name: [float(value) for value in values] for name, values in document.items()}
     if len({len(values) for values in scores.values()}) > 1:
