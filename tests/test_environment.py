@@ -69,6 +69,16 @@ def test_how_long_threads_spin_is_limited_and_written_down() -> None:
     assert made_by_the_command(waiting, OMP_WAIT_POLICY="active") == "{'OMP_WAIT_POLICY': 'active'}"
 
 
+def test_an_installed_package_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git would name that of a checkout of something else around it, such as one with a .venv in it."""
+    monkeypatch.setattr(environment, "PACKAGE", tmp_path / "tsbench")
+    described = subprocess.CompletedProcess([], 0, stdout="0123\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: described)
+    assert environment.git_revision() is None
+    (tmp_path / ".git").mkdir()
+    assert environment.git_revision() == "0123"
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the source, which the digits are taken of."""

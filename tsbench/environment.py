@@ -104,6 +104,8 @@ def _driver_version() -> str | None:
 
 def git_revision() -> str | None:
     """The commit of the checkout that runs, marked where it has changes; None outside a checkout."""
+    if not (PACKAGE.parent / ".git").exists():  # installed; perhaps within a checkout of something else
+        return None
     try:
         describe = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         return subprocess.run(describe, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
