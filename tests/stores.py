@@ -117,7 +117,7 @@ def run(
 ) -> Store:
     """A run of 4 steps and six prompts: LPIPS of every prompt and the latency by interval, and that of full compute."""
     store = Store(folder)
-    store.open_run(ENVIRONMENT, hardware, None, "python -m tsbench sweep", ["lpips"])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", ["lpips"])
     spread, jitter = [0.98, 0.99, 1.0, 1.01, 1.02, 1.03], [0.97, 1.03, 1.0, 1.0, 0.98, 1.02]
     full = [{"batch": i, "method": timed(full_s * r, [full_s / 5 * r] * 4)} for i, r in enumerate(spread)]
     images, made = [image(0)] * 6, {"hardware": hardware}
@@ -142,7 +142,7 @@ def run(
 def scored_run(folder: Path) -> Store:
     """A reference and three cells, scored: fast and poor, slow and good, fast and poorest; a fourth has failed."""
     store = Store(folder)
-    store.open_run(ENVIRONMENT, "P_1, 2 threads", None, "python -m tsbench sweep", ["psnr", "ssim"])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", ["psnr", "ssim"])
     reference = cell(steps=4)
     full = [{"batch": 0, "method": timing(1.0, 0.8)}] * 6
     put(store, reference, "ok", body(["CCCC", "CCCC"], full, "CCCC"), [image(0), image(40)])
@@ -155,7 +155,7 @@ def scored_run(folder: Path) -> Store:
             store,
             cell("taylorseer", parameters(interval), steps=4),
             "ok",
-            body(["C...", "C..." if interval == 4 else "CCCC"], pairs, "C..."),
+            body(["C...", "C..." if interval == 4 else "CCCC"], pairs, "C...") | {"hardware": "P_1, 2 threads"},
             [image(level) for level in levels],
         )
     put(store, cell("taylorseer", parameters(8), steps=4), "failed", {"reason": "no memory", "traceback": "…"})

@@ -109,7 +109,7 @@ def test_without_a_gpu_nothing_is_said_to_be_done(
 def test_agreement_finds_a_picture_that_differs(tmp_path: Path) -> None:
     for name, level in (("a", 0), ("b", 1), ("c", 100)):
         store = Store(tmp_path / name)
-        store.open_run(ENVIRONMENT, "P", None, "x", [])
+        store.open_run(ENVIRONMENT, None, "x", [])
         put(
             store,
             cell(),
@@ -197,7 +197,7 @@ def test_what_the_wheels_hold() -> None:
 def test_findings_tell_what_holds(here: Path) -> None:
     """1024 x 1024 in 4 steps of 0.2 s: lite computes 3 of them, in 0.6 s and in 0.7 s."""
     store = Store(here / "results" / "r")
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     store.note_share(0.98)
     work = {"height": 1024, "width": 1024, "steps": 4, "random_weights": True}
     full = timed(1.0, [0.2] * 4)

@@ -34,7 +34,7 @@ from tsbench.comparison import metric_change
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import METRICS
-from tsbench.store import Store, write_json
+from tsbench.store import Store
 
 
 def test_compare_finds_what_changed_and_fails_only_beyond_the_threshold(
@@ -66,7 +66,7 @@ def test_runs_without_a_cell_in_common_are_told_apart(here: Path, capsys: pytest
     """As a model and its fine-tune, drawn by the same command."""
     store = run(here / "a", {2: GOOD}, {2: 0.5})
     other = Store(here / "b")
-    other.open_run(ENVIRONMENT, "P", None, "x", [])
+    other.open_run(ENVIRONMENT, None, "x", [])
     tuned = cell(steps=4, prompts=document(store, keys(store)[0])["workload"]["prompts"], model="another")
     put(other, tuned, "ok", body(["CCCC"] * 6, [{"batch": 0, "method": timed(1.0, [0.2] * 4)}]), [image(0)] * 6)
     assert main(["compare", "a", "b"]) == 2
@@ -154,9 +154,9 @@ def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.
 
 
 def test_a_run_that_also_drew_on_other_hardware_is_judged_where_it_is_the_same(here: Path) -> None:
-    run(here / "a", {2: GOOD}, {2: 0.5})
-    store = run(here / "b", {2: GOOD}, {2: 0.9})
-    write_json(store.folder / "manifest.json", store.manifest() | {"hardware": "Q; P"})
+    run(here / "a", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.5})
+    store = run(here / "b", {2: GOOD, 3: GOOD}, {2: 0.9, 3: 0.5})
+    rewrite(store, keys(store)[3], hardware="Q")
     assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
 
 
@@ -171,7 +171,7 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
         ("b", [(OpenVinoTaylorSeer(cache_interval=3), "openvino")]),
     ):
         store = Store(here / folder)
-        store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", ["lpips"])
+        store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", ["lpips"])
         full = [{"batch": 0, "method": timed(1.0, [0.2] * 4)}] * 6
         pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.5, [0.1] * 4)}] * 6
         reference = replace(cell(steps=4, prompts=PROMPTS), backend=cells[0][1])

@@ -19,7 +19,7 @@ def test_the_chain_multiplies_out(tmp_path: Path) -> None:
     """Full compute 1 s with four steps of 0.2 s; three of four steps computed, forecast steps counted at a quarter and
     measured at half of a full one, 0.1 s outside denoising, and 0.82 s in all."""
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     pair = {"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.82, [0.21, 0.2, 0.1, 0.21])}
     put(store, cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C", "CC.C"], [pair]), [image(0)] * 2)
     (drawn,) = store.all_drawn()
@@ -30,10 +30,20 @@ def test_the_chain_multiplies_out(tmp_path: Path) -> None:
     assert np.prod([link.factor for link in links]) == pytest.approx(1 / 0.82, rel=1e-12)
 
 
+def test_steps_that_were_all_computed_take_what_full_ones_take(tmp_path: Path) -> None:
+    """A forecast step's share is counted of every method; here there was none."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, None, "x", [])
+    pair = {"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(1.0, [0.2] * 4)}
+    put(store, cell("taylorseer", parameters(2), steps=4), "ok", body(["CCCC"] * 2, [pair]), [image(0)] * 2)
+    (drawn,) = store.all_drawn()
+    assert not [link.what for link in chain(drawn) if "forecast" in link.what]
+
+
 def test_the_factors_multiply_to_the_speedup_of_the_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One slow pair moves the ratio of means to 1.83 and not the median of the ratios, 2."""
     store = Store(here / "results" / "r")
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     pairs = [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.5, [0.1] * 4)} for _ in range(4)]
     pairs += [{"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.73, [0.1] * 4)}]
     put(store, cell("taylorseer", parameters(2), steps=4), "ok", body(["CC.C"] * 2, pairs), [image(0)] * 2)
@@ -47,7 +57,7 @@ def test_the_factors_multiply_to_the_speedup_of_the_table(here: Path, capsys: py
 
 def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     pair = {"batch": 0, "reference": timed(1.0, [0.2] * 4), "method": timed(0.75, [0.2, 0.2, 0.0, 0.2])}
     half = body(["CC.C"] * 2, [pair]) | {"cost": {"full_flop": 4.0, "forecast_flop": 2.0, "cache_bytes": 0}}
     put(store, cell("taylorseer", parameters(2), steps=4), "ok", half, [image(0)] * 2)

@@ -126,7 +126,7 @@ def test_a_setting_can_be_drawn_and_measured_with_what_the_report_says(store: St
 def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three cells of two noisy pictures each, the worst that there is to compress, in a twentieth of their size."""
     store = Store(tmp_path / "r")
-    store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
+    store.open_run({"platform": "x", "python": "3", "libraries": {}}, None, "x", [])
     noise = list(np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3), np.uint8))
     work = {"steps": 4, "height": 256, "width": 256}
     pairs = [{"batch": 0, "reference": TIMING, "method": TIMING}]
@@ -142,7 +142,7 @@ def test_images_are_scaled_to_a_bounded_report(tmp_path: Path, monkeypatch: pyte
 def test_differences_are_those_of_the_stored_images(tmp_path: Path) -> None:
     """One grey row 12 levels brighter: 48 in the difference, though lossy previews of noise differ everywhere."""
     store = Store(tmp_path / "r")
-    store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
+    store.open_run({"platform": "x", "python": "3", "libraries": {}}, None, "x", [])
     noise = np.random.default_rng(0).integers(0, 200, (64, 64, 3), np.uint8)
     brighter = noise.copy()
     brighter[16] += np.uint8(12)
@@ -188,7 +188,7 @@ def test_every_marker_of_the_plots_has_an_outline_in_the_report() -> None:
 
 def test_failed_and_random_cells_are_shown_without_images(tmp_path: Path) -> None:
     store = Store(tmp_path / "r")
-    store.open_run({"platform": "x", "python": "3", "libraries": {}}, "P", None, "x", [])
+    store.open_run({"platform": "x", "python": "3", "libraries": {}}, None, "x", [])
     changes = {"random_weights": True}
     put(store, cell(**changes), "ok", body(["C" * 8] * 2, [{"batch": 0, "method": TIMING}], "C" * 8))
     put(store, cell("auto", '{"max_gap":8,"max_order":1,"tolerance":0.2}', **changes), "skipped", {"reason": "why"})

@@ -61,7 +61,7 @@ def test_the_rows_of_a_series_are_together(store: Store) -> None:
 
 def test_a_pattern_stays_in_its_column(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     pattern = json.dumps(TaylorSeer(cache_identifiers=[r"blocks\.\d+\.(attn|ff)"]).resolved(4))
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     put(store, cell("taylorseer", pattern, steps=4), "ok", body(["CC.C"] * 2, [pair]), [image(0)] * 2)
@@ -82,7 +82,7 @@ def test_the_latex_compiles(store: Store, tmp_path: Path) -> None:
 def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_path: Path) -> None:
     """A PSNR from a harness that wraps is shown as not comparable, with the reason in a footnote."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     changes = {"model_name": "flux1-dev", "height": 1024, "width": 1024, "steps": 50, "prompts": ("a",)}
     changes |= {"max_sequence_length": 512}
     put(
@@ -115,7 +115,7 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
 def test_a_table_has_no_column_of_what_nobody_knows(tmp_path: Path) -> None:
     """Memory where the system tells it, in any cell."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
 
     def first_rows(peak_memory_bytes: int | None) -> list[list[str]]:
         its = {"peak_memory_bytes": peak_memory_bytes}

@@ -198,7 +198,7 @@ def test_models_that_differ_in_their_architecture_alone_are_two(capsys: pytest.C
 def test_the_time_of_a_step_is_that_of_the_same_work(tmp_path: Path) -> None:
     """By another backend, in batches, or with another length of text a step takes another time."""
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     cells = [
         cell(), cell(batch_size=2), cell(max_sequence_length=64), replace(cell(), backend="openvino"),
         replace(cell(), settings=replace(FLOAT32, dtype="bfloat16")),
@@ -220,6 +220,7 @@ MISTAKES = [
     (["model.path=sd3"], "is a StableDiffusion3Pipeline, but tsbench draws with FluxPipeline; try model=flux1-dev"),
     (["model.path=half"], "The model in 'half' has no readable transformer/config.json"),
     (["model=flux1-dev", "model.architecture=x"], "model.architecture is 'x', but must be one of: flux1-dev"),
+    (["model=flux1-dev", "model.architecture=flux1-dev/transformer"], "but must be one of: flux1-dev, flux1-"),
     (["backend=nope"], "backend is 'nope', but must be one of: diffusers, openvino"),
     (
         ["backend=openvino", "method.max_order=2"],

@@ -67,7 +67,7 @@ def test_identical_images_are_marked_where_no_psnr_has_counted_them(store: Store
 def test_names_and_titles_lie_within_the_plot_of_steps(tmp_path: Path) -> None:
     """Of a workload with a long title, and a setting that is a whole step map."""
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.open_run(ENVIRONMENT, None, "x", ["psnr"])
     work, schedule = {"steps": 28, "height": 1024, "width": 1024}, "CCCC.C..C...C....C.....C...."
     reference = replace(cell(**work), settings=Settings("bfloat16", "model", True, ""))
     parameters = json.dumps(TaylorSeerDecorator(step_map=schedule).resolved(28))
@@ -155,7 +155,7 @@ def test_backends_share_a_panel_of_one_workload(store: Store) -> None:
 def test_titles_tell_the_workloads_of_a_run_apart(tmp_path: Path) -> None:
     """What differs is named, and nothing else; where only later prompts differ, what they hash to has to do."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     same = {"prompts": ("a", "b"), "seeds": (0,), "guidance_scale": 3.5, "batch_size": 1, "max_sequence_length": 32}
     changes = [
         {}, {"guidance_scale": 1.0}, {"batch_size": 2}, {"max_sequence_length": 64}, {"prompts": ("c", "b")},

@@ -159,7 +159,7 @@ def test_every_metric_has_a_bar(here: Path, capsys: pytest.CaptureFixture[str]) 
 def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two pairs and one prompt are told, in the singular where there is one."""
     store = Store(here / "results" / "r")
-    store.open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
+    store.open_run(ENVIRONMENT, None, "x", ["lpips"])
     full = {"batch": 0, "method": timed(1.0, [0.2] * 4)}
     put(store, cell(steps=4, prompts=("a",)), "ok", body(["CCCC"], [full], "CCCC"), [image(0)])
     method = cell("taylorseer", parameters(2), steps=4, prompts=("a",))
@@ -190,7 +190,7 @@ def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, caps
 
 def test_nothing_drawn_is_no_success(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty run, and one of full compute alone: a script that goes on with an answer would have none."""
-    Store(here / "results" / "r").open_run(ENVIRONMENT, "P", None, "x", ["lpips"])
+    Store(here / "results" / "r").open_run(ENVIRONMENT, None, "x", ["lpips"])
     assert main(["recommend", "r", "--max-lpips", "0.1"]) == 2
     assert "'results/r' has no cells yet; run x." in capsys.readouterr().err
     run(here / "results" / "r", {}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -297,7 +298,7 @@ def test_more_pairs_than_a_finished_cell_has_are_not_ignored(here: Path, capsys:
 def test_a_failure_of_another_sweep_is_told_and_fails_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The folder has it, and how to be rid of it; what was typed went well."""
     store = Store(here / "results" / "sweep")
-    store.open_run(environment(torch.device("cpu")), "P", None, "python -m tsbench sweep", ["psnr"])
+    store.open_run(environment(torch.device("cpu")), None, "python -m tsbench sweep", ["psnr"])
     other = cell("taylorseer", json.dumps(TaylorSeer().resolved(8)))
     put(store, other, "failed", {"reason": "no memory", "traceback": ""})
     assert main([*SMALL, "metrics=[psnr]"]) == 0
@@ -321,6 +322,20 @@ def test_two_sweeps_do_not_draw_in_one_folder(here: Path, capsys: pytest.Capture
     assert main([*SMALL, "metrics=[psnr]"]) == 0
 
 
+def test_a_file_system_without_locks_is_told(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some cluster file systems are mounted without; nobody would know of a second sweep there."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    assert main([*SMALL, "metrics=[psnr]"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tsbench: results/sweep/cells cannot be locked (No locks available); type the command in")
+
+
 @pytest.mark.parametrize("meanwhile", ["cells", "machine"])
 def test_what_another_sweep_drew_while_the_model_loads_is_kept(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, meanwhile: str
@@ -330,7 +345,7 @@ def test_what_another_sweep_drew_while_the_model_loads_is_kept(
 
     def check_model(self: Sweep, cells: list[Cell]) -> None:
         machine = environment(torch.device("cpu")) | ({"processor": "another"} if meanwhile == "machine" else {})
-        store.open_run(machine, "P", None, "python -m tsbench sweep", ["psnr"])
+        store.open_run(machine, None, "python -m tsbench sweep", ["psnr"])
         put(store, cells[0], "ok", body(["C" * 8] * 2, TIMED, "C" * 8), [image(0)] * 2)
         loading(self, cells)
 

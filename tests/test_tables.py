@@ -55,7 +55,7 @@ def test_psnr_is_a_mean_over_images_without_the_identical_ones(store: Store) -> 
 def test_a_mean_over_images_is_not_a_pooled_one(tmp_path: Path) -> None:
     """40 dB and 10.46 dB are 25.23 dB on average; their pooled error would be 13.46 dB."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     parameters = json.dumps(TaylorSeer().resolved(4))
     black = np.zeros((64, 64, 3), np.uint8)
     near, far = black.copy(), black.copy()
@@ -82,7 +82,7 @@ def test_the_front_and_the_schedule(store: Store) -> None:
 def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) -> None:
     """A cache that is on in the first run alone is as slow as full compute, whatever its first schedule says."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
     drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
     put(store, cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4), "ok", drawn, [image(0)] * 2)
@@ -92,7 +92,7 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
 def test_schedules_of_a_batch_are_held_against_its_own_images(tmp_path: Path) -> None:
     """Two batches of two: the second pair drew the third and the fourth image."""
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     drawn = cell("taylorseer", '{"cache_interval":2}', prompts=("a", "b", "c", "d"), batch_size=2, steps=4)
     pairs = [{"batch": number, "reference": timing(2, 2), "method": timing(1, 1)} for number in (0, 1)]
     both = [pair | {"schedule": schedule} for pair, schedule in zip(pairs, ("CC.C", "CCCC"))]
@@ -106,7 +106,7 @@ def test_schedules_of_a_batch_are_held_against_its_own_images(tmp_path: Path) ->
 def test_workloads_are_in_an_order_that_people_expect(tmp_path: Path) -> None:
     """By what they draw and how, not by their keys, which are digests: so are the panels of plots."""
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     eager = [cell(steps=4, height=64, width=64, seeds=(seed,), batch_size=n) for n in (1, 2) for seed in range(4)]
     compiled = [replace(one, settings=replace(FLOAT32, compile=True)) for one in eager[:4]]
     expected = [
@@ -124,7 +124,7 @@ def test_workloads_are_in_an_order_that_people_expect(tmp_path: Path) -> None:
 def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> None:
     """Both show 40.00 dB, of which one leaves out an identical image: that one is the better, alone."""
     store = Store(tmp_path)
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     prompts = ("a", "b")
     put(store, cell(prompts=prompts, steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(2, 2)}], "CCCC"))
     pairs = [{"batch": 0, "reference": timing(2, 2), "method": timing(1, 1)}]
@@ -167,7 +167,7 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
 def test_a_compiled_cell_of_a_cache_that_stays_eager_says_so(tmp_path: Path) -> None:
     """Its speed-up is against full compute that was compiled."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     for name, compiled in (("mag_cache", True), ("mag_cache", False), ("first_block_cache", True)):
         drawn = replace(cell(name, "{}", steps=4), settings=replace(FLOAT32, compile=compiled))
         pair = {"batch": 0, "reference": timing(1, 1), "method": timing(0.5, 0.5)}
@@ -180,7 +180,7 @@ def test_a_compiled_cell_of_a_cache_that_stays_eager_says_so(tmp_path: Path) -> 
 def test_energy_of_the_longer_runs_alone_is_not_shown(tmp_path: Path) -> None:
     """The counter tells nothing of runs below a second: the median of the others would be that of the slow ones."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     for number, energies in enumerate(([300.0, 320.0, 310.0], [None, 320.0, 310.0])):
         pairs = [{"batch": 0, "method": timing(1, 1) | {"energy_j": energy}} for energy in energies]
         put(store, cell(steps=4, seeds=(number,)), "ok", body(["CCCC"] * 2, pairs, "CCCC"), [image(0)] * 2)
@@ -191,7 +191,7 @@ def test_energy_of_the_longer_runs_alone_is_not_shown(tmp_path: Path) -> None:
 def test_a_disturbed_timing_is_told(tmp_path: Path) -> None:
     """Full compute that takes three times as long in one pair, and a denoising faster than half of its steps can be."""
     store = Store(tmp_path / "run")
-    store.open_run(ENVIRONMENT, "P", None, "python -m tsbench sweep", [])
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, [{"batch": 0, "method": timing(1, 1)}], "CCCC"), [image(0)] * 2)
     steady = [{"batch": 0, "reference": timing(1, 1), "method": timing(0.52, 0.52)}] * 2
     for interval, first in ((2, timing(1, 1)), (3, timing(3, 3)), (4, timing(1.9, 1.9))):

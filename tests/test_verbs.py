@@ -106,7 +106,7 @@ def test_a_run_in_a_notebook(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pd.testing.assert_frame_equal(
         results.cells[["key", "speedup"]], pd.read_csv("results/sweep/cells.csv")[["key", "speedup"]]
     )
-    assert len(results.samples) == 4 and results.manifest["hardware"]
+    assert len(results.samples) == 4 and results.manifest["environment"]
     images = results.images(results.cells["key"][1])
     assert len(images) == 2 and images[0].shape == (64, 64, 3)
     with pytest.raises(KeyError, match="zz begins the keys of 0 cells; all are in cells"):
@@ -150,7 +150,7 @@ def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsy
 def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With what a console would take for markup: an error's brackets."""
     store = Store(Path("run"))
-    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.open_run(ENVIRONMENT, None, "x", ["psnr"])
     put(store, cell(), "failed", {"reason": "OSError: [enforce fail] in [/data/model]", "traceback": "…"})
     assert main(["report", "run"]) == 1
     assert "failed Full compute: OSError: [enforce fail] in [/data/model]" in capsys.readouterr().out
@@ -205,7 +205,7 @@ def test_a_damaged_file_is_named(
 ) -> None:
     """And no other image takes the place of one that is missing."""
     store, key = Store(Path("run")), cell(steps=4).key
-    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.open_run(ENVIRONMENT, None, "x", ["psnr"])
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
     damaged = store.folder / file.replace("KEY", key)
     if isinstance(text, dict):
@@ -223,7 +223,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
 ) -> None:
     """What was half written is not left behind, and what was there before stays."""
     store = Store(Path("run"))
-    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    store.open_run(ENVIRONMENT, None, "x", ["psnr"])
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
     assert main(["report", "run"]) == 0
     before = {path: path.stat().st_ino for path in store.folder.iterdir()}
@@ -244,7 +244,7 @@ def test_a_metric_that_fails_costs_no_table(
 ) -> None:
     """It is said, stands in the row, and is tried again; the other metrics are there."""
     store = Store(Path("run"))
-    store.open_run(ENVIRONMENT, "P", None, "x", ["psnr", "ssim"])
+    store.open_run(ENVIRONMENT, None, "x", ["psnr", "ssim"])
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     put(store, cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
 
@@ -339,7 +339,7 @@ def by_scores(store: Store) -> dict[str, str]:
 
 def test_across_backends_scores_go_with_the_diffusers_reference(here: Path) -> None:
     store, work = Store(here / "run"), {"steps": 4, "prompts": PROMPTS}
-    store.open_run(ENVIRONMENT, "P", None, "x", [])
+    store.open_run(ENVIRONMENT, None, "x", [])
     pairs = [{"batch": 0, "method": timing(1, 1)}]
     other = replace(cell(**work), backend="openvino")
     for level, drawn in ((0, cell(**work)), (0, other)):
@@ -376,7 +376,7 @@ def test_a_run_without_a_finished_cell_is_one_sentence(
     verb: list[str], here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A sweep that was interrupted in its first cell leaves such a folder, and it stays as it is."""
-    Store(Path("run")).open_run(ENVIRONMENT, "P", None, "x", ["psnr"])
+    Store(Path("run")).open_run(ENVIRONMENT, None, "x", ["psnr"])
     manifest = Path("run/manifest.json").read_text()
     assert main(verb) == 2
     error = capsys.readouterr().err
@@ -391,7 +391,7 @@ def test_a_run_without_a_finished_cell_is_one_sentence(
 def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first one's scores would be lost from the tables."""
     store = Store(Path("run"))
-    store.open_run(ENVIRONMENT, "P", None, "x", ["clip_score:first"])
+    store.open_run(ENVIRONMENT, None, "x", ["clip_score:first"])
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["score", "run", f"metrics=[clip_score:{clip_folder}]"]) == 2
     assert "A run has only one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
@@ -401,7 +401,7 @@ def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys
 def test_a_row_has_the_device_that_drew_its_cell(here: Path) -> None:
     """In a run of two backends they are not the same."""
     store = Store(Path("run"))
-    store.open_run(ENVIRONMENT, "P; Q", None, "x", ["psnr"])
+    store.open_run(ENVIRONMENT, None, "x", ["psnr"])
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC") | {"hardware": "Q"}, [image(0)] * 2)
     put(store, cell("taylorseer", PARAMETERS, steps=4), "ok", body(["CC.C"] * 2, TIMED), [image(16)] * 2)
     hardware = cells_table(store).set_index("method")["hardware"]

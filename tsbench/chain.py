@@ -44,7 +44,7 @@ def chain(cell: DrawnCell) -> list[Link]:
     if computed:
         latencies.append((f"{computed:.4g} of {steps} steps computed", full_s * computed / steps))
     share = _forecast_share(cell)
-    if share is not None:
+    if forecast and share is not None:
         what = f"forecast steps at {100 * share:.3g} % of a full one, as counted"
         latencies.append((what, full_s * (computed + forecast * share) / steps))
     inside_s = computed * step_s + forecast_s

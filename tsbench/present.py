@@ -55,7 +55,12 @@ def size_of(count: float) -> str:
     return f"{count / 2**10:.1f} KiB"
 
 
-def provenance(manifest: dict[str, Any]) -> str:
+def hardware(cells: pd.DataFrame) -> str:
+    """What drew the cells."""
+    return "; ".join(cells["hardware"].unique())
+
+
+def provenance(manifest: dict[str, Any], cells: pd.DataFrame) -> str:
     """What made the figures: hardware, versions, command."""
     environment = manifest["environment"]
     libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
@@ -63,7 +68,7 @@ def provenance(manifest: dict[str, Any]) -> str:
     others = len({run["command"] for run in manifest["commands"]}) - 1
     more = f" and {counted(others, 'other command')}" if others else ""
     return (
-        f"Made on {manifest['hardware']} ({environment['platform']}) with {libraries}, "
+        f"Made on {hardware(cells)} ({environment['platform']}) with {libraries}, "
         f"Python {environment['python']}, by `{command['command']}`{more}, {command['started'][:10]}."
     )
 
@@ -80,7 +85,7 @@ def notes_of(row: Any) -> list[str]:
 
 def number(value: Any, digits: int, suffix: str = "", kind: str = "f", prefix: str = "") -> str:
     """A figure with so many decimals (or, of kind `g`, significant digits); nothing for none."""
-    return "" if value is None or pd.isna(value) else f"{prefix}{value:.{digits}{kind}}{suffix}"
+    return "" if pd.isna(value) else f"{prefix}{value:.{digits}{kind}}{suffix}"
 
 
 def tflop_text(value: Any) -> str:
@@ -90,7 +95,7 @@ def tflop_text(value: Any) -> str:
 
 def significant(value: Any, digits: int) -> str:
     """A figure with so many significant digits, zeros at its end included, and never an exponent; nothing for none."""
-    if value is None or pd.isna(value):
+    if pd.isna(value):
         return ""
     decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
     return f"{value:.{max(0, decimals)}f}"
@@ -103,8 +108,7 @@ def with_interval(row: Any) -> str:
 
 def interval(row: Any) -> str:
     """What stands behind the speed-up of a row."""
-    known = row.speedup_low is not None and not pd.isna(row.speedup_low)
-    return f" [{row.speedup_low:.2f}, {row.speedup_high:.2f}]" if known else ""
+    return "" if pd.isna(row.speedup_low) else f" [{row.speedup_low:.2f}, {row.speedup_high:.2f}]"
 
 
 def markdown_text(text: str) -> str:

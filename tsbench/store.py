@@ -27,7 +27,7 @@ from tsbench.stored import DrawnCell, StoredCell, check_has, parsed
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
 SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
-IN_MANIFEST = ("environment", "hardware", "metrics", "commands")
+IN_MANIFEST = ("environment", "metrics", "commands")
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
 SCORED_AGAIN = "delete it and type python -m tsbench report, which scores the cell again"
 END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk, always the same
@@ -63,7 +63,7 @@ class Store:
         """Hold the folder's lock: two sweeps at once would draw the same cells and slow each other down.
 
         Raises:
-            UserError: if another sweep holds it.
+            UserError: if another sweep holds it, or the file system has no locks.
         """
         self.cells.mkdir(parents=True, exist_ok=True)
         folder = os.open(self.cells, os.O_RDONLY)
@@ -74,6 +74,11 @@ class Store:
                 raise UserError(
                     f"Another sweep is drawing in {self.folder}; wait for it, or choose another folder by name=NAME."
                 ) from error
+            except OSError as error:
+                raise UserError(
+                    f"{self.cells} cannot be locked ({error.strerror}); type the command in a folder of a file system "
+                    "with locks."
+                ) from error
             for left in self.cells.glob(".*.*"):  # of a sweep that was killed while it wrote a cell
                 shutil.rmtree(left, ignore_errors=True)
             yield
@@ -81,10 +86,10 @@ class Store:
             os.close(folder)
 
     def open_run(
-        self, environment: dict[str, Any], hardware: str, git_revision: str | None, command: str, metrics: Iterable[str]
+        self, environment: dict[str, Any], git_revision: str | None, command: str, metrics: Iterable[str]
     ) -> None:
         """Note in the manifest what is about to draw here."""
-        manifest = self.manifest() or {"environment": environment, "hardware": hardware, "metrics": [], "commands": []}
+        manifest = self.manifest() or {"environment": environment, "metrics": [], "commands": []}
         manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
         started = datetime.now(UTC).isoformat(timespec="seconds")
         manifest["commands"].append({"command": command, "started": started, "git_revision": git_revision})

@@ -140,8 +140,7 @@ class Sweep:
         from tsbench.environment import git_revision
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
-        devices = "; ".join(dict.fromkeys(map(self.sessions.hardware, self.cells)))
-        store.open_run(here, devices, git_revision(), command, self.metrics)
+        store.open_run(here, git_revision(), command, self.metrics)
         possible = [cell for cell in missing if cell.key in methods]
         planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())

@@ -35,8 +35,7 @@ def build_report(store: Store, console: Console) -> int:
     write_text(store.folder / "table.md", paper.markdown(cells, manifest))
     write_text(store.folder / "table.tex", paper.latex(cells, manifest))
     write_html(store, cells, manifest)
-    hardware = "; ".join(cells["hardware"].dropna().unique())
-    plots = write_plots(store, cells, hardware)
+    plots = write_plots(store, cells, present.hardware(cells))
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():
         place = store.cells / row.key

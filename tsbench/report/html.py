@@ -54,8 +54,8 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
     data = json.dumps(_data(store, cells), ensure_ascii=False, allow_nan=False)
     data = data.replace("<", "\\u003c")  # ends no script
     text = page.render(
-        name=store.folder.name,
-        provenance=provenance(manifest).replace("`", ""),  # which are for Markdown
+        name=store.folder.resolve().name,
+        provenance=provenance(manifest, cells).replace("`", ""),  # which are for Markdown
         answers=answers(store, cells),
         reading=FRONT,
         commands=manifest["commands"],
@@ -237,6 +237,6 @@ def _picture(image: np.ndarray, side: int) -> str:
 
 def _plain(value: Any) -> Any:
     """A figure as JSON has it; None for what is missing or not finite."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)) or pd.isna(value):
+    if pd.isna(value) or (isinstance(value, float) and math.isinf(value)):
         return None
     return value.item() if hasattr(value, "item") else value

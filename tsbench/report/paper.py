@@ -188,7 +188,7 @@ def _as_published(quantity: Quantity, match: published.Match) -> str:
 
 def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """`table.md`: a table a workload, and what made it."""
-    parts = ["# Results", "", provenance(manifest), ""]
+    parts = ["# Results", "", provenance(manifest, cells), ""]
     titles = workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         table = paper_table(group, titles[str(reference)])
@@ -210,7 +210,7 @@ def _in_markdown(entry: Entry) -> str:
 
 def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """`table.tex`: a booktabs table a workload."""
-    parts = [f"% {provenance(manifest)}", r"% needs \usepackage{booktabs}"]
+    parts = [f"% {provenance(manifest, cells)}", r"% needs \usepackage{booktabs}"]
     titles = workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         table = paper_table(group, titles[str(reference)])
