@@ -73,8 +73,14 @@ def test_a_model_without_weights_or_with_those_of_a_variant_is_refused(folder: P
     variant.rename(weights.with_name("half-1.safetensors"))
     with pytest.raises(UserError, match="lacks weights of its transformer; give the folder of a whole model"):
         source.check_is_whole(folder)
-    weights.with_name(f"{weights.name}.index.json").write_text(json.dumps({"weight_map": {"x": "half-1.safetensors"}}))
+    index = weights.with_name(f"{weights.name}.index.json")
+    index.write_text(json.dumps({"weight_map": {"x": "half-1.safetensors"}}))
     source.check_is_whole(folder)
+    index.write_text("{}")
+    assert not source.has_weights(folder)
+    index.write_text("{")
+    with pytest.raises(UserError, match="has no readable diffusion_pytorch_model"):
+        source.has_weights(folder)
 
 
 RESPONSE = SimpleNamespace(headers={}, request=None)

@@ -26,8 +26,9 @@ DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
     errno.EISDIR, errno.EFBIG,
 }  # fmt: skip
-# Threads of torch that wait spin, and on few cores, beside another process, keep a core from the thread that they wait
-# for: on two, images take ten times as long. With this limit three times, and as long as ever on a quiet machine.
+# A thread of torch that waits spins. On few cores, beside another process, it keeps a core from the very thread that it
+# waits for: on two cores an image then takes ten times as long, and three times with this limit, which costs nothing
+# where there is no other process.
 FEW_CORES, SPINS = 4, "2000"
 USAGE = f"""\
 tsbench {__version__}: speed against quality of caching methods for diffusion transformers

@@ -316,16 +316,15 @@ def _check_class(kind: type) -> None:
             raise ValueError(f"{base.__name__} forecasts already; decorate it or what is made of it, not both")
 
 
-def unwrap(module: nn.Module) -> bool:
-    """Undo `taylor_seer` on an instance; whether it was there."""
+def unwrap(module: nn.Module) -> None:
+    """Undo `taylor_seer` on an instance, if it is there."""
     state = module.__dict__.pop(STATE, None)
     if state is None:
-        return False
+        return
     for name in ("forward", "reset_cache"):
         del module.__dict__[name]
     if state.replaced is not None:
         module.__dict__["forward"] = state.replaced
-    return True
 
 
 def _state_of(module: nn.Module, new: Callable[[], RuleForecaster]) -> RuleForecaster:

@@ -136,9 +136,9 @@ def _surely_better(one: Any, other: Any, metric: Metric, raw: Mapping[str, RawFi
     more than can be averaged. Full compute's images are perfect.
     """
     is_full = one.key == one.reference
-    if is_full and metric.against == "reference":
+    if is_full and metric.against == "reference":  # SSIM of identical images is 1 but for rounding
         differing = (not math.isclose(x, metric.best, abs_tol=1e-6) for x in raw[other.key].scores[metric.column])
-        return any(differing) or _surely_faster(one, other, raw, coverage)  # SSIM is rounded
+        return any(differing) or _surely_faster(one, other, raw, coverage)
     ours, theirs = raw[one.key].scores[metric.column], raw[other.key].scores[metric.column]
     if metric.name == "psnr" and any(math.isinf(y) and not math.isinf(x) for x, y in zip(ours, theirs)):
         return False

@@ -49,7 +49,7 @@ class SweepProgress:
         elapsed = time.perf_counter() - self.started
         if not self.done_images:
             return "starting"
-        left = (self.images - self.done_images) * elapsed / self.done_images
+        left = max(0, self.images - self.done_images) * elapsed / self.done_images  # some are drawn again
         return f"{self.done_images / elapsed:.3g} images/s, {duration(left)} left"
 
 

@@ -117,6 +117,9 @@ def _openvino_snippet(cell: DrawnCell, path: str, method: Method, prompt: str, g
 
 def overrides(cell: DrawnCell) -> str:
     """The cell as a command, whose prompts are those of a list that tsbench carries or YOUR_PROMPTS.txt."""
+    kind = method_class(cell.backend, cell.method)
+    if other := _of_other_code(cell, kind):
+        return other
     workload, settings = cell.workload, cell.settings
     parts = _model(cell)
     parts += [f"backend={cell.backend}"] if cell.backend != "diffusers" else []
@@ -138,9 +141,6 @@ def overrides(cell: DrawnCell) -> str:
     if cell.threads is not None:
         parts.append(f"runtime.threads={cell.threads}")
     parts += [f"method={cell.method}"]
-    kind = method_class(cell.backend, cell.method)
-    if other := _of_other_code(cell, kind):
-        return other
     own = kind().parameters()
     given = _fields(kind, cell.params)
     parts += [f"method.{name}={_hydra(value)}" for name, value in given.items() if value != own.get(name)]

@@ -75,11 +75,17 @@ def difference_interval(a: Sequence[float], b: Sequence[float], coverage: float 
 
     if min(len(a), len(b)) < LEAST_MEAN:
         return None
-    kept = [sorted(values)[(cut := int(TRIMMED * len(values))) : len(values) - cut] for values in (a, b)]
+    kept = [_without_ends(values) for values in (a, b)]
     if all(values[0] == values[-1] for values in kept):  # no spread, which the test would divide by
         return kept[1][0] - kept[0][0], kept[1][0] - kept[0][0]
     low, high = ttest_ind(b, a, equal_var=False, trim=TRIMMED).confidence_interval(coverage)
     return float(low), float(high)
+
+
+def _without_ends(values: Sequence[float]) -> list[float]:
+    """Sorted, without those that a `trimmed_mean` leaves out."""
+    cut = int(TRIMMED * len(values))
+    return sorted(values)[cut : len(values) - cut]
 
 
 def prompt_means(values: Sequence[float], prompts: int) -> list[float]:

@@ -78,12 +78,8 @@ class TaylorSeer(Method):
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 
     def snippet(self, steps: int) -> Snippet:
-        own = TaylorSeer()
-        given = [f"{n}={v!r}" for n, v in self.parameters().items() if v != getattr(own, n) and "dtype" not in n]
-        if self.taylor_factors_dtype != own.taylor_factors_dtype:
-            given.append(f"taylor_factors_dtype=torch.{self.taylor_factors_dtype}")
-        config = f"TaylorSeerCacheConfig({', '.join(given)})"
-        return Snippet(["from diffusers import TaylorSeerCacheConfig"], [f"pipe.transformer.enable_cache({config})"])
+        dtype = f"torch.{self.taylor_factors_dtype}"
+        return self.cache_snippet("TaylorSeerCacheConfig", taylor_factors_dtype=dtype)
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

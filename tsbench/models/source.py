@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tsbench.checks import one_of
 from tsbench.drawing.quantization import COMPONENTS
 from tsbench.errors import UserError, first_line
 from tsbench.paths import ASSETS, expanded
@@ -63,13 +64,9 @@ def find_architecture(name: str) -> Path:
     Raises:
         UserError: if there is none of that name.
     """
-    folder = ASSETS / "architectures" / name
-    if not (folder / "transformer" / "config.json").is_file():
-        names = ", ".join(sorted(path.name for path in folder.parent.iterdir()))
-        raise UserError(
-            f"model.architecture is {name!r}, but must be one of: {names}; try model.architecture=flux1-dev."
-        )
-    return folder
+    folders = ASSETS / "architectures"
+    one_of("model.architecture", name, tuple(sorted(path.name for path in folders.iterdir())))
+    return folders / name
 
 
 def _from_hub(name: str) -> Path:
@@ -131,9 +128,10 @@ def has_weights(folder: Path) -> bool:
 
 
 def _part_has_weights(part: Path) -> bool:
-    indices = [path for name in WEIGHTS if (path := part / f"{name}.index.json").is_file()]
-    shards = [json.loads(path.read_text())["weight_map"].values() for path in indices]
-    return any(all((part / name).is_file() for name in names) for names in [[name] for name in WEIGHTS] + shards)
+    indices = [name for path in WEIGHTS if (part / (name := f"{path}.index.json")).is_file()]
+    shards = [configuration(part, name).get("weight_map") for name in indices]
+    named = [[name] for name in WEIGHTS] + [[*files.values()] for files in shards if files]
+    return any(all((part / name).is_file() for name in names) for names in named)
 
 
 def hub_refusal(name: str) -> str | None:

@@ -85,7 +85,7 @@ def _try(sweep: Sweep) -> int:
             ratio = median(speedups(result.pairs))
             beside_s = median(pair.full.latency_s for pair in result.pairs)
             scores = _metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])
-            line += f", {ratio:.2f}x (full compute beside it {beside_s:.3g} s), {scores}"
+            line += f", {ratio:.2f}x (full compute beside it {beside_s:.3g} s){scores and ', '}{scores}"
             rows.append((reference, result.images[0]))
         console.print(line, soft_wrap=True)
         steps = cell.workload.steps

@@ -50,6 +50,8 @@ PLAIN_STEPS = 1500  # at first no lines and small pictures: it is learnt soonest
 GUIDED = 100_000  # the number, in the draws of random numbers, of the first step with guidance
 GUIDANCE = (1.0, 4.0)  # the scales that are distilled; before, the model has seen a scale of 1 only: no guidance
 CLIP_TOKENS = 40  # the longest caption has fewer
+WARM_UP_STEPS = 100  # of the learning rate
+TOLD_EVERY = 200  # steps: what is printed and saved
 EMPTY_CAPTION = 0.1  # share of captions replaced by the empty one
 
 
@@ -104,17 +106,17 @@ class Trainer:
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.modules.parameters()), 1 - decay)
 
 
-def learning_rate_at(trainer: Trainer, total: int, warmup: int = 100) -> float:
+def learning_rate_at(trainer: Trainer, total: int) -> float:
     """Linear warm-up of a new optimiser, then constant, then linear to zero over the last fifth."""
-    return min(1.0, (trainer.step - trainer.began + 1) / warmup, max(0.0, 5 * (1 - trainer.step / total)))
+    return min(1.0, (trainer.step - trainer.began + 1) / WARM_UP_STEPS, max(0.0, 5 * (1 - trainer.step / total)))
 
 
-def steps_of(trainer: Trainer, total: int, stop: int | None, every: int = 200) -> Iterator[int]:
+def steps_of(trainer: Trainer, total: int, stop: int | None) -> Iterator[int]:
     """Count the steps still to do, printing and saving on the way."""
     started, first = time.perf_counter(), trainer.step
     for step in range(trainer.step, min(total, stop or total)):
         yield step
-        if trainer.step % every == 0:
+        if trainer.step % TOLD_EVERY == 0:
             pace = (time.perf_counter() - started) / (trainer.step - first)
             print(f"{trainer.path.stem} {trainer.step}/{total}, {pace:.3f} s a step", flush=True)
             trainer.save()
@@ -128,7 +130,7 @@ def pictures(collection: int, indices: range, size: int) -> Tensor:
 
 
 def autocast() -> torch.autocast:
-    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
+    return torch.autocast(device(), torch.bfloat16)
 
 
 def device() -> str:
@@ -356,8 +358,8 @@ def _train(
                 loss = loss_of(step)
             trainer.descend(loss, learning_rate_at(trainer, total))
         losses.append(loss.item())
-        if trainer.step % 200 == 0:
-            print(f"mean loss {np.mean(losses[-200:]):.4f}", flush=True)
+        if trainer.step % TOLD_EVERY == 0:
+            print(f"mean loss {np.mean(losses[-TOLD_EVERY:]):.4f}", flush=True)
 
 
 def start_from(folder: Path, work: Path) -> None:
