@@ -66,6 +66,7 @@ def body(schedules: list[str], pairs: list[dict[str, object]], promised: str | N
         "cost_reason": None,
         "calibration": {},
         "warmups": [],
+        "repeat_psnr_db": None,
         "step_errors": [0.0, 0.0, 0.1, 0.2] if promised and "." in promised else None,
     }
 

@@ -69,7 +69,10 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     ]
     offloaded = replace(drawn, settings=replace(drawn.settings, offload="model"))
     assert "text encoder, the VAE and moving weights are now 20 % of an image" in sentences(offloaded)
-    assert sentences(replace(drawn, schedules=["CCCC"] * 2))[0] == "inert: every step was computed"
+    assert (
+        sentences(replace(drawn, schedules=["CCCC"] * 2))[0]
+        == "inert: every step was computed, although its rule is CC.C"
+    )
 
 
 def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

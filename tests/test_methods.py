@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +19,6 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.drawing.hooks import hooked_modules
-from tsbench.errors import DrawingFailed
 from tsbench.flops import step_cost
 from tsbench.forecast import STATE
 from tsbench.methods import METHODS, Method
@@ -459,89 +458,3 @@ def test_the_python_to_paste_draws_what_the_cell_drew(session: DiffusersSession,
         drawn = session.draw(work, batch, method)
         assert np.array_equal((picture * 255).round().astype(np.uint8), drawn.images[0])
     assert number == 1
-
-
-@dataclass
-class Leaky(Method):
-    """A cache of a package that is being written: every other step reuses the last, and nothing is undone."""
-
-    name: str = "leaky"
-
-    def enable(self, pipeline: Any, steps: int) -> None:
-        transformer, kept, calls = pipeline.transformer, [], []
-        forward = transformer.forward
-
-        def reusing(*args: Any, **kwargs: Any) -> Any:
-            calls.append(None)
-            if len(calls) % 2:
-                kept[:] = [forward(*args, **kwargs)]
-            return kept[0]
-
-        transformer.forward = reusing
-        transformer.norm_out.register_forward_hook(lambda module, given, output: output)
-
-
-class Replacing(Method):
-    """Puts other modules in the place of the blocks."""
-
-    def enable(self, pipeline: Any, steps: int) -> None:
-        class Reusing(torch.nn.Module):
-            def __init__(self, block: torch.nn.Module) -> None:
-                super().__init__()
-                self.block, self.kept = block, []
-
-            def forward(self, *args: Any, **kwargs: Any) -> Any:
-                self.kept = self.kept or [self.block(*args, **kwargs)]
-                return self.kept[0]
-
-        blocks = pipeline.transformer.single_transformer_blocks
-        pipeline.transformer.single_transformer_blocks = torch.nn.ModuleList(map(Reusing, blocks))
-
-
-class Raising(Leaky):
-    def disable(self, pipeline: Any) -> None:
-        raise RuntimeError("disable raised")
-
-
-@pytest.mark.parametrize("offloaded", [False, True])
-@pytest.mark.parametrize(
-    ("method", "told"),
-    [
-        (Leaky(), "left another forward, part or hook on 2 modules, such as the transformer itself"),
-        (Replacing(), "left another forward, part or hook on 1 module, such as the transformer itself"),
-        (Raising(), "disable raised"),
-    ],
-)
-def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(
-    session: DiffusersSession, method: Method, told: str, offloaded: bool
-) -> None:
-    """Else it would stay in full compute, and every speed-up after it would be against a cached baseline."""
-    work, transformer = workload(), session.pipeline.transformer
-    full = session.draw(work, work.batches[0], Method())
-    for module in transformer.modules() if offloaded else []:
-        if module is transformer or next(module.parameters(recurse=False), None) is not None:
-            add_hook_to_module(module, ModelHook())
-    try:
-        with pytest.raises((DrawingFailed, RuntimeError), match=told):
-            session.draw(work, work.batches[0], method)
-        again = session.draw(work, work.batches[0], Method())
-        assert again.schedule == "C" * 8 and np.array_equal(again.images, full.images)
-    finally:
-        remove_hook_from_module(transformer, recurse=True)
-
-
-def test_full_compute_that_skips_a_step_is_an_error(session: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However that came about: what it is the baseline of would be wrong."""
-    Leaky().enable(session.pipeline, 8)
-    try:
-        with pytest.raises(DrawingFailed, match=r"full compute has not computed every step: C\.C\.C\.C\."):
-            session.draw(workload(), workload().batches[0], Method())
-    finally:
-        del session.pipeline.transformer.forward
-        session.pipeline.transformer.norm_out._forward_hooks.clear()
-
-
-def test_what_a_method_leaves_out_is_not_the_references() -> None:
-    """Its rows would be named full compute, and planned as computing every step."""
-    assert Leaky.title == "leaky" and Leaky().promised_schedule(8) is None
-    assert Method.title == "Full compute" and Method().promised_schedule(8) == "C" * 8

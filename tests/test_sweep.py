@@ -258,7 +258,7 @@ def test_an_inert_cache_is_called_inert(here: Path, monkeypatch: pytest.MonkeyPa
     promised = TaylorSeer.promised_schedule
     monkeypatch.setattr(TaylorSeer, "promised_schedule", lambda self, steps: promised(self, steps)[:-1] + ".")
     assert main([*SMALL, "method.cache_interval=1"]) == 0
-    assert pd.read_csv("results/sweep/cells.csv")["note"][1] == "inert: every step was computed"
+    assert pd.read_csv("results/sweep/cells.csv")["note"][1].startswith("inert: every step was computed, although")
 
 
 @pytest.mark.parametrize("left", [None, 0, 5, 100])

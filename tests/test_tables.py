@@ -139,8 +139,9 @@ def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> N
 
 def test_what_is_said_of_a_schedule() -> None:
     assert schedule_note("CC.C", ["CC.C"], 4) is None
-    assert schedule_note("CC.C", ["CCCC", "CCCC"], 4) == "inert: every step was computed"
-    assert schedule_note("CCCC", ["CCCC"], 4) == "inert: every step was computed, as its rule has it for these settings"
+    assert schedule_note(None, ["CCCC", "CCCC"], 4) == "inert: every step was computed"
+    assert schedule_note("CC.C", ["CCCC"], 4) == "inert: every step was computed, although its rule is CC.C"
+    assert schedule_note("CCCC", ["CCCC"], 4) == "inert: every step was computed, as its rule has it here"
     assert schedule_note("CCC", ["CCC"], 4) is None  # fewer steps
     assert schedule_note(None, ["C..C"], 4) is None
 

@@ -18,12 +18,12 @@ class StepCost:
     """What the transformer's steps of one method cost, for one batch.
 
     `flop` counts a multiplication with its addition as two, in matrix products, convolutions and attention, as
-    `torch.utils.flop_counter` does. `cache_bytes` is what the method keeps between steps.
+    `torch.utils.flop_counter` does. `cache_bytes` is what the method keeps between steps; None if it does not say.
     """
 
     full_flop: float
     forecast_flop: float | None  # None if no step of the run that counted was a forecast
-    cache_bytes: int
+    cache_bytes: int | None
 
     @property
     def forecast_share(self) -> float | None:

@@ -12,6 +12,10 @@ class DrawingFailed(Exception):
     """Something in a cell went wrong while it ran; the message is the cell's reason."""
 
 
+class ModelSpoilt(DrawingFailed):
+    """Full compute draws something else than before: the model in memory is of no more use."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an exception says, with its kind where it does not speak for itself."""
     text = (str(error).strip().splitlines() or [""])[0].strip().rstrip(".")

@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
-from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
+from tsbench.drawing.hooks import cached_bytes, enabled
 from tsbench.drawing.probe import ScheduleProbe, check_computes
+from tsbench.errors import DrawingFailed
 from tsbench.methods import Method, method_class
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
@@ -28,7 +29,7 @@ def step_cost(architecture: dict[str, Any], cell: Cell, method: Method) -> StepC
         method: the cell's method.
 
     Raises:
-        DrawingFailed: if the method finds no module to hook.
+        DrawingFailed: if the method finds no module to hook, does not undo what it does, or computes unseen.
     """
     short, steps = method.condensed(cell.workload.steps)
     return _counted(
@@ -57,24 +58,24 @@ def _counted(
     inputs = _inputs(model, *shape)
     pipeline = SimpleNamespace(transformer=model)
     flops: dict[str, float] = {}
-    most = 0
-    before = calls(model)
-    try:
-        method.enable_for_counting(pipeline, steps)
-        check_hooked(model, method, steps, before)
-        probe = ScheduleProbe(model)
+    kept: list[int | None] = []
+    with enabled(method, pipeline, steps, method.enable_for_counting) as before:
+        probe = ScheduleProbe(model, before)
         with probe.watching(), torch.no_grad():
             for step in range(steps):
                 pipeline.current_timestep = 500 if step else 1000  # first outside, then inside of ranges of timesteps
                 with FlopCounterMode(display=False) as counter, model.cache_context("cond"):
                     model(**inputs)
                 probe.end_step()
-                flops.setdefault(probe.schedule[-1], counter.get_total_flops())
-                most = max(most, cached_bytes(model, method))
-    finally:
-        undo(method, pipeline, before)
+                letter, flop = probe.schedule[-1], counter.get_total_flops()
+                if flops.setdefault(letter, flop) != flop and letter == "C":
+                    share = f"{100 * flop / flops['C']:.3g} % of the first one"
+                    raise DrawingFailed(
+                        f"a step that seems computed takes {share}: which steps this method computes is not seen"
+                    )
+                kept.append(cached_bytes(model, method))
     check_computes(probe.schedule)
-    return StepCost(flops["C"], flops.get("."), most)
+    return StepCost(flops["C"], flops.get("."), max((size for size in kept if size is not None), default=None))
 
 
 @cache

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+INERT = "inert: every step was computed"
+
 
 def diffusers_taylorseer(steps: int, interval: int, before: int, after: int | None = None) -> str:
     """The rule of diffusers' `TaylorSeerCacheHook` (diffusers 0.42, hooks/taylorseer_cache.py).
@@ -90,8 +92,9 @@ def schedule_note(promised: str | None, measured: Sequence[str], steps: int) -> 
         steps: of the reference.
     """
     if all(computed_steps(schedule) == steps for schedule in measured):
-        by_rule = promised is not None and "." not in promised
-        return f"inert: every step was computed{', as its rule has it for these settings' if by_rule else ''}"
+        if promised is None:
+            return INERT
+        return f"{INERT}, " + (f"although its rule is {promised}" if "." in promised else "as its rule has it here")
     if promised is not None and any(schedule != promised for schedule in measured):
         return f"did not follow its rule, {promised}"
     return None

@@ -65,6 +65,8 @@ class DrawnCell(StoredCell):
         schedules: what was computed of every image.
         promised_schedule: what the method's rule says; None if it decides while it draws.
         calibration: parameters that were measured on the model.
+        repeat_psnr_db: the lowest PSNR, in dB, of images that were drawn more than once, by the method in the warm-up
+            and in pairs or by full compute beside it; None if they always were the same.
         warmups: in the order in which they ran.
         pairs: timed, in the same order.
         step_errors: of the warm-up's latents after every step, relative to full compute: |x - x_full| / |x_full|;
@@ -80,6 +82,7 @@ class DrawnCell(StoredCell):
     schedules: list[str]
     promised_schedule: str | None
     calibration: dict[str, Any]
+    repeat_psnr_db: float | None
     warmups: list[WarmUp]
     pairs: list[Pair]
     step_errors: list[float] | None

@@ -20,7 +20,7 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.cost import StepCost
 from tsbench.disturbance import disturbance
-from tsbench.errors import UserError, first_line
+from tsbench.errors import ModelSpoilt, UserError, first_line
 from tsbench.grid import cells_of, expand, impossible
 from tsbench.methods import Method
 from tsbench.metrics import check_columns, check_metrics
@@ -197,6 +197,8 @@ class Sweep:
                 result = session.draw_cell(cell, method, self.pairs, progress.images_drawn)
             except Exception as error:
                 reason, trace = first_line(error), traceback.format_exc()
+                if isinstance(error, ModelSpoilt):
+                    self.sessions.close()  # the next cell has it loaded anew
             else:
                 drawn = self._drawn(store, cell, result, costs[cell.key])
                 store.write(drawn, [] if cell.workload.random_weights else result.images)  # of noise nothing is learnt
@@ -219,6 +221,7 @@ class Sweep:
             schedules=result.schedules,
             promised_schedule=result.method.promised_schedule(cell.workload.steps),
             calibration={name: value for name, value in result.method.parameters().items() if value != given[name]},
+            repeat_psnr_db=result.repeat_psnr_db,
             warmups=result.warmups,
             pairs=result.pairs,
             step_errors=result.step_errors,

@@ -171,6 +171,8 @@ def _notes(cell: DrawnCell) -> list[str]:
         notes += [note] if note else []
     if any(pair.schedule != cell.schedules[pair.batch * workload.batch_size] for pair in cell.pairs):
         notes.append("the schedule of an image differed between runs")
+    if cell.repeat_psnr_db is not None:
+        notes.append(f"two runs of an image differ ({cell.repeat_psnr_db:.1f} dB apart)")
     compiled_note = method_class(cell.backend, cell.method).compiled_note
     notes += [compiled_note] if compiled_note and cell.settings.compile else []
     notes += ["random weights"] if workload.random_weights else []

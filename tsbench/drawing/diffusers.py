@@ -17,7 +17,7 @@ import torch
 
 from tsbench.cell import Cell, Sample, Settings, Workload
 from tsbench.drawing.generate import Backend, Drawn, Session
-from tsbench.drawing.hooks import cached_bytes, calls, check_hooked, undo
+from tsbench.drawing.hooks import cached_bytes, enabled
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
 from tsbench.drawing.probe import ScheduleProbe, check_computes
 from tsbench.drawing.quantization import COMPONENTS, TEXT_ENCODERS, check_is_quantized, quantization_call
@@ -83,7 +83,7 @@ class Recorder:
         marks: in time: of the call, the first denoising step, the end of every step and the finished image.
         finite: whether what the VAE has decoded is so; the pipeline cuts infinity to black or white.
         latents: after every step, float32; of an inspected run only.
-        kept_bytes: what the cache keeps after every step; of an inspected run only.
+        kept_bytes: what the cache keeps after every step, if it says so; of an inspected run only.
     """
 
     def __init__(self, pipeline: Any, method: Method, clock: Clock, probe: ScheduleProbe, inspect: bool) -> None:
@@ -113,7 +113,8 @@ class Recorder:
         self.probe.end_step()
         if self.inspect:
             self.latents.append(tensors["latents"].float().cpu().numpy())
-            self.kept_bytes.append(cached_bytes(self.transformer, self.method))
+            kept = cached_bytes(self.transformer, self.method)
+            self.kept_bytes += [] if kept is None else [kept]
         return tensors
 
     def _first_step(self, *_: Any) -> None:
@@ -231,25 +232,11 @@ class DiffusersSession(Session):
 
     @contextmanager
     def _applied(self, method: Method, steps: int) -> Iterator[ScheduleProbe]:
-        """The method on the pipeline, its state fresh, with a probe that counts; all of it undone at the end."""
-        transformer = self.pipeline.transformer
-        before = calls(transformer)
-        try:
-            method.enable(self.pipeline, steps)
-            check_hooked(transformer, method, steps, before)
-            transformer._reset_stateful_cache()
-            probe = ScheduleProbe(transformer)
+        """The method on the pipeline, with a probe that counts; all of it undone at the end."""
+        with enabled(method, self.pipeline, steps) as before:
+            probe = ScheduleProbe(self.pipeline.transformer, before)
             with probe.watching():
                 yield probe
-        finally:
-            hooked, changed = undo(method, self.pipeline, before)
-        if hooked:
-            raise DrawingFailed(f"{counted(hooked, 'module')} still had hooks of the cache after disabling it")
-        if changed:
-            raise DrawingFailed(
-                "the method's disable has not undone its enable: it left another forward, part or hook on "
-                f"{counted(len(changed), 'module')}, such as {changed[0]}"
-            )
 
     def _encode(self, workload: Workload, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompt embeddings of a batch, kept in host memory."""

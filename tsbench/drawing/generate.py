@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy as np
 from tsbench.budget import method_first
 from tsbench.cell import Cell, Sample, Workload
 from tsbench.drawing.measure import PeakMemory
-from tsbench.errors import DrawingFailed
+from tsbench.errors import DrawingFailed, ModelSpoilt
 from tsbench.methods import Method
 from tsbench.stored import WarmUp
 from tsbench.timing import Pair, Timing
 
 LONGEST_WARM_UP = 5  # runs in a row that may compile something
+LEAST_SAME_DB = 40.0  # PSNR of two runs of full compute; where every byte is off by one it is 48
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,42 @@ class CellResult:
     method: Method
     images: list[np.ndarray]
     schedules: list[str]
+    repeat_psnr_db: float | None
     warmups: list[WarmUp]
     step_errors: list[float] | None
     cache_bytes: int | None
     pairs: list[Pair]
     peak_memory_bytes: int | None
     peak_memory_reason: str | None
+
+
+@dataclass
+class FullCompute:
+    """What full compute has drawn of the present workload, for other runs to be held against.
+
+    Attributes:
+        key: of the reference.
+        latents: after every step of its warm-up; none if there was none yet.
+        images: of a batch, by its number, as they were drawn first.
+    """
+
+    key: str = ""
+    latents: tuple[np.ndarray, ...] = ()
+    images: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def check_repeats(self, batch: int, images: np.ndarray, method: Method) -> float:
+        """The `psnr_db` of a batch's images to those drawn before, in a cell of a method.
+
+        Raises:
+            ModelSpoilt: if they are other images.
+        """
+        apart_db = psnr_db(self.images.setdefault(batch, images), images)
+        if apart_db < LEAST_SAME_DB:
+            why = "this model does not draw the same image twice"
+            if method != Method():
+                why = "the method leaves something on the pipeline that its disable does not undo"
+            raise ModelSpoilt(f"full compute drew another image than before ({apart_db:.1f} dB apart): {why}")
+        return apart_db
 
 
 class Backend(ABC):
@@ -80,7 +112,7 @@ class Session(ABC):
     def __init__(self, memory: PeakMemory) -> None:
         self.memory = memory
         self.pipeline_s = 0.0  # spent inside the pipeline so far
-        self._reference: tuple[str, tuple[np.ndarray, ...]] = ("", ())  # that is warm: its key, and its latents
+        self._full = FullCompute()
 
     @abstractmethod
     def draw(
@@ -127,14 +159,16 @@ class Session(ABC):
 
         Raises:
             DrawingFailed: if an image is not finite or the cache did not take hold.
+            ModelSpoilt: if full compute draws another image than before.
         """
         workload = cell.workload
         method = self.calibrated(method, workload, image_drawn)
         full = [i for i, batch in enumerate(workload.batches) if len(batch) == workload.batch_size]
         arms = {"method": method} if cell.is_reference else {"reference": Method(), "method": method}
         peaks: list[int | None] = []
-        warmups, warm = self._warm_up(cell, method, workload.batches[full[0]], peaks, image_drawn)
+        warmups, warm = self._warm_up(cell, method, full[0], peaks, image_drawn)
         compiles = not peaks  # then timed runs tell the peak, since compiling takes memory of its own
+        apart_db: list[float] = []
         images: dict[int, Drawn] = {}
         timed: list[Pair] = []
         for number in range(pairs):
@@ -143,20 +177,24 @@ class Session(ABC):
             for name in reversed(arms) if method_first(number, len(full)) else arms:
                 measured = (peaks if name == "method" else []) if compiles else None
                 runs[name] = self._timed(workload, workload.batches[index], arms[name], measured, image_drawn)
+                if arms[name] == Method():
+                    apart_db.append(self._full.check_repeats(index, runs[name].images, method))
             its = runs["method"]
             reference = None if cell.is_reference else runs["reference"].timing
             timed.append(Pair(index, its.schedule, its.timing, reference))
-            images.setdefault(index, its)
+            apart_db.append(psnr_db(images.setdefault(index, its).images, its.images))
         for index, batch in enumerate(workload.batches):
             if index not in images:
                 images[index] = self.draw(workload, batch, method, reuse_text=True)
                 image_drawn(len(batch))
+        apart_db.append(psnr_db(warm.images, images[full[0]].images))
         return CellResult(
             method=method,
             images=[image for index in sorted(images) for image in images[index].images],
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
+            repeat_psnr_db=min(apart_db) if math.isfinite(min(apart_db)) else None,
             warmups=warmups,
-            step_errors=None if cell.is_reference else _relative_errors(warm.latents, self._reference[1]),
+            step_errors=None if cell.is_reference else _relative_errors(warm.latents, self._full.latents),
             cache_bytes=warm.cache_bytes,
             pairs=timed,
             peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
@@ -192,11 +230,11 @@ class Session(ABC):
         self,
         cell: Cell,
         method: Method,
-        batch: list[Sample],
+        index: int,
         peaks: list[int | None],
         image_drawn: Callable[[int], None],
     ) -> tuple[list[WarmUp], Drawn]:
-        """One run of either arm at the full number of steps, the reference's once per workload.
+        """One run of either arm at the full number of steps, on one batch, the reference's once per workload.
 
         Memory is measured here, unless something is compiled, since a process that has just given back all that it
         does not use is slower at first.
@@ -205,6 +243,7 @@ class Session(ABC):
             All runs, and the method's.
         """
         runs: list[WarmUp] = []
+        batch = cell.workload.batches[index]
 
         def run(arm: Method) -> Drawn:
             self.memory.reset()
@@ -215,12 +254,25 @@ class Session(ABC):
             image_drawn(len(batch))
             return drawn
 
-        if self._reference[0] != cell.reference.key and not cell.is_reference:
-            self._reference = cell.reference.key, run(Method()).latents
+        if self._full.key != cell.reference.key and not cell.is_reference:
+            drawn = run(Method())
+            self._full = FullCompute(cell.reference.key, drawn.latents, {index: drawn.images})
         drawn = run(method)
         if cell.is_reference:
-            self._reference = cell.key, drawn.latents
+            self._full = FullCompute(cell.key, drawn.latents, {index: drawn.images})
         return runs, drawn
+
+
+def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
+    """The lowest PSNR of two batches' images, in dB; infinite if they are the same.
+
+    Args:
+        one, other: uint8 [n, height, width, 3].
+    """
+    if np.array_equal(one, other):
+        return math.inf
+    errors = np.square(one.astype(np.float64) - other).mean(axis=(1, 2, 3))
+    return 10 * math.log10(255**2 / float(errors.max()))
 
 
 def _relative_errors(latents: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> list[float] | None:

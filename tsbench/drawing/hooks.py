@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE, unwrap
 from tsbench.methods.base import Method
+from tsbench.titles import counted
 
 
 @dataclass
@@ -88,9 +90,12 @@ def states_of(module: nn.Module) -> list[Any]:
     return found
 
 
-def cached_bytes(model: nn.Module, method: Method) -> int:
-    """What a method keeps on a model at present, in bytes: every tensor in its states once."""
-    states = [state for module in hooked_modules(model) for state in states_of(module)] + method.states(model)
+def cached_bytes(model: nn.Module, method: Method) -> int | None:
+    """What a method keeps on a model at present, in bytes: every tensor in its states once; None if it does not say."""
+    hooked, kind = hooked_modules(model), type(method)
+    if not hooked and kind.enable is not Method.enable and kind.states is Method.states:
+        return None
+    states = [state for module in hooked for state in states_of(module)] + method.states(model)
     found = {id(tensor): tensor for state in states for tensor in _tensors(state)}
     return sum(tensor.nbytes for tensor in found.values())
 
@@ -130,18 +135,49 @@ def restore_calls(model: nn.Module, before: Calls) -> list[str]:
     return [name or "the transformer itself" for name, module in model.named_modules() if module in changed]
 
 
-def undo(method: Method, pipeline: Any, before: Calls) -> tuple[int, list[str]]:
-    """Disable a method, and take away what that leaves behind.
+@contextmanager
+def enabled(
+    method: Method, pipeline: Any, steps: int, enable: Callable[[Any, int], None] | None = None
+) -> Iterator[Calls]:
+    """A method on a pipeline, its state fresh, and away from it again at the end, with whatever it leaves behind.
 
     Args:
-        method: that was enabled, or failed at it.
-        pipeline: whose transformer it was enabled on.
-        before: the transformer's `calls` before that.
+        method: to be enabled.
+        pipeline: whose transformer it takes hold of.
+        steps: of the reference.
+        enable: the method's `enable` unless it is given.
 
-    Returns:
-        What was left: the number of modules with hooks of a cache, and the names of those whose calls ran another
-        thing.
+    Yields:
+        The transformer's `calls` before.
+
+    Raises:
+        DrawingFailed: if the method has found nothing to hook, or has not undone what it did; what fails in between
+            comes first.
     """
+    model = pipeline.transformer
+    before = calls(model)
+    try:
+        (enable or method.enable)(pipeline, steps)
+        check_hooked(model, method, steps, before)
+        model._reset_stateful_cache()
+        yield before
+    except BaseException:
+        with suppress(Exception):  # what failed first is the reason
+            _undo(method, pipeline, before)
+        raise
+    hooked, changed = _undo(method, pipeline, before)
+    if hooked:
+        raise DrawingFailed(f"{counted(hooked, 'module')} still had hooks of the cache after disabling it")
+    if changed:
+        raise DrawingFailed(
+            "the method's disable has not undone its enable: it left another forward, part or hook on "
+            f"{counted(len(changed), 'module')}, such as {changed[0]}"
+        )
+
+
+def _undo(method: Method, pipeline: Any, before: Calls) -> tuple[int, list[str]]:
+    """Disable a method; the number of modules that still had hooks of a cache, and the names of those whose calls ran
+    another thing."""
     model = pipeline.transformer
     try:
         model._reset_stateful_cache()

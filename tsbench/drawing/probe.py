@@ -10,25 +10,40 @@ from typing import Any
 from torch import nn
 from torch._dynamo.decorators import skip
 
-from tsbench.drawing.hooks import hook_registry, hooked_modules
+from tsbench.drawing.hooks import Call, Calls, hook_registry, hooked_modules
 from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE
 
 
 def check_computes(schedule: str) -> None:
-    """Raise `DrawingFailed` where a cache has computed no step in full."""
+    """Raise `DrawingFailed` where a cache has computed no step in full, or not the first one."""
     if "C" not in schedule:
         raise DrawingFailed("no step was computed in full: a module that the cache hooks lies inside another one")
+    if schedule[0] != "C":
+        raise DrawingFailed(f"the first step was not computed ({schedule}): it took what was kept of another image")
 
 
 class ScheduleProbe:
-    """Writes down, a letter per step, whether everything that can be skipped was computed."""
+    """Writes down, a letter per step, whether everything that can be skipped was computed.
 
-    def __init__(self, model: nn.Module) -> None:
+    Watched are the modules that caches of diffusers or of tsbench have hooked, or else all blocks, whose every call
+    counts. Where a method has replaced a call by itself, what has weights below it is watched too: in a computed step
+    runs what ran in the first one.
+    """
+
+    def __init__(self, model: nn.Module, before: Calls) -> None:
+        """Look at a model on which a method is enabled.
+
+        Args:
+            model: the transformer.
+            before: its `calls` before the method was enabled.
+        """
         hooked = hooked_modules(model)
-        self.watched = hooked or [
-            block for child in model.children() if isinstance(child, nn.ModuleList) for block in child
-        ]
+        blocks = [block for child in model.children() if isinstance(child, nn.ModuleList) for block in child]
+        replaced = [m for m, call in before.items() if m not in (model, *hooked) and Call.of(m) != call]
+        within = [part for m in replaced for part in m.modules() if any(True for _ in part.parameters(recurse=False))]
+        self.watched = list(dict.fromkeys([*(hooked or blocks), *within]))
+        self.needed = set(range(len(hooked or blocks)))  # in a computed step
         self.ran: set[int] = set()
         self.letters: list[str] = []
 
@@ -38,7 +53,9 @@ class ScheduleProbe:
 
     def end_step(self) -> None:
         """To be called after every denoising step."""
-        self.letters.append("C" if len(self.ran) == len(self.watched) else ".")
+        if not self.letters:
+            self.needed |= self.ran
+        self.letters.append("C" if self.ran >= self.needed else ".")
         self.ran.clear()
 
     @contextmanager

@@ -1,0 +1,272 @@
+"""Methods that do what they should not, as those of packages do while they are written: what is told of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
+
+from tests.helpers import cell, workload
+from tsbench.__main__ import main
+from tsbench.drawing.diffusers import DiffusersSession
+from tsbench.errors import DrawingFailed
+from tsbench.flops import step_cost
+from tsbench.methods import METHODS, Method
+from tsbench.methods.taylorseer import TaylorSeer
+
+
+@dataclass
+class Leaky(Method):
+    """A cache of a package that is being written: every other step reuses the last, and nothing is undone."""
+
+    name: str = "leaky"
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        transformer, kept, calls = pipeline.transformer, [], []
+        forward = transformer.forward
+
+        def reusing(*args: Any, **kwargs: Any) -> Any:
+            calls.append(None)
+            if len(calls) % 2:
+                kept[:] = [forward(*args, **kwargs)]
+            return kept[0]
+
+        transformer.forward = reusing
+        transformer.norm_out.register_forward_hook(lambda module, given, output: output)
+
+
+class Replacing(Method):
+    """Puts other modules in the place of the blocks."""
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        class Reusing(torch.nn.Module):
+            def __init__(self, block: torch.nn.Module) -> None:
+                super().__init__()
+                self.block, self.kept = block, []
+
+            def forward(self, *args: Any, **kwargs: Any) -> Any:
+                self.kept = self.kept or [self.block(*args, **kwargs)]
+                return self.kept[0]
+
+        blocks = pipeline.transformer.single_transformer_blocks
+        pipeline.transformer.single_transformer_blocks = torch.nn.ModuleList(map(Reusing, blocks))
+
+
+class Raising(Leaky):
+    def disable(self, pipeline: Any) -> None:
+        raise RuntimeError("disable raised")
+
+
+@pytest.mark.parametrize("offloaded", [False, True])
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        (Leaky(), "left another forward, part or hook on 2 modules, such as the transformer itself"),
+        (Replacing(), "left another forward, part or hook on 1 module, such as the transformer itself"),
+        (Raising(), "disable raised"),
+    ],
+)
+def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(
+    session: DiffusersSession, method: Method, told: str, offloaded: bool
+) -> None:
+    """Else it would stay in full compute, and every speed-up after it would be against a cached baseline."""
+    work, transformer = workload(), session.pipeline.transformer
+    full = session.draw(work, work.batches[0], Method())
+    for module in transformer.modules() if offloaded else []:
+        if module is transformer or next(module.parameters(recurse=False), None) is not None:
+            add_hook_to_module(module, ModelHook())
+    try:
+        with pytest.raises((DrawingFailed, RuntimeError), match=told):
+            session.draw(work, work.batches[0], method)
+        again = session.draw(work, work.batches[0], Method())
+        assert again.schedule == "C" * 8 and np.array_equal(again.images, full.images)
+    finally:
+        remove_hook_from_module(transformer, recurse=True)
+
+
+class Unready(Method):
+    """Fails before it has kept what its `disable` puts back."""
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        raise ValueError("no coefficients for this model")
+
+    def disable(self, pipeline: Any) -> None:
+        pipeline.transformer.forward = self.forward
+
+
+def test_what_fails_first_is_the_reason(session: DiffusersSession) -> None:
+    with pytest.raises(ValueError, match="no coefficients for this model"):
+        session.draw(workload(), workload().batches[0], Unready())
+
+
+@dataclass
+class Skipping(Method):
+    """Reuses what every second step computes, by calls that it replaces itself, on whatever module it is told to."""
+
+    name: str = "skipping"
+    of: str = "block"
+
+    def promised_schedule(self, steps: int) -> str:
+        return ("C." * steps)[:steps]
+
+    def condensed(self, steps: int) -> tuple[Method, int]:
+        return self, 4
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        model = pipeline.transformer
+        blocks = [*model.transformer_blocks, *model.single_transformer_blocks]
+        self.undone = []
+        for module in blocks if self.of == "block" else [block.attn for block in blocks]:
+            name = "processor" if self.of == "processor" else "forward"
+            before = getattr(module, name)
+            setattr(module, name, Every2nd(before))
+            self.undone.append((module, name, before))
+
+    def disable(self, pipeline: Any) -> None:
+        for module, name, before in self.undone:
+            setattr(module, name, before)
+            if name == "forward":
+                del module.__dict__[name]
+
+
+class Every2nd:
+    def __init__(self, compute: Any) -> None:
+        self.compute, self.calls = compute, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        if self.calls % 2:
+            self.kept = self.compute(*args, **kwargs)
+        return self.kept
+
+
+@pytest.mark.parametrize(("of", "share"), [("block", 0.05), ("attention", 0.95), ("processor", 0.95)])
+def test_what_a_method_replaces_itself_is_seen_below_it(
+    session: DiffusersSession, monkeypatch: pytest.MonkeyPatch, of: str, share: float
+) -> None:
+    """As most methods do that are published with code of their own; each would be called inert."""
+    monkeypatch.setitem(METHODS["diffusers"], "skipping", Skipping)
+    drawn = session.draw(workload(), workload().batches[0], Skipping(of=of), inspect=True)
+    assert drawn.schedule == "C.C.C.C."
+    assert drawn.cache_bytes is None  # it does not say where it keeps them
+    cost = step_cost(dict(session.pipeline.transformer.config), cell("skipping"), Skipping(of=of))
+    assert 0 < cost.forecast_share < share and cost.cache_bytes is None
+
+
+@dataclass
+class Unseen(Skipping):
+    """Leaves out what no module is called for."""
+
+    name: str = "unseen"
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        linear = pipeline.transformer.single_transformer_blocks[0].proj_mlp
+        before, calls = linear.forward, itertools.count()
+        linear.forward = lambda x: x.new_zeros(*x.shape[:-1], linear.out_features) if next(calls) % 2 else before(x)
+        self.undone = [(linear, "forward", before)]
+
+
+def test_flops_of_steps_that_are_not_seen_are_not_told(
+    session: DiffusersSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS["diffusers"], "unseen", Unseen)
+    with pytest.raises(
+        DrawingFailed, match=r"computed takes 9\d\.?\d* % of the first one: which steps this method computes is"
+    ):
+        step_cost(dict(session.pipeline.transformer.config), cell("unseen"), Unseen())
+
+
+class Forgetful(Leaky):
+    """Never forgets what it has kept, nor how many steps there were."""
+
+    def __init__(self) -> None:
+        self.kept, self.calls = [], itertools.count()
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        forward = pipeline.transformer.forward
+
+        def reusing(*args: Any, **kwargs: Any) -> Any:
+            if next(self.calls) % 3 == 0:
+                self.kept = [forward(*args, **kwargs)]
+            return self.kept[0]
+
+        pipeline.transformer.forward = reusing
+
+    def disable(self, pipeline: Any) -> None:
+        del pipeline.transformer.forward
+
+
+def test_a_step_that_is_taken_from_another_image_is_an_error(session: DiffusersSession) -> None:
+    method, work = Forgetful(), workload()
+    assert session.draw(work, work.batches[0], method).schedule == "C..C..C."
+    with pytest.raises(DrawingFailed, match=r"the first step was not computed \(\.C\.\.C\.\.C\)"):
+        session.draw(work, work.batches[1], method)
+
+
+def test_full_compute_that_skips_a_step_is_an_error(session: DiffusersSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However that came about: what it is the baseline of would be wrong."""
+    Leaky().enable(session.pipeline, 8)
+    try:
+        with pytest.raises(DrawingFailed, match=r"full compute has not computed every step: C\.C\.C\.C\."):
+            session.draw(workload(), workload().batches[0], Method())
+    finally:
+        del session.pipeline.transformer.forward
+        session.pipeline.transformer.norm_out._forward_hooks.clear()
+
+
+def test_what_a_method_leaves_out_is_not_the_references() -> None:
+    """Its rows would be named full compute, and planned as computing every step."""
+    assert Leaky.title == "leaky" and Leaky().promised_schedule(8) is None
+    assert Method.title == "Full compute" and Method().promised_schedule(8) == "C" * 8
+
+
+def test_a_method_that_changes_full_compute_fails_and_spoils_no_other(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what is outside of the transformer's calls: hooks on the VAE, weights, the scheduler. Every figure after it
+    would be against another model."""
+    small = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=2", "metrics=[psnr]", "report=true"]
+    assert main(["sweep", "name=alone", *small, "method.cache_interval=2,4"]) == 0
+    enable = TaylorSeer.enable
+
+    def spoiling(method: TaylorSeer, pipeline: Any, steps: int) -> None:
+        enable(method, pipeline, steps)
+        if method.cache_interval == 3 and hasattr(pipeline, "vae"):
+            pipeline.vae.decoder.register_forward_hook(lambda module, given, output: output * 0.5)
+
+    monkeypatch.setattr(TaylorSeer, "enable", spoiling)
+    assert main(["sweep", "name=beside", *small, "method.cache_interval=2,3,4"]) == 1
+    alone, beside = (pd.read_csv(here / "results" / name / "cells.csv") for name in ("alone", "beside"))
+    assert list(beside["status"]) == ["ok", "ok", "failed", "ok"]
+    assert beside["reason"][2].startswith("full compute drew another image than before (")
+    assert beside["reason"][2].endswith("the method leaves something on the pipeline that its disable does not undo")
+    pd.testing.assert_series_equal(alone["psnr_db"], beside["psnr_db"].drop(2), check_index=False)
+
+
+def test_a_method_that_draws_another_image_each_time_says_so(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its figures are those of one draw among many."""
+    enable, disable = TaylorSeer.enable, TaylorSeer.disable
+
+    def noisy(method: TaylorSeer, pipeline: Any, steps: int) -> None:
+        enable(method, pipeline, steps)
+        method.hook = pipeline.transformer.register_forward_hook(lambda m, g, o: (o[0] + torch.randn_like(o[0]) / 9,))
+
+    def silent(method: TaylorSeer, pipeline: Any) -> None:
+        method.hook.remove()
+        disable(method, pipeline)
+
+    small = ["size=64", "steps=6", "prompts.limit=2", "timing.pairs=2", "metrics=[psnr]"]
+    assert main(["sweep", *small]) == 0
+    assert pd.read_csv("results/sweep/cells.csv")["note"].isna().all()
+    monkeypatch.setattr(TaylorSeer, "enable", noisy)
+    monkeypatch.setattr(TaylorSeer, "disable", silent)
+    assert main(["sweep", *small, "method.cache_interval=3"]) == 0
+    notes = pd.read_csv("results/sweep/cells.csv").set_index("setting")["note"].dropna()
+    assert len(notes) == 1 and notes.str.fullmatch(r"two runs of an image differ \(\d\d\.\d dB apart\)").all()
