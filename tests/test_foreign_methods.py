@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -270,3 +272,22 @@ def test_a_method_that_draws_another_image_each_time_says_so(here: Path, monkeyp
     assert main(["sweep", *small, "method.cache_interval=3"]) == 0
     notes = pd.read_csv("results/sweep/cells.csv").set_index("setting")["note"].dropna()
     assert len(notes) == 1 and notes.str.fullmatch(r"two runs of an image differ \(\d\d\.\d dB apart\)").all()
+
+
+@dataclass
+class Odd(Method):
+    """Has defaults that neither JSON nor Python writes as they are."""
+
+    name: str = "odd"
+    threshold: float = math.inf
+    within: tuple[int, int] = (1, 2)
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        pass
+
+
+def test_defaults_of_any_kind_are_defaults_and_can_be_pasted() -> None:
+    assert Odd.full_name(json.loads(json.dumps(Odd().parameters()))) == "odd"
+    names: dict[str, Any] = {"Odd": Odd}
+    exec(Odd(threshold=-math.inf).snippet(4).before[0], names)
+    assert names["method"] == Odd(threshold=-math.inf)

@@ -55,7 +55,7 @@ def test_the_rows_of_a_series_are_together(store: Store) -> None:
         put(store, cell("cache_dit", json.dumps(method.resolved(4)), steps=4), "failed", failed)
     table = paper.paper_table(cells_table(store), "")
     drawn_by = "DBCache (cache-dit), F8B0W8"
-    shown = [[entry.text for entry in row[:2]] for row in table.rows[:5]]
+    shown = [["".join(entry.text for entry in field) for field in row[:2]] for row in table.rows[:5]]
     assert shown[1:] == [[drawn_by, "thr 0.1"], ["", "thr 0.2"], [f"{drawn_by}, order 1", "thr 0.1"], ["", "thr 0.2"]]
 
 
@@ -103,8 +103,14 @@ def test_published_figures_stand_beside_measured_ones_with_their_caveats(tmp_pat
     assert "29.328 (not comparable)<sup>" in text and "29.413" not in text  # which is FoCa's
     assert ". TaylorSeer N=5, order not stated: L2P" in text and "subtracts 8-bit images" in text
     assert ". same schedule, FoCa N=5: FoCa" in text and "1.0029" not in text
+    assert " 3719.50<sup>1</sup>, 3726.87<sup>2,3</sup> |" in text  # each with what is to be said of it
+    for number, told in enumerate(
+        ("50 steps: L2P", "50 steps, text encoders and V", "50 steps, text encoders and V"), 1
+    ):
+        assert f"\n{number}. {told}" in text
     latex = paper.latex(cells_table(store), store.manifest())
-    assert r"\textsuperscript{" in latex and r"\par\footnotesize" in latex
+    assert r"\textsuperscript{" in latex and r"\par\footnotesize" in latex and "\n% Computed: steps in which" in latex
+    assert paper.latex_text("τ ≤ 0.1, Δ_1") == r"$\tau$ $\leq$ 0.1, $\Delta$\_1"
     rows = cells_table(store)
     beside = paper.published_beside(list(rows.itertuples())[1], paper.quantities(rows))
     assert {"4.16x", "893.54", "29.328 (not comparable)"} <= {shown["published"] for shown in beside}

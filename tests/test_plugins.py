@@ -82,6 +82,9 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
     rule.write_text("EVERY = 3")
     assert len({before, first, digits()}) == 3
     rule.unlink()
+    (installed / "reuse_method" / "coefficients.json").write_text("[1]")
+    assert digits() != before
+    (installed / "reuse_method" / "coefficients.json").unlink()
 
 
 BROKEN_CODE = {  # and what is told of it

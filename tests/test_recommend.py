@@ -80,8 +80,12 @@ def test_settings_that_draw_the_same_are_no_choice(here: Path, capsys: pytest.Ca
     rewrite(store, keys(store)[2], schedules=["CC.C"] * 6)
     assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
     assert "the same steps" not in capsys.readouterr().out
+    varying = ["CC.C"] * 3 + ["C..C"] * 3
     for key in keys(store).values():
-        rewrite(store, key, schedules=["CC.C"] * 6)
+        rewrite(store, key, schedules=varying)
+    assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+    assert same in capsys.readouterr().out
+    for key in keys(store).values():
         store.write_scores(key, {})  # then nothing is known of the images
     assert main(["recommend", "r", "--min-speedup", "1.1"]) == 0
     assert "the same steps" not in capsys.readouterr().out

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tsbench.environment import environment
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.paths import ASSETS
 from tsbench.store import Store, differences
+from tsbench.stored import StoredCell
 from tsbench.sweep import Sweep
 from tsbench.tables import COLUMNS
 
@@ -400,6 +402,29 @@ def test_a_sweep_that_is_stopped_says_what_is_kept(here: Path) -> None:
         _, error = sweep.communicate()
     assert sweep.returncode == 130
     assert "tsbench: interrupted; finished cells are kept, and the same command goes on from them." in error
+
+
+def test_a_report_says_what_an_interrupted_sweep_has_not_drawn(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its table would be taken for the whole grid."""
+    finished = Store.write
+
+    def stopped(store: Store, cell: StoredCell, images: Iterable[np.ndarray] = ()) -> None:
+        finished(store, cell, images)
+        if not cell.is_reference:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "write", stopped)
+    grid = [*SMALL, "metrics=[psnr]", "method.cache_interval=2,3,4"]
+    assert main(grid) == 130
+    assert main(["report", "sweep"]) == 0
+    assert "missing python -m tsbench sweep size=64" in (told := capsys.readouterr().out)
+    assert "2 of its 4 cells are not drawn yet." in told
+    assert "2 of its 4 cells are not drawn yet." in Path("results/sweep/table.md").read_text()
+    monkeypatch.setattr(Store, "write", finished)
+    assert main(grid) == 0
+    assert "not drawn yet" not in capsys.readouterr().out + Path("results/sweep/table.md").read_text()
 
 
 def test_combinations_that_are_one_cell_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,8 +166,8 @@ def is_same_drawing(one: Any, other: Any) -> bool:
     columns = [metric.column for metric in METRICS.values() if metric.column in one._fields]
     figures = [(getattr(one, column), getattr(other, column)) for column in columns]
     known = [(a, b) for a, b in figures if pd.notna(a) or pd.notna(b)]
-    steps = (one.method, one.schedule) == (other.method, other.schedule) and one.schedule != "varies"
-    return steps and bool(known) and all(a == b for a, b in known)
+    steps = [(row.method, row.schedule, row.computed_steps) for row in (one, other)]
+    return steps[0] == steps[1] and bool(known) and all(a == b for a, b in known)
 
 
 def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:

@@ -60,7 +60,7 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
 
 
 def drawing_code() -> str:
-    """Eight hexadecimal digits over the source that a stored cell depends on, methods of other packages included."""
+    """Eight hexadecimal digits over the source that cells depend on, and over all files of packages with methods."""
     from tsbench.methods import PLUGINS
 
     files = [path for name in DRAWING for path in ((PACKAGE / f"{name}.py"), *(PACKAGE / name).rglob("*.py"))]
@@ -68,7 +68,8 @@ def drawing_code() -> str:
     for package in sorted({method.__module__.partition(".")[0] for method in PLUGINS.values()}):
         module = sys.modules[package]
         for folder in map(Path, getattr(module, "__path__", ())):
-            named += [(package / path.relative_to(folder), path) for path in folder.rglob("*.py")]
+            its = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+            named += [(package / path.relative_to(folder), path) for path in its]
         if not hasattr(module, "__path__"):
             named.append((Path(package), Path(inspect.getfile(module))))
     digest = hashlib.sha256()

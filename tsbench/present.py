@@ -67,10 +67,18 @@ def provenance(manifest: dict[str, Any], cells: pd.DataFrame) -> str:
     command = manifest["commands"][-1]
     others = len({run["command"] for run in manifest["commands"]}) - 1
     more = f" and {counted(others, 'other command')}" if others else ""
+    left = f" {text}" if (text := not_drawn(manifest, cells)) else ""
     return (
         f"Made on {hardware(cells)} ({environment['platform']}) with {libraries}, "
-        f"Python {environment['python']}, by `{command['command']}`{more}, {command['started'][:10]}."
+        f"Python {environment['python']}, by `{command['command']}`{more}, {command['started'][:10]}.{left}"
     )
+
+
+def not_drawn(manifest: dict[str, Any], cells: pd.DataFrame) -> str:
+    """How many cells of the last command are not there, as after an interruption; nothing if all are."""
+    keys = manifest["commands"][-1]["cells"]
+    left = len(set(keys) - set(cells["key"]))
+    return f"{left} of its {len(keys)} cells are not drawn yet." if left else ""
 
 
 def notes_of(row: Any) -> list[str]:

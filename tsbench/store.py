@@ -86,13 +86,19 @@ class Store:
             os.close(folder)
 
     def open_run(
-        self, environment: dict[str, Any], git_revision: str | None, command: str, metrics: Iterable[str]
+        self,
+        environment: dict[str, Any],
+        git_revision: str | None,
+        command: str,
+        metrics: Iterable[str],
+        keys: Iterable[str] = (),
     ) -> None:
-        """Note in the manifest what is about to draw here."""
+        """Note in the manifest what is about to draw here: `keys` are those of all cells that the command is for."""
         manifest = self.manifest() or {"environment": environment, "metrics": [], "commands": []}
         manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest["commands"].append({"command": command, "started": started, "git_revision": git_revision})
+        run = {"command": command, "started": started, "git_revision": git_revision, "cells": [*keys]}
+        manifest["commands"].append(run)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / MANIFEST, manifest)
 

@@ -140,7 +140,7 @@ class Sweep:
         from tsbench.environment import git_revision
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
-        store.open_run(here, git_revision(), command, self.metrics)
+        store.open_run(here, git_revision(), command, self.metrics, [cell.key for cell in self.cells])
         possible = [cell for cell in missing if cell.key in methods]
         planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
@@ -17,9 +19,14 @@ class Snippet(NamedTuple):
     after: Sequence[str] = ()
 
 
+def code(value: Any) -> str:
+    """A parameter as Python."""
+    return f'float("{value}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
+
+
 def keywords(arguments: Mapping[str, Any]) -> str:
-    """Keyword arguments as code."""
-    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    """Keyword arguments as Python."""
+    return ", ".join(f"{name}={code(value)}" for name, value in arguments.items())
 
 
 @dataclass
@@ -129,7 +136,7 @@ class Method:
             config: the name of its configuration, which takes the parameters.
             more: arguments that are code; an empty text leaves a parameter out.
         """
-        values = {name: repr(tuple(v) if isinstance(v, list) else v) for name, v in self.parameters().items()} | more
+        values = {name: code(tuple(v) if isinstance(v, list) else v) for name, v in self.parameters().items()} | more
         given = ", ".join(f"{name}={text}" for name, text in values.items() if text)
         return Snippet([f"from diffusers import {config}"], [f"pipe.transformer.enable_cache({config}({given}))"])
 
@@ -161,7 +168,7 @@ class Method:
 
         Of a cell with parameters that the method does not have, drawn by other code: the title, and all of them.
         """
-        defaults = cls().parameters()
+        defaults = json.loads(json.dumps(cls().parameters()))  # tuples as the lists that cells keep
         if parameters.keys() - defaults.keys():
             return cls.title, ", ".join(f"{name}={value}" for name, value in parameters.items() if value is not None)
         parameters = defaults | parameters  # a cell may be older than a parameter

@@ -30,14 +30,14 @@ TIMES = "{:.2f}x".format
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a table: its text, whether it is the best or the second best, and its footnotes."""
+    """A text in a table, whether it is the best or the second best, and its footnotes."""
 
     text: str
     rank: int = 0
     footnotes: tuple[int, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.text)
+
+Field = tuple[Entry, ...]  # of a table: none, one, or several published figures
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PaperTable:
 
     title: str
     headings: list[str]
-    rows: list[list[Entry]]
+    rows: list[list[Field]]
     group_starts: set[int]
     footnotes: list[str] = field(default_factory=list)
 
@@ -98,23 +98,27 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
         by_series.setdefault(series, []).append((label, row))
     rows = [row for members in by_series.values() for _, row in members]
     footnotes: list[str] = []
-    columns = [(heading, entries) for heading, entries in _columns(rows, quantities(group), footnotes) if any(entries)]
+    columns = [(heading, fields) for heading, fields in _columns(rows, quantities(group), footnotes) if any(fields)]
     headings = ["Method", "Setting", "Computed", *(heading for heading, _ in columns)]
     table = PaperTable(title, headings, [], set(), footnotes)
     for series, members in by_series.items():
         table.group_starts.add(len(table.rows))
         for number_in_series, (label, row) in enumerate(members):
             computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
-            first = [Entry("" if number_in_series else series), Entry(label), Entry(computed)]
-            table.rows.append(first + [entries[len(table.rows)] for _, entries in columns])
+            first = [_field("" if number_in_series else series), _field(label), _field(computed)]
+            table.rows.append(first + [fields[len(table.rows)] for _, fields in columns])
     return table
 
 
-def _columns(rows: Sequence[Any], shown: Sequence[Quantity], footnotes: list[str]) -> Iterator[tuple[str, list[Entry]]]:
-    """Headings and entries, one per row, of all that a table may show; footnotes are added to."""
+def _field(text: str, rank: int = 0) -> Field:
+    return (Entry(text, rank),) if text else ()
+
+
+def _columns(rows: Sequence[Any], shown: Sequence[Quantity], footnotes: list[str]) -> Iterator[tuple[str, list[Field]]]:
+    """Headings and fields, one per row, of all that a table may show; footnotes are added to."""
     matches = [published.matches(row._asdict()) for row in rows]
     for quantity in shown:
-        measured = [Entry(quantity.text(row), rank) for row, rank in zip(rows, ranked(rows, quantity))]
+        measured = [_field(quantity.text(row), rank) for row, rank in zip(rows, ranked(rows, quantity))]
         yield quantity.heading, measured
         yield f"{quantity.title}, published", _published(quantity, matches, footnotes)
     yield f"{IMAGE_REWARD.title}, published", _published(IMAGE_REWARD, matches, footnotes)
@@ -125,7 +129,7 @@ def _columns(rows: Sequence[Any], shown: Sequence[Quantity], footnotes: list[str
         ("Front", front_text),
         ("Note", lambda row: "; ".join(notes_of(row))),
     ):
-        yield heading, [Entry(text(row)) for row in rows]
+        yield heading, [_field(text(row)) for row in rows]
 
 
 def front_text(row: Any) -> str:
@@ -147,22 +151,20 @@ def ranked(rows: Sequence[Any], quantity: Quantity) -> list[int]:
     return [places.get(figure, 0) if takes and figure[0] else 0 for figure, takes in zip(shown, taking_part)]
 
 
-def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]], footnotes: list[str]) -> list[Entry]:
-    """What is published of a quantity, an entry a row; what is to be said of it goes to the footnotes."""
-    entries = []
+def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]], footnotes: list[str]) -> list[Field]:
+    """What is published of a quantity, a field a row; what is to be said of each figure goes to its footnotes."""
+    fields = []
     for found in matches:
-        texts: list[str] = []
-        numbers: list[int] = []
+        numbers: dict[str, list[int]] = {}  # by figure
         for match in found:
             if match.figure(quantity.column) is None:
                 continue
             note = match.footnote
             if note not in footnotes:
                 footnotes.append(note)
-            texts.append(_as_published(quantity, match))
-            numbers.append(footnotes.index(note) + 1)
-        entries.append(Entry(", ".join(dict.fromkeys(texts)), footnotes=tuple(dict.fromkeys(numbers))))
-    return entries
+            numbers.setdefault(_as_published(quantity, match), []).append(footnotes.index(note) + 1)
+        fields.append(tuple(Entry(text, 0, tuple(sorted(set(notes)))) for text, notes in numbers.items()))
+    return fields
 
 
 def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]]:
@@ -192,7 +194,7 @@ def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     titles = workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         table = paper_table(group, titles[str(reference)])
-        texts = [[_in_markdown(entry) for entry in row] for row in table.rows]
+        texts = [[", ".join(map(_in_markdown, field)) for field in row] for row in table.rows]
         frame = pd.DataFrame(texts, columns=table.headings)
         align = ["left", "left", *["right"] * (len(table.headings) - 2)]
         parts += [f"## {table.title}", "", frame.to_markdown(index=False, disable_numparse=True, colalign=align), ""]
@@ -205,16 +207,21 @@ def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
 def _in_markdown(entry: Entry) -> str:
     text = markdown_text(entry.text)
     text = {BEST: f"**{text}**", SECOND: f"<u>{text}</u>"}.get(entry.rank, text)
-    return text + "".join(f"<sup>{number}</sup>" for number in entry.footnotes)
+    return text + (f"<sup>{_numbers(entry)}</sup>" if entry.footnotes else "")
+
+
+def _numbers(entry: Entry) -> str:
+    return ",".join(map(str, entry.footnotes))
 
 
 def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """`table.tex`: a booktabs table a workload."""
     parts = [f"% {provenance(manifest, cells)}", r"% needs \usepackage{booktabs}"]
+    parts += [f"% {line}" for line in READING.splitlines()]
     titles = workload_titles(cells)
     for reference, group in cells.groupby("reference", sort=False):
         table = paper_table(group, titles[str(reference)])
-        rows = [" & ".join(_in_latex(entry) for entry in row) + r" \\" for row in table.rows]
+        rows = [" & ".join(", ".join(map(_in_latex, field)) for field in row) + r" \\" for row in table.rows]
         for start in sorted(table.group_starts - {0}, reverse=True):
             rows.insert(start, r"\midrule")
         notes = [
@@ -233,14 +240,21 @@ def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
 def _in_latex(entry: Entry) -> str:
     text = latex_text(entry.text)
     text = {BEST: rf"\textbf{{{text}}}", SECOND: rf"\underline{{{text}}}"}.get(entry.rank, text)
-    return text + (rf"\textsuperscript{{{','.join(map(str, entry.footnotes))}}}" if entry.footnotes else "")
+    return text + (rf"\textsuperscript{{{_numbers(entry)}}}" if entry.footnotes else "")
 
 
 LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "Δ": r"$\Delta$",
+    ">": r"\textgreater{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "≤": r"$\leq$", "≥": r"$\geq$",
 }  # fmt: skip
+GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+LATEX |= {
+    letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", GREEK.split(), strict=True)
+}
 
 
 def latex_text(text: str) -> str:
