@@ -45,6 +45,15 @@ def test_squares() -> None:
     assert run(module, 10) == PUBLISHED and module.calls == 7
 
 
+def test_a_call_that_raises_is_no_step() -> None:
+    """It can be made again, as after running out of memory."""
+    module = tsbench.taylor_seer(warmup_steps=4, skip_interval_steps=2)(Power())
+    assert run(module, 7) == PUBLISHED[:7]
+    with pytest.raises(TypeError):
+        module("no tensor")
+    assert [float(module(torch.tensor(float(step)))) for step in (7, 8, 9)] == PUBLISHED[7:]
+
+
 def test_an_instance_is_wrapped_like_a_class() -> None:
     module = tsbench.taylor_seer(warmup_steps=4, skip_interval_steps=2, n_derivatives=1)(Power())
     assert run(module, 10) == PUBLISHED

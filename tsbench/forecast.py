@@ -119,8 +119,15 @@ class Forecaster:
 
     @skip  # what it calls to compute may be compiled; nothing else here is worth it
     def run(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """One call of the module."""
-        return self.computed(compute(*args, **kwargs)) if self.next_is_computed() else self.forecast()
+        """One call of the module; one that raises is no step."""
+        if not self.next_is_computed():
+            return self.forecast()
+        try:
+            output = compute(*args, **kwargs)
+        except BaseException:
+            self.step -= 1
+            raise
+        return self.computed(output)
 
     @torch.compiler.disable
     def next_is_computed(self) -> bool:
