@@ -163,6 +163,17 @@ def test_what_a_method_replaces_itself_is_seen_below_it(
     assert 0 < cost.forecast_share < share and cost.cache_bytes is None
 
 
+def test_compiled_blocks_are_not_taken_apart(session: DiffusersSession) -> None:
+    """To watch what runs within them would make them slower."""
+    blocks = session.pipeline.transformer.single_transformer_blocks
+    blocks[0].compile()  # when it is called first
+    try:
+        with pytest.raises(DrawingFailed, match="in compiled blocks it cannot be seen which steps"):
+            session.draw(workload(), workload().batches[0], Skipping(of="processor"))
+    finally:
+        blocks[0]._compiled_call_impl = None
+
+
 @dataclass
 class Unseen(Skipping):
     """Leaves out what no module is called for."""

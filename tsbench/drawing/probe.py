@@ -37,11 +37,19 @@ class ScheduleProbe:
         Args:
             model: the transformer.
             before: its `calls` before the method was enabled.
+
+        Raises:
+            DrawingFailed: if the method has replaced calls in compiled code, which watching would take apart.
         """
         hooked = hooked_modules(model)
         blocks = [block for child in model.children() if isinstance(child, nn.ModuleList) for block in child]
         replaced = [m for m, call in before.items() if m not in (model, *hooked) and Call.of(m) != call]
         within = [part for m in replaced for part in m.modules() if any(True for _ in part.parameters(recurse=False))]
+        if within and any(block._compiled_call_impl is not None for block in blocks):
+            raise DrawingFailed(
+                "in compiled blocks it cannot be seen which steps a method computes that replaces calls by itself; "
+                "draw it with runtime.compile=false"
+            )
         self.watched = list(dict.fromkeys([*(hooked or blocks), *within]))
         self.needed = set(range(len(hooked or blocks)))  # in a computed step
         self.ran: set[int] = set()
