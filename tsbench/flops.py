@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
-from tsbench.drawing.hooks import cached_bytes, enabled
-from tsbench.drawing.probe import ScheduleProbe, check_computes
+from tsbench.drawing.hooks import cached_bytes, most
+from tsbench.drawing.probe import probed
 from tsbench.errors import DrawingFailed
 from tsbench.methods import Method, method_class
 
@@ -59,23 +59,20 @@ def _counted(
     pipeline = SimpleNamespace(transformer=model)
     flops: dict[str, float] = {}
     kept: list[int | None] = []
-    with enabled(method, pipeline, steps, method.enable_for_counting) as before:
-        probe = ScheduleProbe(model, before)
-        with probe.watching(), torch.no_grad():
-            for step in range(steps):
-                pipeline.current_timestep = 500 if step else 1000  # first outside, then inside of ranges of timesteps
-                with FlopCounterMode(display=False) as counter, model.cache_context("cond"):
-                    model(**inputs)
-                probe.end_step()
-                letter, flop = probe.schedule[-1], counter.get_total_flops()
-                if flops.setdefault(letter, flop) != flop and letter == "C":
-                    share = f"{100 * flop / flops['C']:.3g} % of the first one"
-                    raise DrawingFailed(
-                        f"a step that seems computed takes {share}: which steps this method computes is not seen"
-                    )
-                kept.append(cached_bytes(model, method))
-    check_computes(probe.schedule)
-    return StepCost(flops["C"], flops.get("."), max((size for size in kept if size is not None), default=None))
+    with probed(method, pipeline, steps, method.enable_for_counting) as probe, torch.no_grad():
+        for step in range(steps):
+            pipeline.current_timestep = 500 if step else 1000  # first outside, then inside of ranges of timesteps
+            with FlopCounterMode(display=False) as counter, model.cache_context("cond"):
+                model(**inputs)
+            probe.end_step()
+            letter, flop = probe.schedule[-1], counter.get_total_flops()
+            if flops.setdefault(letter, flop) != flop and letter == "C":
+                share = f"{100 * flop / flops['C']:.3g} % of the first one"
+                raise DrawingFailed(
+                    f"a step that seems computed takes {share}: which steps this method computes is not seen"
+                )
+            kept.append(cached_bytes(model, method))
+    return StepCost(flops["C"], flops.get("."), most(kept))
 
 
 @cache

@@ -17,9 +17,9 @@ import torch
 
 from tsbench.cell import Cell, Sample, Settings, Workload
 from tsbench.drawing.generate import Backend, Drawn, Session
-from tsbench.drawing.hooks import cached_bytes, enabled
+from tsbench.drawing.hooks import cached_bytes, most
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
-from tsbench.drawing.probe import ScheduleProbe, check_computes
+from tsbench.drawing.probe import ScheduleProbe, probed
 from tsbench.drawing.quantization import COMPONENTS, TEXT_ENCODERS, check_is_quantized, quantization_call
 from tsbench.environment import device_name
 from tsbench.errors import DrawingFailed, UserError
@@ -83,7 +83,7 @@ class Recorder:
         marks: in time: of the call, the first denoising step, the end of every step and the finished image.
         finite: whether what the VAE has decoded is so; the pipeline cuts infinity to black or white.
         latents: after every step, float32; of an inspected run only.
-        kept_bytes: what the cache keeps after every step, if it says so; of an inspected run only.
+        kept_bytes: what the cache keeps after every step; of an inspected run only.
     """
 
     def __init__(self, pipeline: Any, method: Method, clock: Clock, probe: ScheduleProbe, inspect: bool) -> None:
@@ -92,7 +92,7 @@ class Recorder:
         self.marks: list[Any] = []
         self.finite: list[torch.Tensor] = []  # read after the image, so that nothing waits
         self.latents: list[np.ndarray] = []
-        self.kept_bytes: list[int] = []
+        self.kept_bytes: list[int | None] = []
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -113,8 +113,7 @@ class Recorder:
         self.probe.end_step()
         if self.inspect:
             self.latents.append(tensors["latents"].float().cpu().numpy())
-            kept = cached_bytes(self.transformer, self.method)
-            self.kept_bytes += [] if kept is None else [kept]
+            self.kept_bytes.append(cached_bytes(self.transformer, self.method))
         return tensors
 
     def _first_step(self, *_: Any) -> None:
@@ -173,7 +172,7 @@ class DiffusersSession(Session):
             embeddings, pooled = self._encode(workload, batch)
             text = {"prompt_embeds": embeddings.to(self.device), "pooled_prompt_embeds": pooled.to(self.device)}
         self._forget_other_code(workload, len(batch), method)
-        with self._offloaded_on_failure(), self._applied(method, workload.steps) as probe:
+        with self._offloaded_on_failure(), probed(method, self.pipeline, workload.steps, method.enable) as probe:
             recorder = Recorder(self.pipeline, method, self.clock, probe, inspect)
             self.clock.wait()
             frames_before = compiled_frames()
@@ -195,7 +194,6 @@ class DiffusersSession(Session):
             durations_s = self.clock.durations_s(recorder.marks)
             self.pipeline_s += time.perf_counter() - started_s
             energy_j = self.energy.used_j()
-        check_computes(probe.schedule)
         if method == Method() and "." in probe.schedule:
             raise DrawingFailed(f"full compute has not computed every step: {probe.schedule}")
         if not (np.isfinite(pictures).all() and all(map(bool, recorder.finite))):
@@ -205,7 +203,7 @@ class DiffusersSession(Session):
             schedule=probe.schedule,
             timing=Timing.per_image(durations_s, len(batch), energy_j),
             latents=tuple(recorder.latents),
-            cache_bytes=max(recorder.kept_bytes, default=None),
+            cache_bytes=most(recorder.kept_bytes),
             warm=compiled_frames() == frames_before,
         )
 
@@ -229,14 +227,6 @@ class DiffusersSession(Session):
         if self.compiles and self.compiled_for != setting:
             torch._dynamo.reset()
             self.compiled_for = setting
-
-    @contextmanager
-    def _applied(self, method: Method, steps: int) -> Iterator[ScheduleProbe]:
-        """The method on the pipeline, with a probe that counts; all of it undone at the end."""
-        with enabled(method, self.pipeline, steps) as before:
-            probe = ScheduleProbe(self.pipeline.transformer, before)
-            with probe.watching():
-                yield probe
 
     def _encode(self, workload: Workload, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompt embeddings of a batch, kept in host memory."""

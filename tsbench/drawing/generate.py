@@ -193,7 +193,7 @@ class Session(ABC):
             method=method,
             images=[image for index in sorted(images) for image in images[index].images],
             schedules=[images[index].schedule for index in sorted(images) for _ in images[index].images],
-            repeat_psnr_db=min(apart_db) if math.isfinite(min(apart_db)) else None,
+            repeat_psnr_db=min(filter(math.isfinite, apart_db), default=None),
             warmups=warmups,
             step_errors=None if cell.is_reference else _relative_errors(warm.latents, self._full.latents),
             cache_bytes=warm.cache_bytes,
@@ -255,13 +255,10 @@ class Session(ABC):
             image_drawn(len(batch))
             return drawn
 
-        if self._full.key != cell.reference.key and not cell.is_reference:
-            drawn = run(Method())
+        if cell.is_reference or self._full.key != cell.reference.key:
+            drawn = run(method if cell.is_reference else Method())
             self._full = FullCompute(cell.reference.key, drawn.latents, {index: drawn.images})
-        drawn = run(method)
-        if cell.is_reference:
-            self._full = FullCompute(cell.key, drawn.latents, {index: drawn.images})
-        return runs, drawn
+        return runs, drawn if cell.is_reference else run(method)
 
 
 def psnr_db(one: np.ndarray, other: np.ndarray) -> float:

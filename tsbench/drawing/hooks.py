@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +76,7 @@ def check_hooked(model: nn.Module, method: Method, steps: int, before: Calls) ->
         before: the model's `calls` before the method was enabled.
     """
     skips = "." in (method.promised_schedule(steps) or ".")
-    if skips and not hooked_modules(model) and not method.states(model) and calls(model) == before:
+    if skips and not hooked_modules(model) and not method.states(model) and not replaced_calls(before):
         raise DrawingFailed("the cache found no module of this model to hook")
 
 
@@ -98,6 +98,11 @@ def cached_bytes(model: nn.Module, method: Method) -> int | None:
     states = [state for module in hooked for state in states_of(module)] + method.states(model)
     found = {id(tensor): tensor for state in states for tensor in _tensors(state)}
     return sum(tensor.nbytes for tensor in found.values())
+
+
+def most(kept: Iterable[int | None]) -> int | None:
+    """The largest of `cached_bytes`, taken after several steps."""
+    return max((size for size in kept if size is not None), default=None)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -127,25 +132,28 @@ def calls(model: nn.Module) -> Calls:
     return {module: Call.of(module) for module in model.modules()}
 
 
+def replaced_calls(before: Calls) -> list[nn.Module]:
+    """The modules whose calls run something else than before."""
+    return [module for module, call in before.items() if Call.of(module) != call]
+
+
 def restore_calls(model: nn.Module, before: Calls) -> list[str]:
     """Make calls run again what they ran before; the names of the modules whose calls ran something else."""
-    changed = {module for module, call in before.items() if Call.of(module) != call}
+    changed = set(replaced_calls(before))
     for module in changed:
         before[module].restore(module)
     return [name or "the transformer itself" for name, module in model.named_modules() if module in changed]
 
 
 @contextmanager
-def enabled(
-    method: Method, pipeline: Any, steps: int, enable: Callable[[Any, int], None] | None = None
-) -> Iterator[Calls]:
+def enabled(method: Method, pipeline: Any, steps: int, enable: Callable[[Any, int], None]) -> Iterator[Calls]:
     """A method on a pipeline, its state fresh, and away from it again at the end, with whatever it leaves behind.
 
     Args:
         method: to be enabled.
         pipeline: whose transformer it takes hold of.
         steps: of the reference.
-        enable: the method's `enable` unless it is given.
+        enable: the method's `enable`, or `enable_for_counting`.
 
     Yields:
         The transformer's `calls` before.
@@ -157,7 +165,7 @@ def enabled(
     model = pipeline.transformer
     before = calls(model)
     try:
-        (enable or method.enable)(pipeline, steps)
+        enable(pipeline, steps)
         check_hooked(model, method, steps, before)
         model._reset_stateful_cache()
         yield before

@@ -10,13 +10,27 @@ from typing import Any
 from torch import nn
 from torch._dynamo.decorators import skip
 
-from tsbench.drawing.hooks import Call, Calls, hook_registry, hooked_modules
+from tsbench.drawing.hooks import Calls, enabled, hook_registry, hooked_modules, replaced_calls
 from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE
+from tsbench.methods.base import Method
 
 
-def check_computes(schedule: str) -> None:
-    """Raise `DrawingFailed` where a cache has computed no step in full, or not the first one."""
+@contextmanager
+def probed(method: Method, pipeline: Any, steps: int, enable: Callable[[Any, int], None]) -> Iterator[ScheduleProbe]:
+    """A method on a pipeline with a probe that counts; arguments and errors are those of `enabled`.
+
+    Raises:
+        DrawingFailed: also where it has computed no step in full, or not the first one.
+    """
+    with enabled(method, pipeline, steps, enable) as before:
+        probe = ScheduleProbe(pipeline.transformer, before)
+        with probe.watching():
+            yield probe
+    _check_computes(probe.schedule)
+
+
+def _check_computes(schedule: str) -> None:
     if "C" not in schedule:
         raise DrawingFailed("no step was computed in full: a module that the cache hooks lies inside another one")
     if schedule[0] != "C":
@@ -43,7 +57,7 @@ class ScheduleProbe:
         """
         hooked = hooked_modules(model)
         blocks = [block for child in model.children() if isinstance(child, nn.ModuleList) for block in child]
-        replaced = [m for m, call in before.items() if m not in (model, *hooked) and Call.of(m) != call]
+        replaced = [module for module in replaced_calls(before) if module not in (model, *hooked)]
         within = [part for m in replaced for part in m.modules() if any(True for _ in part.parameters(recurse=False))]
         if within and any(block._compiled_call_impl is not None for block in blocks):
             raise DrawingFailed(

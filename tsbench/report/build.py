@@ -47,7 +47,8 @@ def build_report(store: Store, console: Console) -> int:
             text = f"full compute of {title}; the same sweep draws it again"
             console.print(Text.assemble(("missing ", "red"), text), soft_wrap=True)
     if left := present.not_drawn(manifest, cells):
-        console.print(Text.assemble(("missing ", "red"), f"{manifest['commands'][-1]['command']}: {left}"))
+        text = f"{manifest['commands'][-1]['command']}: {left}"
+        console.print(Text.assemble(("missing ", "red"), text), soft_wrap=True)
     _print_disturbed(store, cells, console)
     _print_files(store.folder, plots, console)
     if "lpips_high" in cells and (cells["speedup_low"].notna() & cells["lpips_high"].notna()).any():
