@@ -13,6 +13,7 @@ from rich.text import Text
 from tsbench import present
 from tsbench.report import paper
 from tsbench.report.html import write_html
+from tsbench.report.latex import latex
 from tsbench.report.plots import write_plots
 from tsbench.scoring import score_cells
 from tsbench.store import Store, write_text
@@ -33,7 +34,7 @@ def build_report(store: Store, console: Console) -> int:
         console.print(Text.assemble(("not scored ", "red"), f"{counted(count, 'cell')}: {reason}"), soft_wrap=True)
     write_tables(store, cells)
     write_text(store.folder / "table.md", paper.markdown(cells, manifest))
-    write_text(store.folder / "table.tex", paper.latex(cells, manifest))
+    write_text(store.folder / "table.tex", latex(cells, manifest))
     write_html(store, cells, manifest)
     plots = write_plots(store, cells, present.hardware(cells))
     _print_best(cells, console)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -69,8 +70,9 @@ class PaperTable:
     title: str
     headings: list[str]
     rows: list[list[Field]]
+    notes: list[str]  # one a row
     group_starts: set[int]
-    footnotes: list[str] = field(default_factory=list)
+    footnotes: list[str]
 
 
 def quantities(cells: pd.DataFrame) -> list[Quantity]:
@@ -100,11 +102,11 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     footnotes: list[str] = []
     columns = [(heading, fields) for heading, fields in _columns(rows, quantities(group), footnotes) if any(fields)]
     headings = ["Method", "Setting", "Computed", *(heading for heading, _ in columns)]
-    table = PaperTable(title, headings, [], set(), footnotes)
+    table = PaperTable(title, headings, [], ["; ".join(notes_of(row)) for row in rows], set(), footnotes)
     for series, members in by_series.items():
         table.group_starts.add(len(table.rows))
         for number_in_series, (label, row) in enumerate(members):
-            computed = "" if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
+            computed = row.status if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
             first = [_field("" if number_in_series else series), _field(label), _field(computed)]
             table.rows.append(first + [fields[len(table.rows)] for _, fields in columns])
     return table
@@ -127,7 +129,6 @@ def _columns(rows: Sequence[Any], shown: Sequence[Quantity], footnotes: list[str
         ("Memory (GB)", lambda row: "" if pd.isna(row.peak_memory_bytes) else f"{row.peak_memory_bytes / 1e9:.2f}"),
         ("Energy (J)", lambda row: number(row.energy_j, 0)),
         ("Front", front_text),
-        ("Note", lambda row: "; ".join(notes_of(row))),
     ):
         yield heading, [_field(text(row)) for row in rows]
 
@@ -196,7 +197,10 @@ def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
         table = paper_table(group, titles[str(reference)])
         texts = [[", ".join(map(_in_markdown, field)) for field in row] for row in table.rows]
         frame = pd.DataFrame(texts, columns=table.headings)
-        align = ["left", "left", *["right"] * (len(table.headings) - 2)]
+        align = ["left", "left", *["right"] * (len(frame.columns) - 2)]
+        if any(table.notes):
+            frame["Note"] = [markdown_text(note) for note in table.notes]
+            align.append("left")
         parts += [f"## {table.title}", "", frame.to_markdown(index=False, disable_numparse=True, colalign=align), ""]
         parts += [f"{place}. {note}" for place, note in enumerate(table.footnotes, start=1)]
         parts += [""] if table.footnotes else []
@@ -207,74 +211,23 @@ def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
 def _in_markdown(entry: Entry) -> str:
     text = markdown_text(entry.text)
     text = {BEST: f"**{text}**", SECOND: f"<u>{text}</u>"}.get(entry.rank, text)
-    return text + (f"<sup>{_numbers(entry)}</sup>" if entry.footnotes else "")
-
-
-def _numbers(entry: Entry) -> str:
-    return ",".join(map(str, entry.footnotes))
-
-
-def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
-    """`table.tex`: a booktabs table a workload."""
-    parts = [f"% {provenance(manifest, cells)}", r"% needs \usepackage{booktabs}"]
-    parts += [f"% {line}" for line in READING.splitlines()]
-    titles = workload_titles(cells)
-    for reference, group in cells.groupby("reference", sort=False):
-        table = paper_table(group, titles[str(reference)])
-        rows = [" & ".join(", ".join(map(_in_latex, field)) for field in row) + r" \\" for row in table.rows]
-        for start in sorted(table.group_starts - {0}, reverse=True):
-            rows.insert(start, r"\midrule")
-        notes = [
-            rf"\par\footnotesize\textsuperscript{{{place}}} {latex_text(note)}"
-            for place, note in enumerate(table.footnotes, start=1)
-        ]
-        parts += [
-            r"\begin{table}", r"\centering", rf"\caption{{{latex_text(table.title)}}}",
-            rf"\begin{{tabular}}{{ll{'r' * (len(table.headings) - 2)}}}", r"\toprule",
-            " & ".join(latex_text(heading) for heading in table.headings) + r" \\", r"\midrule",
-            *rows, r"\bottomrule", r"\end{tabular}", *notes, r"\end{table}",
-        ]  # fmt: skip
-    return "\n".join(parts) + "\n"
-
-
-def _in_latex(entry: Entry) -> str:
-    text = latex_text(entry.text)
-    text = {BEST: rf"\textbf{{{text}}}", SECOND: rf"\underline{{{text}}}"}.get(entry.rank, text)
-    return text + (rf"\textsuperscript{{{_numbers(entry)}}}" if entry.footnotes else "")
-
-
-LATEX = {
-    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "≤": r"$\leq$", "≥": r"$\geq$",
-}  # fmt: skip
-GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
-    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-)
-LATEX |= {
-    letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", GREEK.split(), strict=True)
-}
-
-
-def latex_text(text: str) -> str:
-    """Plain text, for LaTeX."""
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    return text + (f"<sup>{','.join(map(str, entry.footnotes))}</sup>" if entry.footnotes else "")
 
 
 FRONT = (
     "Front: the metrics for which no other setting is both faster and better, and in parentheses those for which one "
     "is, but within the noise."
 )
-READING = f"""\
+_READING = f"""
 Computed: steps in which everything is computed, of the reference's. Latency is the median of the timed runs of one
 image, text encoding and decoding included; do not divide one row's by another's, since they were timed at different
 times. Speed-up is the median of paired ratios to full compute, timed side by side, with its 95 % order-statistic
-interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured. Metrics
-are means over prompts, of several seeds a prompt's mean first, against the same images computed in full (CLIP: against
-the prompt); their intervals are in cells.csv, and with few prompts wide. PSNR averages the images that differ, and the
-note counts identical ones. Only settings that skip steps, and whose whole interval of the speed-up is above 1, are
-ranked: of these, the best is bold and the second best underlined, and equal digits share the mark. For this ranking, an
-identical image has the PSNR of one in which a single byte is off by one level. {FRONT} Published figures are shown as
-published; *same schedule* marks FLOPs of another method that computes the same steps.
+interval in brackets (from six pairs on). TFLOP are the transformer's, counted for the steps that were measured.
+Metrics are means over prompts, of several seeds a prompt's mean first, against the same images computed in full
+(CLIP: against the prompt); their intervals are in cells.csv, and with few prompts wide. PSNR averages the images that
+differ, and the note counts identical ones. Only settings that skip steps, and whose whole interval of the speed-up is
+above 1, are ranked: of these, the best is bold and the second best underlined, and equal digits share the mark. For
+this ranking, an identical image has the PSNR of one in which a single byte is off by one level. {FRONT} Published
+figures are shown as published; *same schedule* marks FLOPs of another method that computes the same steps.
 """
+READING = textwrap.fill(" ".join(_READING.split()), 120)
