@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -24,6 +25,7 @@ import torch
 
 from tsbench.cell import digest
 from tsbench.environment import environment
+from tsbench.store import write_json
 
 RESULTS = Path("results")
 PACK_EVERY_S = 30
@@ -32,7 +34,12 @@ HERE = "HERE"  # in names: the environment
 TINY = ["-m", "tsbench", "sweep", "experiment=quick", "report=false", "prompts.limit=2", "timing.pairs=1"]
 
 PIECES: dict[str, list[list[str]]] = {
-    "tests": [["-m", "pytest", "-m", "gpu", "tests/test_gpu.py", f"--junitxml=results/gpu-tests-{HERE}.xml"]],
+    "tests": [
+        [
+            "-m", "pytest", "-v", "-m", "gpu", "-o", "faulthandler_timeout=100", "tests/test_gpu.py",
+            f"--junitxml=results/gpu-tests-{HERE}.xml",
+        ]
+    ],
     "rates": [["benchmarks/rates.py", f"results/rates-{HERE}.json"]],
     "tiny": [
         [*TINY, f"name=tiny-cuda-{HERE}"],
@@ -49,7 +56,8 @@ PIECES: dict[str, list[list[str]]] = {
         ]
     ],
 }  # fmt: skip
-LONGEST_S = {"tests": 300, "rates": 120}  # far above what they need: the timing must not wait for one that hangs
+# far above what they need: the timing must not wait for one that hangs
+LONGEST_S = {"tests": 300, "rates": 120, "tiny": 240}
 
 
 def main() -> int:
@@ -84,7 +92,7 @@ def main() -> int:
         else:
             done[name] = time.monotonic() - started
             print(f"{name}: {done[name]:.0f} s", flush=True)
-        pieces_done.write_text(json.dumps(done))
+        write_json(pieces_done, done)
         write_pack(arguments.pack)
     print(f"python benchmarks/findings.py results/h200_timing-{here} results/rates-{here}.json says what holds")
     return int(None in done.values())
@@ -106,7 +114,7 @@ def run(command: list[str], ends: float, pack: Path) -> int | None:
             try:
                 return process.wait(min(PACK_EVERY_S, left))
             except subprocess.TimeoutExpired:
-                with suppress(FileNotFoundError):  # a cell was being put in its place: the next pack has it
+                with suppress(OSError):  # a file was being written or put in its place: the next pack has it
                     write_pack(pack)
         return None
     finally:
@@ -128,4 +136,5 @@ def write_pack(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs here is not to go on alone
     sys.exit(main())

@@ -9,9 +9,9 @@ fuses it, a step takes it on top. What a measured step takes beyond both is laun
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,24 +22,30 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from tsbench.drawing.measure import Clock
 from tsbench.environment import device_name
+from tsbench.store import write_json
 
 WIDTH, HEADS, TEXT_TOKENS, DOUBLE, SINGLE = 3072, 24, 512, 19, 38
 LAUNCHES = 20  # between two marks
-AHEAD_CYCLES = 10_000_000  # that a GPU sleeps, some 5 ms, while these are queued: it never waits for a launch
-LEAST_S = 0.3  # of measuring one kind of work: long enough for the clock rate to settle
-HEAT_S = 2.0  # of work before anything is measured
+CYCLES_PER_S = 2e9  # of the fastest clock of a GPU: a slower one sleeps longer
+LEAST_S = 0.3  # of measuring one kind of work
+HEAT_S = 2.0  # of work before anything is measured: long enough for the clock rate to settle
 
 
 def seconds(work: Callable[[], object], clock: Clock, least_s: float) -> float:
-    """Median of what one of `LAUNCHES` in a row takes, over ten rows or more, after one for warming up."""
+    """Median of what one of `LAUNCHES` in a row takes, over ten rows or more, after one for warming up.
+
+    A GPU sleeps for as long as it takes to queue a row, so that it never waits for a launch, and is else at work.
+    """
     times: list[float] = []
-    while len(times) < 11 or sum(times) < least_s:
+    queueing_s, ends = 0.005, time.perf_counter() + least_s
+    while len(times) < 11 or time.perf_counter() < ends:
         clock.wait()
         if clock.device.type == "cuda":
-            torch.cuda._sleep(AHEAD_CYCLES)
-        marks = [clock.mark()]
+            torch.cuda._sleep(int(2 * queueing_s * CYCLES_PER_S))
+        marks, started = [clock.mark()], time.perf_counter()
         for _ in range(LAUNCHES):
             work()
+        queueing_s = time.perf_counter() - started
         marks.append(clock.mark())
         times += clock.durations_s(marks)
     return statistics.median(times[1:]) / LAUNCHES
@@ -123,8 +129,8 @@ def main() -> int:
             "where nothing is fused",
             flush=True,
         )
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(report, indent=1))
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(arguments.out, report)
     return 0
 
 

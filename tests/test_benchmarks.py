@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks import agreement, findings, gpu, gpu_wheels
 from tests.helpers import ROOT, cell
 from tests.stores import ENVIRONMENT, body, image, put, timed, timing
+from tsbench.drawing.measure import Clock
 from tsbench.flops import step_cost
 from tsbench.grid import expand
 from tsbench.methods import Method
@@ -150,6 +152,22 @@ def test_the_rates_run(tmp_path: Path) -> None:
     assert report["beside_s"] == pytest.approx(sum(part["count"] * part["seconds"] for part in report["beside"]))
 
 
+def test_a_rate_takes_the_time_that_it_is_given() -> None:
+    """By the wall: the shortest work of a GPU is a thousandth of what it takes to queue and await it."""
+    from benchmarks.rates import seconds
+
+    class Short(Clock):
+        rows = 0
+
+        def durations_s(self, marks: list[Any]) -> list[float]:
+            self.rows += 1
+            assert self.rows < 20
+            return [1e-9]
+
+    clock = Short(torch.device("cpu"))
+    assert seconds(lambda: time.sleep(0.0005), clock, 0.05) == pytest.approx(1e-9 / 20) and clock.rows >= 11
+
+
 class Written(TorchDispatchMode):
     """Adds up the bytes that are written but for matrix products and what only looks at a tensor."""
 
@@ -194,7 +212,7 @@ def test_what_the_wheels_hold() -> None:
     assert not {"torch", "pandas", "scipy", "pyarrow", "moocore", "matplotlib"} & set(packages)
 
 
-def test_findings_tell_what_holds(here: Path) -> None:
+def test_findings_tell_what_holds(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """1024 x 1024 in 4 steps of 0.2 s: lite computes 3 of them, in 0.6 s and in 0.7 s."""
     store = Store(here / "results" / "r")
     store.open_run(ENVIRONMENT, None, "x", [])
@@ -223,6 +241,9 @@ def test_findings_tell_what_holds(here: Path) -> None:
     ]
     Path("rates.json").write_text(json.dumps(rates))
     assert findings.main("r", "rates.json") == 1
+    assert "no rates" not in capsys.readouterr().out
+    assert findings.main("r", "nowhere.json") == 1
+    assert "FAILS there are no rates in nowhere.json" in capsys.readouterr().out
     other = json.dumps(TaylorSeer(cache_interval=3).resolved(4))
     put(store, cell("taylorseer", other, **work), "failed", {"reason": "CUDA out of memory", "traceback": ""})
     assert [holds for text, holds in findings.findings("r", rates) if "failed: CUDA out of memory" in text] == [False]

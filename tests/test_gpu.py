@@ -28,6 +28,7 @@ LITE = TaylorSeer(cache_interval=3, use_lite_mode=True)
 
 @pytest.fixture(scope="module")
 def gpu() -> torch.device:
+    torch.cuda.init()
     return torch.device("cuda")
 
 
