@@ -282,7 +282,27 @@ def test_a_gate_that_nothing_can_be_judged_by_fails(here: Path, capsys: pytest.C
     assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
     text = capsys.readouterr().out
     assert "slower +2" in text and "inconclusive: there is no interval" in text
-    assert "FAILED slower could not be judged: no cell has an interval, which takes five pairs or prompts in A" in text
+    assert "FAILED slower could not be judged: no cell has an interval, which takes five pairs in A and B" in text
+
+
+def test_identical_images_leave_a_gate_nothing_to_judge_by(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of six prompts, only four have a PSNR that can be averaged."""
+    for name, psnr in (("a", [30.0] * 6), ("b", [10.0] * 4 + [math.inf] * 2)):
+        store = run(here / name, {2: GOOD}, {2: 0.5})
+        store.write_scores(keys(store)[2], {"psnr": psnr})
+    assert main(["compare", "a", "b", "--fail-if", "psnr=1"]) == 1
+    needs = "which takes five prompts whose images differ from full compute's in A and B"
+    assert f"FAILED psnr could not be judged: no cell has an interval, {needs}" in capsys.readouterr().out
+
+
+def test_a_change_is_told_from_its_threshold(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rounding above it passes, and one that fails shows more than it by as many digits as that takes."""
+    run(here / "a", {2: [0.1] * 6}, {2: 0.5})
+    for above, code in ((1e-16, 0), (1e-7, 1)):
+        shutil.rmtree(here / "b", ignore_errors=True)
+        run(here / "b", {2: [0.1 + 0.01 + above] * 6}, {2: 0.5})
+        assert main(["compare", "a", "b", "--fail-if", "lpips=0.01"]) == code
+    assert "lpips is worse by at least 0.0100001, more than 0.01\n" in capsys.readouterr().out
 
 
 def test_runs_with_only_full_compute_in_common_pass_no_gate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ from tests.stores import (
 )
 from tsbench.__main__ import main
 from tsbench.present import best_rows
+from tsbench.report.paper import markdown
 from tsbench.report.plots.quality import pareto
 from tsbench.store import Store
 from tsbench.tables import cells_table
@@ -65,9 +66,61 @@ def test_of_equally_fast_settings_the_nearer_one_is_named(here: Path, capsys: py
     assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines[1].startswith("use TaylorSeer (diffusers), default, warm-up 3, N=2: 2.00x [")
-    assert lines[2].startswith("as fast within the noise, and nearer to full compute: TaylorSeer (diffusers), default")
+    assert lines[2].startswith("as fast within the noise, and nearer to full compute by LPIPS: TaylorSeer")
     assert "N=3: 1.98x [" in lines[2]
     assert main(["recommend", "r", "--max-lpips", "0.2", "--min-ssim", "-1"]) == 1  # SSIM was not computed
+
+
+def test_the_nearer_setting_is_farther_in_no_bar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=3 has the better PSNR and four times the LPIPS: with a bar on both, neither is the nearer one."""
+    store = run(here / "results" / "r", {2: [0.02] * 6, 3: [0.08] * 6}, {2: 0.5, 3: 0.505})
+    for interval, psnr in ((2, 30.0), (3, 33.0)):
+        lpips = store.scores(keys(store)[interval])["lpips"]
+        store.write_scores(keys(store)[interval], {"psnr": [psnr] * 6, "lpips": lpips})
+    assert main(["recommend", "r", "--min-psnr-db", "25"]) == 0
+    assert "nearer to full compute by PSNR: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
+    assert main(["recommend", "r", "--min-psnr-db", "25", "--max-lpips", "0.1"]) == 0
+    assert "nearer" not in capsys.readouterr().out
+
+
+def test_a_figure_is_told_from_the_bar_that_it_misses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0.1 of every prompt meets 0.1, although its mean is a rounding above it; 0.1000001 does not, and says so."""
+    for lpips, code in ((0.1, 0), (0.1000001, 1)):
+        run(here / "results" / str(code), {2: [lpips] * 6}, {2: 0.5})
+        assert main(["recommend", str(code), "--max-lpips", "0.1"]) == code
+    missed = "LPIPS is 0.1000001, its 95 % interval goes up to 0.1000001, and 0.1 is wanted"
+    assert missed in capsys.readouterr().out
+    assert main(["recommend", "0", "--max-lpips", "0.123456"]) == 0
+    assert "wanted: LPIPS <= 0.123456, speed-up >= 1x" in capsys.readouterr().out
+    store = run(here / "results" / "slow", {2: GOOD}, {2: 0.973})
+    low = by_interval(store)[2].speedup_low
+    assert 0.995 < low < 1
+    assert f"[{low:.3f}, " in markdown(cells_table(store), store.manifest())
+
+
+def test_an_answer_counts_identical_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=2 is nearer to full compute by these alone: the mean of its other images is the lower one."""
+    store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 0.505, 3: 0.5})
+    for interval, psnr in ((2, [math.inf, *[30.0, 31.0, 32.0, 31.0, 31.0]]), (3, [38.0] * 6)):
+        store.write_scores(keys(store)[interval], {"psnr": psnr})
+    assert main(["recommend", "r", "--min-psnr-db", "25"]) == 0
+    text = capsys.readouterr().out
+    assert "nearer to full compute by PSNR: " in text and "PSNR 31 dB, 1 of 6 images identical\n" in text
+    (shown,) = best_rows(cells_table(store)).values()
+    assert "31.00, 1 of 6 images identical" in [row["PSNR (dB) ↑"] for row in shown]
+    labels = [text.get_text() for axis in pareto(cells_table(store), "P").axes for text in axis.texts]
+    assert "N=2, 1 of 6 images identical" in labels
+
+
+def test_not_judged_names_what_is_unknown_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Six identical images meet the bar on the PSNR, although it has no interval; two pairs judge no speed-up."""
+    store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.4})
+    for interval in (2, 3):
+        store.write_scores(keys(store)[interval], {"psnr": [math.inf] * 6})
+    rewrite(store, keys(store)[3], pairs=document(store, keys(store)[3])["pairs"][:2])
+    assert main(["recommend", "r", "--min-psnr-db", "25"]) == 0
+    (told,) = (line for line in capsys.readouterr().out.splitlines() if "not judged" in line)
+    assert told.strip().startswith("not judged, 2 pairs: an interval of the speed-up needs 6: TaylorSeer")
 
 
 def test_settings_that_draw_the_same_are_no_choice(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +198,9 @@ def test_identical_images_are_the_nearest(here: Path, capsys: pytest.CaptureFixt
     for interval, psnr in ((2, [40.0, 41.0] * 3), (3, [math.inf] * 6)):
         store.write_scores(keys(store)[interval], {"psnr": psnr})
     assert main(["recommend", "r", "--min-psnr-db", "30"]) == 0
-    assert "nearer to full compute: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "nearer to full compute by PSNR: TaylorSeer (diffusers), default, warm-up 3, N=3: 1.98x" in text
+    assert ", 6 of 6 images identical\n" in text
     store.write_scores(keys(store)[2], {"psnr": [math.inf] * 6})
     store.write_scores(keys(store)[3], {"psnr": [40.0, 41.0] * 3})
     assert main(["recommend", "r", "--min-psnr-db", "30"]) == 0
@@ -171,7 +226,7 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
     store.write_scores(method.key, {"lpips": [0.1]})
     assert main(["recommend", "r", "--max-lpips", "1"]) == 1
     text = capsys.readouterr().out
-    reason = "2 pairs: an interval of the speed-up needs 6; 1 prompt: an interval of a mean needs 5"
+    reason = "1 prompt: an interval of a mean needs 5; 2 pairs: an interval of the speed-up needs 6"
     assert f"nothing qualifies: {reason}\n" in text and "not judged" not in text
     assert main(["recommend", "r", "--min-ssim", "0"]) == 1
     text = capsys.readouterr().out
@@ -210,6 +265,7 @@ def test_bars_are_shown_in_their_units(here: Path, capsys: pytest.CaptureFixture
     assert "wanted: peak memory <= 0.001 GB" in text
     assert "peak memory is 0.003 GB, and 0.001 GB is wanted" in text
     assert main(["recommend", "r", "--max-memory-gb", "0.004"]) == 0
+    assert ", peak memory 0.003 GB" in capsys.readouterr().out
 
 
 def test_identical_images_meet_a_psnr_bar_and_are_never_averaged(

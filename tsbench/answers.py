@@ -11,7 +11,7 @@ import pandas as pd
 
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS, Metric
-from tsbench.present import number, with_interval
+from tsbench.present import identical_images, is_same, number, told_apart, with_interval
 from tsbench.stats import difference_interval, log_speedups
 from tsbench.store import Store
 from tsbench.tables import NO_REFERENCE
@@ -54,7 +54,9 @@ class Bar:
     def missed_by(self, row: Any) -> float | None:
         """How far `worst` lies on the wrong side, as a share of the limit; None if it is not known."""
         worst = self.worst(row)
-        return None if worst is None else max(0.0, self.sign * (self.limit - worst) / abs(self.limit or 1))
+        if worst is None:
+            return None
+        return 0.0 if is_same(worst, self.limit) else max(0.0, self.sign * (self.limit - worst) / abs(self.limit or 1))
 
     def why_unknown(self, row: Any) -> str:
         """Why `worst` is not known."""
@@ -69,7 +71,8 @@ class Bar:
             (metric,) = (metric for metric in METRICS.values() if metric.column == self.column)
             name = metric.name if metric.against == "reference" else f"{metric.name}:CHECKPOINT"
             return f"{self.label} was not computed (python -m tsbench score RESULTS 'metrics=[{name}]' adds it)"
-        return str(row.interval_reason)
+        reasons = str(row.interval_reason).split("; ")
+        return "; ".join(reason for reason in reasons if ("speed-up" in reason) == (self.column == "speedup"))
 
     def reached(self, row: Any) -> str:
         """The figure of a row, and the end of its interval that is held against the bar."""
@@ -81,14 +84,14 @@ class Bar:
 
     def missed(self, row: Any) -> str:
         """How a row misses the bar."""
-        return f"{self.reached(row)}, and {self.shown(self.limit)} is wanted"
+        return f"{self.reached(row)}, and {self.limit:.12g}{self.unit} is wanted"
 
     def shown(self, figure: float) -> str:
         """A figure with the unit."""
-        return f"{figure:.4g}{self.unit}"
+        return told_apart(figure, self.limit, 4) + self.unit
 
     def __str__(self) -> str:
-        return f"{self.label} {'>=' if self.sign > 0 else '<='} {self.shown(self.limit)}"
+        return f"{self.label} {'>=' if self.sign > 0 else '<='} {self.limit:.12g}{self.unit}"
 
 
 def _metric_bar(metric: Metric) -> Bar:
@@ -131,22 +134,28 @@ def unjudged(group: pd.DataFrame, bars: Sequence[Bar]) -> dict[str, list[Any]]:
     return found
 
 
-def beside(rival: Any | None, group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> list[str]:
-    """What is to be known beside the fastest setting that qualifies; `rival` is `as_fast`."""
-    nearer = f"as fast within the noise, and nearer to full compute: {rival.setting}: {gives(rival)}" if rival else ""
-    return list(filter(None, [nearer, given_up(group, best, bars)]))
+def beside(store: Store, group: pd.DataFrame, good: Sequence[Any], bars: Sequence[Bar]) -> list[str]:
+    """What is to be known beside the fastest setting that qualifies, the first of `good`."""
+    rival, measure = as_fast(store, good, bars), _nearness(bars)[0].label
+    nearer = f"as fast within the noise, and nearer to full compute by {measure}: " if rival else ""
+    named = f"{rival.setting}: {gives(rival, bars)}" if rival else ""
+    return list(filter(None, [nearer + named, given_up(group, good[0], bars)]))
+
+
+def _nearness(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars on metrics against full compute, or LPIPS."""
+    compared = {metric.column for metric in METRICS.values() if metric.against == "reference"}
+    return [bar for bar in bars if bar.column in compared] or [BARS["--max-lpips"]]
 
 
 def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | None:
     """Of the cells that may be as fast as the first, the nearest to full compute; None if that is the first.
 
-    Nearest by the first metric against full compute that has a bar, or by LPIPS. As fast: within a tenth, and perhaps
-    faster by the interval of the difference of their pairs' speed-ups.
+    Nearest by the first metric against full compute that has a bar, or by LPIPS, and no worse in any other that has
+    one. As fast: within a tenth, and perhaps faster by the interval of the difference of their pairs' speed-ups.
     """
-    compared = {metric.column for metric in METRICS.values() if metric.against == "reference"}
-    bar = next((bar for bar in bars if bar.column in compared), BARS["--max-lpips"])
-    best = good[0]
-    if bar.column not in best._fields:
+    measures, best = _nearness(bars), good[0]
+    if measures[0].column not in best._fields:
         return None
     fastest = log_speedups(store.drawn(best.key).pairs)
 
@@ -156,8 +165,14 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
         slower = difference_interval(log_speedups(store.drawn(row.key).pairs), fastest)
         return slower is None or slower[0] <= 0
 
-    scored = [row for row in good if not math.isnan(ranked_value(row, bar.column)) and (row is best or is_alike(row))]
-    nearest_one = max(scored, key=lambda row: bar.sign * ranked_value(row, bar.column), default=best)
+    def no_worse(row: Any) -> bool:
+        return all(
+            bar.sign * ranked_value(row, bar.column) >= bar.sign * ranked_value(best, bar.column) for bar in measures
+        )
+
+    rivals = [row for row in good if no_worse(row) and (row is best or is_alike(row))]
+    bar = measures[0]
+    nearest_one = max(rivals, key=lambda row: bar.sign * ranked_value(row, bar.column), default=best)
     return None if nearest_one is best else nearest_one
 
 
@@ -185,13 +200,14 @@ def nearest(group: pd.DataFrame, bars: Sequence[Bar]) -> str:
     return f"nothing qualifies; nearest: {row.setting}, {number(row.speedup, 2, 'x')}: {missed}"
 
 
-def gives(row: Any) -> str:
-    """What a cell brings."""
-    columns = {metric.column for metric in METRICS.values()}
-    known = [bar for bar in BARS.values() if bar.column in columns and not pd.isna(getattr(row, bar.column, None))]
-    brings = [with_interval(row), *(f"{bar.label} {bar.shown(getattr(row, bar.column))}" for bar in known)]
+def gives(row: Any, bars: Sequence[Bar]) -> str:
+    """What a cell brings: its speed-up, its metrics and what else the bars ask for."""
+    columns = {metric.column for metric in METRICS.values()} | {bar.column for bar in bars} - {FASTER.column}
+    asked = {bar.column: bar for bar in (*BARS.values(), *bars) if bar.column in columns}
+    known = [bar for bar in asked.values() if not pd.isna(getattr(row, bar.column, None))]
+    figures = [f"{bar.label} {bar.shown(getattr(row, bar.column) / bar.scale)}" for bar in known]
     disturbed = f" ({row.timing_disturbed})" if isinstance(row.timing_disturbed, str) else ""
-    return f"{', '.join(brings)}{disturbed}"
+    return ", ".join(filter(None, [with_interval(row), *figures, identical_images(row)])) + disturbed
 
 
 def given_up(group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> str:

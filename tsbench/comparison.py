@@ -15,7 +15,7 @@ from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.errors import UserError
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of, scorer
-from tsbench.present import workload_titles
+from tsbench.present import told_apart, workload_titles
 from tsbench.stats import (
     difference_interval,
     finite_mean,
@@ -76,9 +76,10 @@ class Change:
             return -math.inf
         return -self.interval[1] if self.higher_is_better else self.interval[0]
 
-    def shown(self, figure: float, sign: str = "+") -> str:
-        """A figure as it is written: a share in percent."""
-        return f"{figure:{sign}.4g}" if self.figure in METRICS else f"{100 * figure:{sign}.3g} %"
+    def shown(self, figure: float, sign: str = "+", limit: float = math.inf) -> str:
+        """A figure as it is written, told from a limit: a share in percent."""
+        scale, digits, unit = (1, 4, "") if self.figure in METRICS else (100, 3, " %")
+        return told_apart(scale * figure, scale * limit, digits, sign) + unit
 
     def __str__(self) -> str:
         ends = "" if self.interval is None else f" [{', '.join(map(self.shown, self.interval))}]"

@@ -39,7 +39,9 @@ def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
             for metric in METRICS.values():
                 if metric.column in cells and cells[metric.column].notna().any():
                     arrow = "↑" if metric.higher_is_better else "↓"
-                    shown[f"{metric.title} {arrow}"] = number(getattr(row, metric.column), metric.digits)
+                    figure = number(getattr(row, metric.column), metric.digits)
+                    remark = identical_images(row) if metric.column == "psnr_db" else ""
+                    shown[f"{metric.title} {arrow}"] = ", ".join(filter(None, [figure, remark]))
             rows.append(shown)
         tables[titles[reference]] = rows
     return tables
@@ -86,14 +88,30 @@ def notes_of(row: Any) -> list[str]:
     notes = [] if row.status == "ok" else [f"{row.status}: {row.reason}"]
     remarks = (row.note, row.timing_disturbed, row.cost_reason, row.metric_reason)
     notes += [remark for remark in remarks if isinstance(remark, str)]
-    if pd.notna(row.n_identical) and row.n_identical:
-        notes.append(f"{int(row.n_identical)} of {row.n_samples} images identical")
-    return notes
+    return notes + list(filter(None, [identical_images(row)]))
+
+
+def identical_images(row: Any) -> str:
+    """How many of a cell's images are full compute's: those are not in its PSNR."""
+    some = pd.notna(row.n_identical) and row.n_identical
+    return f"{int(row.n_identical)} of {row.n_samples} images identical" if some else ""
 
 
 def number(value: Any, digits: int, suffix: str = "", kind: str = "f", prefix: str = "") -> str:
     """A figure with so many decimals (or, of kind `g`, significant digits); nothing for none."""
     return "" if pd.isna(value) else f"{prefix}{value:.{digits}{kind}}{suffix}"
+
+
+def told_apart(figure: float, limit: float, digits: int, sign: str = "") -> str:
+    """A figure with so many significant digits, or with as many more as tell it from a limit."""
+    while not is_same(figure, limit) and f"{figure:.{digits}g}" == f"{limit:.{digits}g}":
+        digits += 1
+    return f"{figure:{sign}.{digits}g}"
+
+
+def is_same(figure: float, limit: float) -> bool:
+    """Whether a figure differs from a limit by rounding alone."""
+    return math.isclose(figure, limit, rel_tol=1e-9)
 
 
 def tflop_text(value: Any) -> str:
@@ -116,7 +134,12 @@ def with_interval(row: Any) -> str:
 
 def interval(row: Any) -> str:
     """What stands behind the speed-up of a row."""
-    return "" if pd.isna(row.speedup_low) else f" [{row.speedup_low:.2f}, {row.speedup_high:.2f}]"
+    if pd.isna(row.speedup_low):
+        return ""
+    digits = 2
+    while row.speedup_low < 1 and float(f"{row.speedup_low:.{digits}f}") == 1:  # what reaches below 1 shows it
+        digits += 1
+    return f" [{row.speedup_low:.{digits}f}, {row.speedup_high:.2f}]"
 
 
 def markdown_text(text: str) -> str:

@@ -16,13 +16,13 @@ from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
-from tsbench.answers import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
+from tsbench.answers import BARS, FASTER, beside, candidates, gives, nearest, qualified, unjudged
 from tsbench.cell import Workload
 from tsbench.chain import chain, sentences
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
 from tsbench.paths import ASSETS
-from tsbench.present import notes_of, provenance, series_and_label, workload_titles
+from tsbench.present import interval, notes_of, provenance, series_and_label, workload_titles
 from tsbench.report.difference import amplified_difference
 from tsbench.report.paper import FRONT, front_text, published_beside, quantities
 from tsbench.report.plots.style import styles, with_series
@@ -84,8 +84,8 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
             good, unknown = qualified(group, bars), unjudged(group, bars)
             answer: dict[str, Any] = {"workload": title, "key": None, "text": nearest(group, bars), "beside": []}
             if good:
-                text = f"{good[0].setting}: {gives(good[0])}"
-                told = beside(as_fast(store, good, bars), group, good[0], bars)
+                text = f"{good[0].setting}: {gives(good[0], bars)}"
+                told = beside(store, group, good, bars)
                 answer |= {"key": good[0].key, "text": text, "beside": told}
             elif unknown:
                 answer["text"] = f"not known: {'; '.join(unknown)}"
@@ -157,6 +157,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
         "series": series_and_label(row)[0],
         "workload": workloads[row.reference],
         "front": front_text(row),
+        "speedup_interval": interval(row),
         "says": "; ".join(notes_of(row)),
         "disturbed": isinstance(row.timing_disturbed, str),
         "schedules": [],

@@ -10,6 +10,7 @@ from tsbench.comparison import FULL, SLOWER, Change, Comparison, compared
 from tsbench.errors import UserError
 from tsbench.flags import Arguments, number_of
 from tsbench.metrics import METRICS, metric_of
+from tsbench.present import is_same
 from tsbench.progress import output
 from tsbench.store import Store, opened
 
@@ -115,10 +116,10 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     for change in different:
         yield f"{'*' if change.is_sure else ' '} {change}"
         limit = _limit_of(change, limits)
-        if limit is not None and change.worse_by_at_least <= limit:
+        if limit is not None and not _is_above(change.worse_by_at_least, limit):
             if change.interval is None:
                 yield "    inconclusive: there is no interval"
-            elif change.worse_by > limit:
+            elif _is_above(change.worse_by, limit):
                 yield "    inconclusive: the interval does not lie beyond the threshold"
     yield from _blunt(found.changes, limits)
     yield from found.told
@@ -128,6 +129,10 @@ def lines(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
         f"of {len(others)} figures: {sure} surely changed (*), {len(different) - sure} inconclusive, "
         f"{len(others) - len(different)} equal"
     )
+
+
+def _is_above(figure: float, limit: float) -> bool:
+    return figure > limit and not is_same(figure, limit)
 
 
 def _limit_of(change: Change, limits: dict[str, float]) -> float | None:
@@ -153,9 +158,9 @@ def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     """What fails the gate."""
     for change in found.changes:
         limit = _limit_of(change, limits)
-        if limit is not None and change.worse_by_at_least > limit:
-            by, most = change.shown(change.worse_by_at_least, ""), change.shown(limit, "")
-            yield f"{change.cell}: {change.figure} is worse by at least {by}, more than {most}"
+        if limit is not None and _is_above(change.worse_by_at_least, limit):
+            least = change.shown(change.worse_by_at_least, "", limit)
+            yield f"{change.cell}: {change.figure} is worse by at least {least}, more than {change.shown(limit, '')}"
     yield from (lost for figure, lost in found.lost if figure in ("", *limits))
     timed = [change for change in found.changes if change.figure == SLOWER]
     if not timed:
@@ -165,4 +170,6 @@ def judged(found: Comparison, limits: dict[str, float]) -> Iterator[str]:
     for figure in limits:
         held = [change for change in found.changes if change.figure == figure and not change.hardware]
         if any(not change.equal for change in held) and all(change.interval is None for change in held):
-            yield f"{figure} could not be judged: no cell has an interval, which takes five pairs or prompts in A and B"
+            differ = " whose images differ from full compute's" if figure == "psnr" else ""
+            needs = "five pairs" if figure == SLOWER else f"five prompts{differ}"
+            yield f"{figure} could not be judged: no cell has an interval, which takes {needs} in A and B"

@@ -34,7 +34,7 @@ function fillCell(key) {
 
 function figuresOf(cell) {
   const figures = [
-    ["Speed-up", withInterval(cell, "speedup", 2, "x")],
+    ["Speed-up", shown(cell.speedup, 2, "x") + cell.speedup_interval],
     ["Denoising speed-up", shown(cell.denoise_speedup, 2, "x")],
     ["FLOPs speed-up", shown(cell.flops_speedup, 2, "x")],
     ["Latency", shown(cell.latency_s, 4, " s")],

@@ -34,10 +34,10 @@ function shown(value, digits, suffix = "") {
   return isMissing(value) ? "" : value.toFixed(digits) + suffix;
 }
 
-function withInterval(cell, column, digits, suffix = "") {
+function withInterval(cell, column, digits) {
   const [low, high] = [cell[`${column}_low`], cell[`${column}_high`]];
   const interval = isMissing(low) ? "" : ` [${shown(low, digits)}, ${shown(high, digits)}]`;
-  return isMissing(cell[column]) ? "" : shown(cell[column], digits, suffix) + interval;
+  return isMissing(cell[column]) ? "" : shown(cell[column], digits) + interval;
 }
 
 function line(points) {

@@ -5,7 +5,7 @@ const columns = [
   { title: "Setting", of: (cell) => cell.name },
   { title: "Status", of: (cell) => (cell.status !== "ok" ? cell.status : cell.disturbed ? "timing disturbed" : "") },
   { title: "Computed", of: (cell) => cell.computed_steps, digits: 1, text: computedOf },
-  { title: "Speed-up", of: (cell) => cell.speedup, digits: 2, text: (cell) => withInterval(cell, "speedup", 2) },
+  { title: "Speed-up", of: (cell) => cell.speedup, digits: 2, text: (cell) => shown(cell.speedup, 2) + cell.speedup_interval },
   ...data.metrics.map((m) => ({ title: m.label, of: (cell) => cell[m.column], digits: m.digits })),
   { title: "Front", of: (cell) => cell.front },
   { title: "Latency (s)", of: (cell) => cell.latency_s, digits: 3 },

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsbench.metrics import METRICS, Metric
-from tsbench.present import workload_titles
+from tsbench.present import identical_images, workload_titles
 from tsbench.report.plots.style import (
     CONTROL,
     Label,
@@ -143,12 +143,18 @@ def _label_front(axis: Any, group: pd.DataFrame, metric: Metric, looks: dict[str
     """Name the cells on the front, the fastest first, on its far side, where nothing else can lie."""
     front = _front(group, metric).iloc[::-1]
     labels = [
-        Label(row.speedup, height, short_label(row.label, row.computed_steps), looks[row.series]["color"])
+        Label(row.speedup, height, _label(row, metric), looks[row.series]["color"])
         for row, height in zip(front.itertuples(), _heights(front, metric))
         if math.isfinite(height)
     ]
     points = np.column_stack([group["speedup"], _heights(group, metric)])
     label_points(axis, points[np.isfinite(points).all(axis=1)], labels, metric.sign)
+
+
+def _label(row: Any, metric: Metric) -> str:
+    """With the identical images, by which a cell may be on the front although the others' PSNR is low."""
+    identical = identical_images(row) if metric.column == "psnr_db" else ""
+    return ", ".join(filter(None, [short_label(row.label, row.computed_steps), identical]))
 
 
 def implementations(cells: pd.DataFrame) -> Any:
