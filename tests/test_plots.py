@@ -36,7 +36,7 @@ def test_a_figure_has_a_panel_a_metric_and_a_line_a_series(store: Store) -> None
     assert [axis.get_ylabel() for axis in figure.axes] == ["PSNR (dB), higher is better", "SSIM, higher is better"]
     assert all(len(axis.get_lines()) == 3 for axis in figure.axes)  # the front, the series, and a line at 1x
     labels = [text.get_text() for text in figure.axes[0].texts]
-    assert labels.count("N=2") == labels.count("N=4") == 1 and "N=6" not in labels
+    assert labels.count("N=2, 1 of 2 images identical") == labels.count("N=4") == 1 and "N=6" not in labels
 
 
 def test_a_metric_is_plotted_by_its_distance_to_identical_images(store: Store) -> None:
