@@ -134,12 +134,11 @@ def unjudged(group: pd.DataFrame, bars: Sequence[Bar]) -> dict[str, list[Any]]:
     return found
 
 
-def beside(store: Store, group: pd.DataFrame, good: Sequence[Any], bars: Sequence[Bar]) -> list[str]:
-    """What is to be known beside the fastest setting that qualifies, the first of `good`."""
-    rival, measure = as_fast(store, good, bars), _nearness(bars)[0].label
-    nearer = f"as fast within the noise, and nearer to full compute by {measure}: " if rival else ""
-    named = f"{rival.setting}: {gives(rival, bars)}" if rival else ""
-    return list(filter(None, [nearer + named, given_up(group, good[0], bars)]))
+def beside(rival: Any | None, group: pd.DataFrame, best: Any, bars: Sequence[Bar]) -> list[str]:
+    """What is to be known beside the fastest setting that qualifies; `rival` is `as_fast`."""
+    nearer = f"as fast within the noise, and nearer to full compute by {_nearness(bars)[0].label}"
+    told = [f"{nearer}: {rival.setting}: {gives(rival, bars)}"] if rival else []
+    return [*told, *filter(None, [given_up(group, best, bars)])]
 
 
 def _nearness(bars: Sequence[Bar]) -> list[Bar]:

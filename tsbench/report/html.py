@@ -16,7 +16,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
-from tsbench.answers import BARS, FASTER, beside, candidates, gives, nearest, qualified, unjudged
+from tsbench.answers import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
 from tsbench.cell import Workload
 from tsbench.chain import chain, sentences
 from tsbench.fronts import FRONTS
@@ -85,7 +85,7 @@ def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
             answer: dict[str, Any] = {"workload": title, "key": None, "text": nearest(group, bars), "beside": []}
             if good:
                 text = f"{good[0].setting}: {gives(good[0], bars)}"
-                told = beside(store, group, good, bars)
+                told = beside(as_fast(store, good, bars), group, good[0], bars)
                 answer |= {"key": good[0].key, "text": text, "beside": told}
             elif unknown:
                 answer["text"] = f"not known: {'; '.join(unknown)}"

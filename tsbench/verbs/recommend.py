@@ -103,13 +103,14 @@ def advice(store: Store, title: str, group: pd.DataFrame, bars: Sequence[Bar]) -
     if not good:
         return [*lines, f"  {nearest(group, bars)}", *not_judged, ""], False
     best = good[0]
+    rival = as_fast(store, good, bars)
     lines += [f"  use {best.setting}: {gives(best, bars)}"]
-    lines += [f"  {text}" for text in beside(store, group, good, bars)]
+    lines += [f"  {text}" for text in beside(rival, group, best, bars)]
     same = {row.key: row.setting for row in good[1:] if is_same_drawing(row, best)}
     if same:
         lines += [f"  the same steps and images, so that only noise differs: {'; '.join(same.values())}"]
     others = [row for row in good[1:] if row.key not in same]
-    if others and not as_fast(store, good, bars):
+    if others and not rival:
         lines += [f"  runner-up: {others[0].setting}: {gives(others[0], bars)}"]
     if (count := len(candidates(group))) > 1:
         lines += [
