@@ -158,20 +158,18 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
         return None
     fastest = log_speedups(store.drawn(best.key).pairs)
 
-    def is_alike(row: Any) -> bool:
-        if row.speedup < NEARLY * best.speedup:
+    def goodness(row: Any, bar: Bar) -> float:
+        return bar.sign * ranked_value(row, bar.column)
+
+    def is_rival(row: Any) -> bool:
+        if row.speedup < NEARLY * best.speedup or not all(
+            goodness(row, bar) >= goodness(best, bar) for bar in measures
+        ):
             return False
         slower = difference_interval(log_speedups(store.drawn(row.key).pairs), fastest)
         return slower is None or slower[0] <= 0
 
-    def no_worse(row: Any) -> bool:
-        return all(
-            bar.sign * ranked_value(row, bar.column) >= bar.sign * ranked_value(best, bar.column) for bar in measures
-        )
-
-    rivals = [row for row in good if no_worse(row) and (row is best or is_alike(row))]
-    bar = measures[0]
-    nearest_one = max(rivals, key=lambda row: bar.sign * ranked_value(row, bar.column), default=best)
+    nearest_one = max([best, *filter(is_rival, good[1:])], key=lambda row: goodness(row, measures[0]))
     return None if nearest_one is best else nearest_one
 
 
