@@ -19,6 +19,7 @@ from tests.helpers import FLOAT32, cell, workload
 from tsbench.__main__ import main
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.drawing.generate import FullCompute
+from tsbench.drawing.surroundings import surroundings
 from tsbench.errors import DrawingFailed, ModelSpoilt
 from tsbench.flops import step_cost
 from tsbench.methods import METHODS, Method
@@ -92,6 +93,29 @@ def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(
         assert again.schedule == "C" * 8 and np.array_equal(again.images, full.images)
     finally:
         remove_hook_from_module(transformer, recurse=True)
+
+
+class Hasty(TaylorSeer):
+    """Speeds up all of torch: full compute beside it too."""
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        super().enable(pipeline, steps)
+        torch.set_float32_matmul_precision("high")
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.backends.cudnn.benchmark = True
+
+
+def test_settings_of_torch_that_a_method_changes_are_put_back(session: DiffusersSession) -> None:
+    """Else every full compute after it would be drawn by them, and no row would say so."""
+    before, threads = surroundings(), torch.get_num_threads()
+    told = (
+        rf"left torch\.get_num_threads\(\) at {threads + 1} \(it was {threads}\); "
+        r"torch\.backends\.cuda\.matmul\.fp32_precision at 'tf32' \(it was '\w+'\); .*"
+        r"torch\.backends\.cudnn\.benchmark at True \(it was False\)"
+    )
+    with pytest.raises(DrawingFailed, match=told):
+        session.draw(workload(), workload().batches[0], Hasty())
+    assert surroundings() == before
 
 
 class Unready(Method):

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tsbench.drawing.surroundings import restore_surroundings, surroundings
 from tsbench.errors import DrawingFailed
 from tsbench.forecast import STATE, unwrap
 from tsbench.methods.base import Method
@@ -163,7 +164,7 @@ def enabled(method: Method, pipeline: Any, steps: int, enable: Callable[[Any, in
             comes first.
     """
     model = pipeline.transformer
-    before = calls(model)
+    before, around = calls(model), surroundings()
     try:
         enable(pipeline, steps)
         check_hooked(model, method, steps, before)
@@ -171,21 +172,13 @@ def enabled(method: Method, pipeline: Any, steps: int, enable: Callable[[Any, in
         yield before
     except BaseException:
         with suppress(Exception):  # what failed first is the reason
-            _undo(method, pipeline, before)
+            _undo(method, pipeline, before, around)
         raise
-    hooked, changed = _undo(method, pipeline, before)
-    if hooked:
-        raise DrawingFailed(f"{counted(hooked, 'module')} still had hooks of the cache after disabling it")
-    if changed:
-        raise DrawingFailed(
-            "the method's disable has not undone its enable: it left another forward, part or hook on "
-            f"{counted(len(changed), 'module')}, such as {changed[0]}"
-        )
+    _undo(method, pipeline, before, around)
 
 
-def _undo(method: Method, pipeline: Any, before: Calls) -> tuple[int, list[str]]:
-    """Disable a method; the number of modules that still had hooks of a cache, and the names of those whose calls ran
-    another thing."""
+def _undo(method: Method, pipeline: Any, before: Calls, around: dict[str, Any]) -> None:
+    """Disable a method and what it leaves behind; raise `DrawingFailed` if that is something."""
     model = pipeline.transformer
     try:
         model._reset_stateful_cache()
@@ -193,4 +186,11 @@ def _undo(method: Method, pipeline: Any, before: Calls) -> tuple[int, list[str]]
     finally:
         hooked = remove_hooks(model)
         changed = restore_calls(model, before)
-    return hooked, changed
+        set_otherwise = restore_surroundings(around)
+    if hooked:
+        raise DrawingFailed(f"{counted(hooked, 'module')} still had hooks of the cache after disabling it")
+    if changed:
+        left = f"another forward, part or hook on {counted(len(changed), 'module')}, such as {changed[0]}"
+        raise DrawingFailed(f"the method's disable has not undone its enable: it left {left}")
+    if set_otherwise:
+        raise DrawingFailed(f"the method's disable has not undone its enable: it left {'; '.join(set_otherwise)}")
