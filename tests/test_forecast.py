@@ -81,6 +81,12 @@ def test_an_instance_is_wrapped_once() -> None:
         taylor_seer(1, 2)(module)
 
 
+def test_only_modules_are_decorated() -> None:
+    for other in (len, dict, {}):
+        with pytest.raises(TypeError, match="taylor_seer decorates modules and classes of them, but was given"):
+            taylor_seer(1, 2)(other)  # type: ignore[type-var]
+
+
 def test_a_class_and_what_is_made_of_it_are_not_both_decorated() -> None:
     """Every call would count two steps: a subclass that changes nothing gave 0, NaN, NaN of the squares."""
 

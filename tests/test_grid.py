@@ -247,6 +247,7 @@ MISTAKES = {
     "name='a\tb'": "but must be a plain folder name",
     "method=none/": "There is no method 'none/'; there are: ",
     "experiment=../experiments/quick": "There is no experiment '../experiments/quick'; there are: ",
+    "runtime.dtype=bf16": "must be one of: float32, bfloat16, float16; try runtime.dtype=bfloat16",
     "method.cache_identifiers=['(']": "method.cache_identifiers has '(', which is no regular expression",
 }
 

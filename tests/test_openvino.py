@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from tsbench.drawing.generate import Drawn
 from tsbench.drawing.openvino import OpenVinoSession, check_reading, schedule_of
 from tsbench.drawing.openvino_export import exported
 from tsbench.environment import device_name
-from tsbench.errors import DrawingFailed
+from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
@@ -237,9 +238,29 @@ def test_the_export_is_made_once_and_whole(cache: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setenv("TSBENCH_CACHE", str(cache / "other"))
     monkeypatch.setattr(openvino_export, "_export", broken)
+    others = cache / "other" / "openvino"
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left, running = (others / f".{place.name}.{process}" for process in (killed.pid, os.getppid()))
+    left.mkdir(parents=True)
+    running.mkdir()
     with pytest.raises(RuntimeError, match="in mid-export"):
         exported(TINY)
-    assert list((cache / "other" / "openvino").iterdir()) == []
+    assert list(others.iterdir()) == [running]
+
+
+def test_a_full_disk_is_told_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's own words are "basic_ios::clear: iostream error"."""
+    import openvino
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", full)
+    with pytest.raises(
+        UserError, match=r"m\.xml could not be written \(RuntimeError: iostream error\), with .* GiB free"
+    ):
+        openvino_export._save(None, tmp_path / "m.xml")
 
 
 def test_a_folder_of_ir_is_taken_as_it_is(tmp_path: Path, session: DiffusersSession) -> None:

@@ -246,11 +246,13 @@ def test_a_cache_that_computes_nothing_fails_by_name(here: Path, capsys: pytest.
     assert "no step was computed in full" in capsys.readouterr().out
 
 
-def test_a_cache_that_hooks_nothing_fails_by_name(here: Path) -> None:
-    assert main([*SMALL, "method.cache_identifiers=[nothing]"]) == 1
+@pytest.mark.parametrize("name", ["cache_identifiers", "skip_predict_identifiers"])
+def test_a_pattern_that_matches_nothing_fails_by_name(here: Path, name: str) -> None:
+    """Else a setting with a mistake in it would be drawn as another one, under its own name."""
+    assert main([*SMALL, f"method.{name}=['.*attn',nothing]"]) == 1
     cells = pd.read_csv("results/sweep/cells.csv")
     assert list(cells["status"]) == ["ok", "failed"]
-    assert cells["reason"][1] == "the cache found no module of this model to hook"
+    assert cells["reason"][1] == f"method.{name} has 'nothing', which matches the name of no module"
 
 
 def test_an_inert_cache_is_called_inert(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,6 +297,13 @@ def test_more_pairs_than_a_finished_cell_has_are_not_ignored(here: Path, capsys:
     error = capsys.readouterr().err
     assert "timing.pairs is 3, but 2 cells of results/sweep took 2; type timing.pairs=2" in error
     assert "name=NAME for another folder" in error and error.count("\n") == 1
+
+
+def test_a_sweep_that_was_killed_while_it_began_is_resumed(here: Path) -> None:
+    """All that there is then is its half-written manifest."""
+    (here / "results" / "sweep" / "cells").mkdir(parents=True)
+    (here / "results" / "sweep" / ".123.manifest.json").touch()
+    assert main([*SMALL, "metrics=[psnr]", "report=false"]) == 0
 
 
 def test_a_failure_of_another_sweep_is_told_and_fails_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from io import BytesIO
@@ -23,6 +26,8 @@ from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, document
 from tsbench.__main__ import main
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
+from tsbench.progress import Output
+from tsbench.report.html import write_html
 from tsbench.scoring import score_cells
 from tsbench.store import Store, opened
 from tsbench.stored import StoredCell
@@ -143,7 +148,8 @@ def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsy
     small = ["size=64", "steps=4", "metrics=[psnr]"]
     assert main(["try", prompt, *small, "method.cache_identifiers=[nothing]"]) == 1
     error = capsys.readouterr().err
-    assert "could not be drawn: the cache found no module of this model to hook." in error and error.count("\n") == 1
+    told = "could not be drawn: method.cache_identifiers has 'nothing', which matches the name of no module."
+    assert told in error and error.count("\n") == 1
     assert list(here.iterdir()) == []
 
 
@@ -191,6 +197,8 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ("cells/KEY/scores.json", b'{"psnr": 3}', "scores.json is damaged (a metric of it has no list of values)"),
         ("cells/KEY/scores.json", b'{"psnr": [null]}', "scores.json is damaged (a metric of it has no list of values)"),
         ("cells/KEY/scores.json", b'{"psnr": ["x"]}', "scores.json is damaged (could not convert string to float"),
+        ("cells/KEY/scores.json", b'{"psnr": [NaN, 1]}', "scores.json is damaged (a value of it is no score)"),
+        ("cells/KEY/cell.json", {"status": "done"}, "cell.json is damaged (its status is 'done')"),
         ("cells/KEY/scores.json", b'{"psnr": [1], "ssim": [1, 2]}', "damaged (its metrics have different numbers of"),
         ("cells/KEY/scores.json", b"", "type python -m tsbench report, which scores the cell again"),
         ("cells/KEY/0000.png", None, "0000.png is missing or damaged; delete the folder run/cells/KEY and type"),
@@ -237,6 +245,50 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
     error = capsys.readouterr().err
     assert "could not be read or written (No space left on device)." in error
     assert error.count("\n") == 1 and before.keys() == set(store.folder.iterdir())
+
+
+def test_no_table_is_new_beside_a_damaged_image(here: Path) -> None:
+    """Or a folder would be half of one report and half of another."""
+    store = Store(Path("run"))
+    store.open_run(ENVIRONMENT, None, "x", ["psnr"])
+    put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0), image(8)])
+    (store.cells / cell(steps=4).key / "0001.png").unlink()
+    assert main(["report", "run"]) == 2
+    assert {path.name for path in store.folder.iterdir()} == {"manifest.json", "cells"}
+
+
+def test_a_cell_that_is_removed_meanwhile_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the very command that a report gives to have a disturbed timing drawn again."""
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    key = keys(store)[2]
+
+    def too_late(*given: Any) -> None:
+        shutil.rmtree(store.cells / key)
+        write_html(*given)
+
+    monkeypatch.setattr("tsbench.report.build.write_html", too_late)
+    assert main(["report", "run"]) == 2
+    assert f"run/cells/{key} was removed while it was read; type the same command again." in capsys.readouterr().err
+
+
+def test_output_that_has_no_arrows_shows_everything_else(here: Path) -> None:
+    """A log in ASCII, as in many a container: what failed comes after the table with arrows."""
+    run(here / "run", {2: GOOD}, {2: 0.5})
+    command = [sys.executable, "-m", "tsbench", "report", "run"]
+    shown = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
+    assert shown.returncode == 0 and shown.stderr == "" and "LPIPS ?" in shown.stdout and "In run/" in shown.stdout
+
+
+def test_a_sweep_whose_output_is_closed_says_so(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rich would end it without a word."""
+    monkeypatch.setattr("tsbench.verbs.sweep.main", lambda _: Output().on_broken_pipe())
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    assert main(["sweep"]) == 1
+    assert "stopped, since its output was closed; finished cells are kept" in capfd.readouterr().err
 
 
 def test_a_metric_that_fails_costs_no_table(

@@ -1,10 +1,10 @@
 """`python -m tsbench VERB …`: choose the module of a verb and turn a user's mistake into one sentence."""
 
-import errno
 import os
 import signal
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from tsbench import __version__
@@ -22,10 +22,6 @@ VERBS = {
     "export": "make the OpenVINO IR of a model: tsbench export model=tiny",
     "report": "score what is unscored and rebuild tables and plots of a results folder: tsbench report RESULTS",
 }
-DISK_ERRORS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
-    errno.EISDIR, errno.EFBIG,
-}  # fmt: skip
 # A thread of torch that waits spins. On few cores, beside another process, it keeps a core from the very thread that it
 # waits for: on two cores an image then takes ten times as long, and three times with this limit, which costs nothing
 # where there is no other process.
@@ -71,12 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # who read the output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if kept:
+            print(f"tsbench: stopped, since its output was closed{kept}.", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno is None:  # not of the system
             raise
         what = error.filename or f"a file under {Path.cwd()}"
-        print(f"tsbench: {what} could not be read or written ({error.strerror}){kept}.", file=sys.stderr)
+        print(f"tsbench: {what} could not be read or written ({error.strerror or error}){kept}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\ntsbench: interrupted{kept}.", file=sys.stderr)
@@ -88,6 +86,9 @@ def run() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "OMP_WAIT_POLICY" not in os.environ and (os.cpu_count() or 1) <= FEW_CORES:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that a terminal cannot show must not end a run
     sys.exit(main())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 
 from tsbench.errors import UserError
 from tsbench.schedule import official_taylorseer
@@ -66,7 +67,8 @@ def taylor_order(key: str, value: int, steps: int, least: int = 0) -> None:
 def one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise `UserError` for a value of an override that is none of the choices."""
     if value not in choices:
-        raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={choices[0]}.")
+        (example,) = get_close_matches(value, choices, 1, 0.5) or choices[:1]
+        raise UserError(f"{key} is {value!r}, but must be one of: {', '.join(choices)}; try {key}={example}.")
 
 
 def step_map(key: str, value: str, written: str, steps: int, otherwise: str) -> None:

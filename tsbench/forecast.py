@@ -271,6 +271,8 @@ def taylor_seer(
         ValueError: for numbers that are not whole or too small, a dtype of whole numbers, a first step that is not
             computed, and a class or an instance that forecasts already; while running, for a map that is used up and
             for a changed shape.
+        TypeError: for what is neither a module nor a class of modules; while running, for an output that is neither a
+            tensor nor a tuple of tensors.
     """
 
     def new() -> RuleForecaster:
@@ -318,6 +320,8 @@ def _wrapped(module: Target, state: Forecaster) -> Target:
 
 def _check_class(kind: type) -> None:
     """Raise `ValueError` if a class or one that it inherits from is decorated: its steps would be counted twice."""
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise TypeError(f"taylor_seer decorates modules and classes of them, but was given {kind!r}")
     for base in kind.__mro__:
         if getattr(vars(base).get("forward"), OF_CLASS, False):
             raise ValueError(f"{base.__name__} forecasts already; decorate it or what is made of it, not both")
@@ -343,7 +347,7 @@ def _state_of(module: nn.Module, new: Callable[[], RuleForecaster]) -> RuleForec
 
 def _check_whole(name: str, value: int, least: int, why: str = "") -> None:
     if not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} is {value}, but must be a whole number, {least} or more{why}")
+        raise ValueError(f"{name} is {value!r}, but must be a whole number, {least} or more{why}")
 
 
 def _tensors(output: Any) -> tuple[Tensor, ...]:

@@ -62,10 +62,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def output() -> Console:
-    """Where verbs print: as wide as the terminal, and wide enough for the tables in a log file.
+class Output(Console):
+    """Prints text as it is: reasons, prompts and paths may have brackets, which would be taken for markup."""
 
-    Text is printed as it is: reasons, prompts and paths may have brackets, which would be taken for markup.
-    """
-    console = Console(markup=False, highlight=False)
-    return console if console.is_terminal else Console(markup=False, highlight=False, width=120)
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__(markup=False, highlight=False, width=width)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def output() -> Console:
+    """Where verbs print: as wide as the terminal, and wide enough for the tables there and in a log file."""
+    console = Output()
+    return Output(max(80, console.width) if console.is_terminal else 120)

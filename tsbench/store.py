@@ -53,7 +53,8 @@ class Store:
 
     def check_is_run(self) -> None:
         """Raise `UserError` if there is something else than a run, which would be lost among its files."""
-        if self.folder.is_dir() and not self.manifest() and set(self.folder.iterdir()) - {self.cells}:
+        hidden = self.folder.glob(".*")  # such as what a sweep leaves that is killed while it writes its first manifest
+        if self.folder.is_dir() and not self.manifest() and set(self.folder.iterdir()) - {self.cells, *hidden}:
             raise UserError(f"{self.folder} has other files than a run's; choose another folder by name=NAME.")
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"{self.folder} is a file; choose another name for the folder by name=NAME.")
@@ -134,12 +135,15 @@ class Store:
         """A cell that was drawn.
 
         Raises:
-            KeyError: if it was not.
+            UserError: if it is not there any more.
         """
         cell = self.cell(key)
         if not isinstance(cell, DrawnCell):
-            raise KeyError(f"{key} was not drawn")
+            raise self._removed(key)
         return cell
+
+    def _removed(self, key: str) -> UserError:
+        return UserError(f"{self.cells / key} was removed while it was read; type the same command again.")
 
     def all_cells(self) -> list[StoredCell]:
         """All cells, in the order in which they were made.
@@ -236,12 +240,11 @@ class Store:
         """A cell's images, one per sample, uint8 [height, width, 3]; none of a cell that has failed or means nothing.
 
         Raises:
-            KeyError: if there is no such cell.
-            UserError: if an image is missing or damaged.
+            UserError: if the cell is not there any more, or an image is missing or damaged.
         """
         cell = self.cell(key)
         if cell is None:
-            raise KeyError(f"there is no cell {key}")
+            raise self._removed(key)
         shape = (cell.workload.height, cell.workload.width, 3)
         return [_image(path, shape) for path in self._image_files(cell)]
 
@@ -327,6 +330,8 @@ def _scores(document: dict[str, Any]) -> dict[str, list[float]]:
         if not (isinstance(values, list) and values and all(isinstance(value, int | float | str) for value in values)):
             raise ValueError("a metric of it has no list of values")
     scores = {name: [float(value) for value in values] for name, values in document.items()}
+    if any(math.isnan(value) or value == -math.inf for values in scores.values() for value in values):
+        raise ValueError("a value of it is no score")
     if len({len(values) for values in scores.values()}) > 1:
         raise ValueError("its metrics have different numbers of values")
     return scores
@@ -369,6 +374,9 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # which the user knows
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -110,6 +110,8 @@ def parsed(document: dict[str, Any]) -> StoredCell:
     """
     kind = DrawnCell if document.get("status") == "ok" else StoredCell
     check_has(document, [field.name for field in fields(kind) if field.default is MISSING])
+    if document["status"] not in ("ok", "failed", "skipped"):
+        raise ValueError(f"its status is {document['status']!r}")
     values = {field.name: document[field.name] for field in fields(kind) if field.name in document}
     try:
         values["workload"] = Workload.of_document(document["workload"])

@@ -56,7 +56,9 @@ def exported(folder: Path) -> Path:
     if place.is_dir():
         return place
     partial = place.with_name(f".{key}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
+    for left in place.parent.glob(f".{key}.*"):  # by an export that was killed
+        if left == partial or not _is_running(left.suffix[1:]):
+            shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         if is_exported(folder):
@@ -72,6 +74,17 @@ def exported(folder: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return place
+
+
+def _is_running(process: str) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def _linked(folder: Path, target: Path) -> None:
@@ -109,13 +122,26 @@ def _export(folder: Path, target: Path) -> None:
         for port, text in zip(model.inputs, example, strict=True):
             port.get_tensor().set_names({text})
         (target / name).mkdir()
-        openvino.save_model(model, target / name / "openvino_model.xml", compress_to_fp16=False)
+        _save(model, target / name / "openvino_model.xml")
         (target / name / "config.json").write_text(json.dumps(config, indent=1, default=str))
     for name in ("tokenizer", "tokenizer_2"):
         (target / name).mkdir()
         model = openvino_tokenizers.convert_tokenizer(getattr(pipeline, name))
-        openvino.save_model(model, target / name / "openvino_tokenizer.xml")
+        _save(model, target / name / "openvino_tokenizer.xml")
     shutil.copy(folder / "model_index.json", target)
+
+
+def _save(model: Any, file: Path) -> None:
+    import openvino
+
+    try:
+        openvino.save_model(model, file, compress_to_fp16=False)
+    except RuntimeError as error:  # which does not say what is wrong with the disk
+        free = shutil.disk_usage(file.parent).free / 2**30
+        raise UserError(
+            f"{file} could not be written ({first_line(error)}), with {free:.1f} GiB free there; TSBENCH_CACHE=FOLDER "
+            "keeps exported models elsewhere."
+        ) from error
 
 
 def _submodels(pipeline: Any) -> dict[str, tuple[Any, dict[str, Any], dict[str, Any]]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tsbench.checks import DTYPES, EVERY_STEP, at_least, one_of, taylor_order, warm_up
-from tsbench.errors import UserError
+from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods.base import Method, Snippet
 from tsbench.schedule import diffusers_taylorseer, formable_order
 
@@ -74,6 +74,11 @@ class TaylorSeer(Method):
         import torch
         from diffusers import TaylorSeerCacheConfig
 
+        names = [name for name, _ in pipeline.transformer.named_modules()]
+        for given in ("cache_identifiers", "skip_predict_identifiers"):
+            for pattern in getattr(self, given) or () if not self.use_lite_mode else ():
+                if not any(re.fullmatch(pattern, name) for name in names):  # diffusers would leave it out in silence
+                    raise DrawingFailed(f"method.{given} has {pattern!r}, which matches the name of no module")
         parameters = self.parameters() | {"taylor_factors_dtype": getattr(torch, self.taylor_factors_dtype)}
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 

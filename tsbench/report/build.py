@@ -32,10 +32,10 @@ def build_report(store: Store, console: Console) -> int:
     cells = cells_table(store)
     for reason, count in cells["metric_reason"].value_counts().items():
         console.print(Text.assemble(("not scored ", "red"), f"{counted(count, 'cell')}: {reason}"), soft_wrap=True)
+    write_html(store, cells, manifest)  # first, since it reads all images: no table is new if one is damaged
     write_tables(store, cells)
     write_text(store.folder / "table.md", paper.markdown(cells, manifest))
     write_text(store.folder / "table.tex", latex(cells, manifest))
-    write_html(store, cells, manifest)
     plots = write_plots(store, cells, present.hardware(cells))
     _print_best(cells, console)
     for row in cells[cells["status"] == "failed"].itertuples():

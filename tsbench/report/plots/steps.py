@@ -43,13 +43,14 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     above, below = axes[::2].flatten(), axes[1::2].flatten()
     for axis in [*above[len(columns) :], *below[len(columns) :]]:
         axis.remove()
+    settings = list(dict.fromkeys(row.setting for _, drawn in columns for row, _ in drawn))
     for (_title, drawn), errors, strips in zip(columns, above, below):
         errors.sharex(strips)
         errors.tick_params(labelbottom=False)
-        for place, (_row, cell) in enumerate(drawn):
-            colour = COLOURS[place % len(COLOURS)]
+        for place, (row, cell) in enumerate(drawn):
+            colour = COLOURS[settings.index(row.setting) if len(settings) <= len(COLOURS) else place]
             shown = [(step, value) for step, value in enumerate(cell.step_errors or []) if value > 0]
-            errors.plot(*zip(*shown), color=colour, linewidth=1.2, linestyle="-" if place < len(COLOURS) else "--")
+            errors.plot(*zip(*shown), color=colour, linewidth=1.2)
             schedule = cell.schedules[0]
             strips.barh(
                 [place] * len(schedule), [0.86] * len(schedule), left=[step - 0.43 for step in range(len(schedule))],
