@@ -162,9 +162,8 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
         return bar.sign * ranked_value(row, bar.column)
 
     def is_rival(row: Any) -> bool:
-        if row.speedup < NEARLY * best.speedup or not all(
-            goodness(row, bar) >= goodness(best, bar) for bar in measures
-        ):
+        is_no_worse = all(goodness(row, bar) >= goodness(best, bar) for bar in measures)
+        if not is_no_worse or row.speedup < NEARLY * best.speedup:
             return False
         slower = difference_interval(log_speedups(store.drawn(row.key).pairs), fastest)
         return slower is None or slower[0] <= 0

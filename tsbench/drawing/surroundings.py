@@ -23,9 +23,8 @@ ATTRIBUTES = (
 
 def surroundings() -> dict[str, Any]:
     """The settings by name, below `torch`."""
-    return {name: now() for name, (now, _) in FUNCTIONS.items()} | {
-        name: attrgetter(name)(torch) for name in ATTRIBUTES
-    }
+    by_function = {name: now() for name, (now, _) in FUNCTIONS.items()}
+    return by_function | {name: attrgetter(name)(torch) for name in ATTRIBUTES}
 
 
 def restore_surroundings(before: dict[str, Any]) -> list[str]:
