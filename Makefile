@@ -39,7 +39,7 @@ SECONDS_LEFT ?= 100000
 gpu:
 	PYTHONPATH=.:$(PYTHONPATH) $(GPU_PYTHON) benchmarks/gpu.py --pack $(PACK) --seconds $(SECONDS_LEFT)
 
-# What a machine with CUDA, Python 3.12 and torch needs beside them to run `make gpu`, as wheels in wheels/.
+# What a machine with CUDA, Python 3.12, torch, NumPy and Pillow needs beside them to run `make gpu`, in wheels/.
 gpu-wheels: setup
 	$(BIN)/python benchmarks/gpu_wheels.py wheels
 

@@ -165,7 +165,7 @@ def test_thirty_intervals_of_differences_hold_together(noise: str) -> None:
 
 @pytest.mark.parametrize(("spread", "least", "most"), [(2, 0.02, 0.09), (3, 0.06, 0.14)])
 def test_runs_of_unequal_noise_raise_as_many_alarms_as_is_said(spread: float, least: float, most: float) -> None:
-    """docs/reading-results.md: 18 cells of six pairs have a false one in 6 % of comparisons, and in 10 %."""
+    """docs/reading-results.md: 18 cells of six pairs have a false one in 6 % of comparisons, and in 9 %."""
     rng = np.random.default_rng(0)
     pairs = [(list(rng.normal(0, 1, 6)), list(rng.normal(0, spread, 6))) for _ in range(4000)]
     intervals = [difference_interval(*pair, 1 - 0.05 / 18) for pair in pairs]

@@ -78,7 +78,7 @@ def models() -> list[str]:
         if path == "embedded":
             lines.append(f"{name}: embedded")
         elif path == "architecture":
-            lines.append(f"{name}: embedded, random weights; on a GPU of 40 GB or more")
+            lines.append(f"{name}: needs no weights; on a GPU of 40 GB, or a smaller one with runtime.offload=model")
         else:
             cached = "in the local cache" if _is_cached(path) else "not in the local cache, has to be downloaded"
             lines.append(f"{name}: {cached}")

@@ -17,9 +17,10 @@ from tsbench.tables import cells_table
 USAGE = """\
 usage: python -m tsbench explain RESULTS [SETTING]
 
-Shows the chain from full compute to the measured latency, for each setting on a front, or for those whose name contains
-SETTING or whose key begins with it. Latencies are means over the timed pairs, and each factor is the ratio of two
-neighbours. The last factor leads to the median of the pairs' ratios, so that their product is the table's speed-up."""
+Shows the chain from full compute to the measured latency, for each setting on a front (for all, if none is on one), or
+for those whose name contains SETTING or whose key begins with it. Latencies are means over the timed pairs, and each
+factor is the ratio of two neighbours. The last factor leads to the median of the pairs' ratios, so that their product
+is the table's speed-up."""
 
 
 def main(arguments: list[str]) -> int:
