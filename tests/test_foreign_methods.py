@@ -95,26 +95,39 @@ def test_a_method_that_undoes_nothing_fails_and_spoils_no_other(
         remove_hook_from_module(transformer, recurse=True)
 
 
+@dataclass
 class Hasty(TaylorSeer):
     """Speeds up all of torch: full compute beside it too."""
 
+    late: bool = False
+
     def enable(self, pipeline: Any, steps: int) -> None:
-        super().enable(pipeline, steps)
+        TaylorSeer(cache_interval=3).enable(pipeline, steps)
+        if not self.late:
+            self.hasten()
+
+    def disable(self, pipeline: Any) -> None:
+        super().disable(pipeline)
+        if self.late:
+            self.hasten()
+
+    def hasten(self) -> None:
         torch.set_float32_matmul_precision("high")
         torch.set_num_threads(torch.get_num_threads() + 1)
         torch.backends.cudnn.benchmark = True
 
 
-def test_settings_of_torch_that_a_method_changes_are_put_back(session: DiffusersSession) -> None:
-    """Else every full compute after it would be drawn by them, and no row would say so."""
+@pytest.mark.parametrize(("late", "how"), [(False, "the method set"), (True, "not undone its enable: it left")])
+def test_settings_of_torch_that_a_method_changes_are_put_back(session: DiffusersSession, late: bool, how: str) -> None:
+    """Else their gain would be the cache's, or that of every full compute after it, and no row would say so."""
     before, threads = surroundings(), torch.get_num_threads()
     told = (
-        rf"left torch\.get_num_threads\(\) at {threads + 1} \(it was {threads}\); "
+        rf"{how} torch\.get_num_threads\(\) at {threads + 1} \(it was {threads}\); "
         r"torch\.backends\.cuda\.matmul\.fp32_precision at 'tf32' \(it was '\w+'\); .*"
         r"torch\.backends\.cudnn\.benchmark at True \(it was False\)"
     )
     with pytest.raises(DrawingFailed, match=told):
-        session.draw(workload(), workload().batches[0], Hasty())
+        session.draw(workload(), workload().batches[0], Hasty(late=late))
     assert surroundings() == before
 
 

@@ -167,6 +167,8 @@ def enabled(method: Method, pipeline: Any, steps: int, enable: Callable[[Any, in
     before, around = calls(model), surroundings()
     try:
         enable(pipeline, steps)
+        if set_otherwise := restore_surroundings(around):
+            raise DrawingFailed(f"the method set {'; '.join(set_otherwise)}, and what that gains is not the cache's")
         check_hooked(model, method, steps, before)
         model._reset_stateful_cache()
         yield before
