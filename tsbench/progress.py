@@ -63,16 +63,20 @@ def duration(seconds: float) -> str:
 
 
 class Output(Console):
-    """Prints text as it is: reasons, prompts and paths may have brackets, which would be taken for markup."""
-
-    def __init__(self, width: int | None = None) -> None:
-        super().__init__(markup=False, highlight=False, width=width)
+    """Leaves it to the verb to say that its output was closed."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def output() -> Console:
-    """Where verbs print: as wide as the terminal, and wide enough for the tables there and in a log file."""
-    console = Output()
-    return Output(max(80, console.width) if console.is_terminal else 120)
+    """Where verbs print: as wide as the terminal, and wide enough for the tables there and in a log file.
+
+    Text is printed as it is: reasons, prompts and paths may have brackets, which would be taken for markup.
+    """
+    console = Output(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    elif console.width < 80:
+        console.width = 80
+    return console

@@ -11,6 +11,8 @@ from tsbench.errors import DrawingFailed, UserError
 from tsbench.methods.base import Method, Snippet
 from tsbench.schedule import diffusers_taylorseer, formable_order
 
+PATTERNS = ("cache_identifiers", "skip_predict_identifiers")
+
 
 @dataclass
 class TaylorSeer(Method):
@@ -40,7 +42,7 @@ class TaylorSeer(Method):
             )
         taylor_order("method.max_order", self.max_order, steps)
         one_of("method.taylor_factors_dtype", self.taylor_factors_dtype, DTYPES)
-        for name in ("cache_identifiers", "skip_predict_identifiers"):
+        for name in PATTERNS:
             for pattern in getattr(self, name) or ():
                 try:
                     re.compile(pattern)
@@ -74,11 +76,11 @@ class TaylorSeer(Method):
         import torch
         from diffusers import TaylorSeerCacheConfig
 
-        names = [name for name, _ in pipeline.transformer.named_modules()]
-        for given in ("cache_identifiers", "skip_predict_identifiers"):
-            for pattern in getattr(self, given) or () if not self.use_lite_mode else ():
-                if not any(re.fullmatch(pattern, name) for name in names):  # diffusers would leave it out in silence
-                    raise DrawingFailed(f"method.{given} has {pattern!r}, which matches the name of no module")
+        modules, resolved = [name for name, _ in pipeline.transformer.named_modules()], self.resolved(steps)
+        for name in PATTERNS:
+            for pattern in resolved[name] or ():
+                if not any(re.fullmatch(pattern, module) for module in modules):  # diffusers says nothing
+                    raise DrawingFailed(f"method.{name} has {pattern!r}, which matches the name of no module")
         parameters = self.parameters() | {"taylor_factors_dtype": getattr(torch, self.taylor_factors_dtype)}
         pipeline.transformer.enable_cache(TaylorSeerCacheConfig(**parameters))
 

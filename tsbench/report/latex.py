@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.present import provenance, workload_titles
-from tsbench.report.paper import BEST, READING, SECOND, Entry, Field, PaperTable, paper_table
+from tsbench.present import provenance
+from tsbench.report.paper import BEST, READING, SECOND, Entry, Field, PaperTable, footnote, paper_tables
 
 ABOVE = r"% Needs \usepackage{booktabs,makecell,adjustbox}; a table wider or higher than the page is made smaller."
 
@@ -17,9 +17,8 @@ ABOVE = r"% Needs \usepackage{booktabs,makecell,adjustbox}; a table wider or hig
 def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """A booktabs table a workload."""
     parts = [f"% {provenance(manifest, cells)}", ABOVE, *(f"% {line}" for line in READING.splitlines())]
-    titles = workload_titles(cells)
-    for reference, group in cells.groupby("reference", sort=False):
-        parts += _table(paper_table(group, titles[str(reference)]))
+    for table in paper_tables(cells):
+        parts += _table(table)
     return "\n".join(parts) + "\n"
 
 
@@ -31,9 +30,7 @@ def _table(table: PaperTable) -> list[str]:
             rows.append(r"\midrule")
         if series and label:
             rows.append(rf"\multicolumn{{{1 + len(figures)}}}{{@{{}}l}}{{{_field(series)}}} \\")
-        if note and note not in footnotes:
-            footnotes.append(note)
-        mark = _superscript(footnotes.index(note) + 1) if note else ""
+        mark = _superscript(footnote(note, footnotes)) if note else ""
         first = r"\quad " + _field(label) if label else _field(series)
         rows.append(" & ".join([first + mark, *map(_field, figures)]) + r" \\")
     return [

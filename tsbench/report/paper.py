@@ -92,6 +92,13 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
     return [quantity for quantity in found if quantity.column in cells and cells[quantity.column].notna().any()]
 
 
+def paper_tables(cells: pd.DataFrame) -> Iterator[PaperTable]:
+    """A table for every workload."""
+    titles = workload_titles(cells)
+    for reference, group in cells.groupby("reference", sort=False):
+        yield paper_table(group, titles[str(reference)])
+
+
 def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     """The table of one workload's cells, the reference first, the rows of a series together; no column is empty."""
     by_series: dict[str, list[tuple[str, Any]]] = {}
@@ -160,12 +167,17 @@ def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]],
         for match in found:
             if match.figure(quantity.column) is None:
                 continue
-            note = match.footnote
-            if note not in footnotes:
-                footnotes.append(note)
-            numbers.setdefault(_as_published(quantity, match), []).append(footnotes.index(note) + 1)
+            place = footnote(match.footnote, footnotes)
+            numbers.setdefault(_as_published(quantity, match), []).append(place)
         fields.append(tuple(Entry(text, 0, tuple(sorted(set(notes)))) for text, notes in numbers.items()))
     return fields
+
+
+def footnote(note: str, footnotes: list[str]) -> int:
+    """The number of a footnote, which is added to the others if it is not among them."""
+    if note not in footnotes:
+        footnotes.append(note)
+    return footnotes.index(note) + 1
 
 
 def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]]:
@@ -192,9 +204,7 @@ def _as_published(quantity: Quantity, match: published.Match) -> str:
 def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
     """`table.md`: a table a workload, and what made it."""
     parts = ["# Results", "", provenance(manifest, cells), ""]
-    titles = workload_titles(cells)
-    for reference, group in cells.groupby("reference", sort=False):
-        table = paper_table(group, titles[str(reference)])
+    for table in paper_tables(cells):
         texts = [[", ".join(map(_in_markdown, field)) for field in row] for row in table.rows]
         frame = pd.DataFrame(texts, columns=table.headings)
         align = ["left", "left", *["right"] * (len(frame.columns) - 2)]
