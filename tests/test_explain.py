@@ -27,6 +27,12 @@ def test_the_chain_multiplies_out(tmp_path: Path) -> None:
     assert [link.latency_s for link in links] == pytest.approx(
         [1, 0.75, (3 + 0.25) / 4, (0.6 + 0.1) / 0.8, 0.7 + 0.1, 0.82, 0.82]
     )
+    assert [link.what for link in links[1:5]] == [
+        "3 of 4 steps computed",
+        "forecast steps at 25 % of a full one, as counted",
+        "at 50 %, as measured",
+        "plus 0.1 s outside denoising, which no cache shortens",
+    ]
     assert np.prod([link.factor for link in links]) == pytest.approx(1 / 0.82, rel=1e-12)
 
 
@@ -73,6 +79,22 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
         sentences(replace(drawn, schedules=["CCCC"] * 2))[0]
         == "inert: every step was computed, although its rule is CC.C"
     )
+
+
+def test_what_hardly_limits_a_speedup_is_not_said(tmp_path: Path) -> None:
+    """A forecast step at exactly 30 % of a full one's FLOPs, 14 % of an image outside denoising, and the steps that
+    every image computes first at 30 % of all, although one image computes more."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, None, "x", [])
+    rule = "CCC" + "." * 7
+    pair = {"batch": 0, "reference": timed(1.0, [0.09] * 10), "method": timed(1.0, [0.25] * 3 + [0.0] * 6 + [0.11])}
+    cost = {"full_flop": 10.0, "forecast_flop": 3.0, "cache_bytes": 0}
+    kept = body([rule, "CCCC" + "." * 6], [pair], None) | {"cost": cost}
+    put(store, cell("taylorseer", parameters(2), steps=10), "ok", kept, [image(0)] * 2)
+    (drawn,) = store.all_drawn()
+    assert sentences(drawn) == []
+    assert sentences(replace(drawn, cost=None)) == []
+    assert not [link.what for link in chain(replace(drawn, cost=None)) if "as counted" in link.what]
 
 
 def test_explain_on_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,11 @@ import math
 from pathlib import Path
 
 import pytest
+from scipy.stats import ttest_ind
 
 from tests.stores import FAIR, GOOD, PROMPTS, by_interval, document, keys, rewrite, run
 from tsbench.report.paper import BEST, SECOND, quantities, ranked
+from tsbench.stats import log_speedups
 from tsbench.tables import cells_table
 
 
@@ -29,9 +31,30 @@ def test_a_cell_that_only_noise_keeps_off_the_front_is_said_to_be_near_it(tmp_pa
     assert rows[2].lpips_high > rows[5].lpips_low and rows[2].speedup_low < rows[5].speedup_high  # marginal intervals
 
 
+def test_more_comparisons_need_a_clearer_difference(tmp_path: Path) -> None:
+    """By Yuen's test the speed of N=3 differs from that of N=2 with p between 1 and 2.5 %: enough among two comparisons
+    that are to hold together in 95 %, too little among five."""
+    few = run(tmp_path / "few", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.53})
+    pairs = [log_speedups(few.drawn(keys(few)[interval]).pairs) for interval in (2, 3)]
+    assert 0.05 / 5 < ttest_ind(*pairs, equal_var=False, trim=0.2).pvalue < 0.05 / 2
+    many = run(tmp_path / "many", dict.fromkeys(range(2, 7), GOOD), {2: 0.5, 3: 0.53, 4: 0.8, 5: 0.8, 6: 0.8})
+    found = [(by_interval(store)[3].near_front, by_interval(store)[3].dominated_by) for store in (few, many)]
+    assert found == [("", f"lpips:{keys(few)[2]}"), ("lpips", "")]
+
+
+def test_of_several_cells_that_dominate_the_fastest_is_named(tmp_path: Path) -> None:
+    """N=5 is exactly as fast as N=3."""
+    poor = [value + 0.1 for value in GOOD]
+    store = run(tmp_path / "r", {2: [0.01] * 6, 3: GOOD, 4: FAIR, 5: poor}, {2: 0.5, 3: 0.4, 4: 0.9, 5: 0.4})
+    rows = by_interval(store)
+    assert [rows[n].on_front for n in (2, 3)] == ["lpips", "lpips"]
+    assert {rows[n].dominated_by for n in (4, 5)} == {f"lpips:{rows[3].key}"}
+
+
 def test_full_compute_dominates_what_is_slower_and_no_better(tmp_path: Path) -> None:
-    """N=3 is as fast as full compute within noise, but worse. N=2 and 4 draw its images, one surely slower."""
-    store = run(tmp_path / "r", {2: [0.0] * 6, 3: GOOD, 4: [0.0] * 6}, {2: 1.2, 3: 1.005, 4: 1.005})
+    """N=3 is as fast as full compute within noise, but draws all images but one worse. N=2 and 4 draw its images, one
+    surely slower."""
+    store = run(tmp_path / "r", {2: [0.0] * 6, 3: [0.0, *GOOD[1:]], 4: [0.0] * 6}, {2: 1.2, 3: 1.005, 4: 1.005})
     for interval in (2, 4):
         store.write_scores(keys(store)[interval], {"lpips": [0.0] * 6, "ssim": [1 - 6e-8] * 6})
     rows = by_interval(store)

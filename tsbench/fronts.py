@@ -44,27 +44,19 @@ def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
 def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
     """For each cell the metrics on whose front with a speed-up it lies, within its workload: `lpips;ssim`.
 
-    Full compute takes part with a speed-up of 1 and a perfect score, or its own in a metric against the prompt. On no
-    front is a cell that computes every step, and, where the speed-up is measured, one that noise alone can have made
-    faster than full compute.
+    Only cells take part that are faster than full compute, which therefore dominates none of them; where the speed-up
+    is measured, only those that skip steps and that noise alone cannot have made faster.
     """
     found: dict[Any, list[str]] = {index: [] for index in table.index}
-    for reference, drawn in table[table["status"] == "ok"].groupby("reference"):
-        by_flops = speed == FRONTS["on_front_flops"]
-        group = drawn[drawn["computed_steps"] < drawn["steps"] if by_flops else drawn["competes"].astype(bool)]
-        full = next(drawn[drawn["key"] == reference].itertuples(), None)
+    for _, drawn in table[table["status"] == "ok"].groupby("reference"):
+        faster = drawn[drawn[speed].astype(float) > 1]
+        group = faster if speed == FRONTS["on_front_flops"] else faster[faster["competes"].astype(bool)]
         for metric in METRICS.values():
             if metric.column not in table:
                 continue
             values = [metric.sign * ranked_value(row, metric.column) for row in group.itertuples()]
             scored = group.assign(value=values)[[speed, "value"]].dropna()
-            if scored.empty:
-                continue
             points = list(scored.itertuples(index=False, name=None))
-            if metric.against == "reference":
-                points.append((1.0, np.inf))
-            elif full is not None and not pd.isna(getattr(full, metric.column)):
-                points.append((1.0, metric.sign * getattr(full, metric.column)))
             for index, is_on in zip(scored.index, on_front(points)):
                 if is_on:
                     found[index].append(metric.name)
@@ -74,10 +66,11 @@ def fronts(table: pd.DataFrame, speed: str) -> pd.Series:
 def against_front(table: pd.DataFrame, raw: Mapping[str, RawFigures]) -> tuple[pd.Series, pd.Series]:
     """For each cell off a front: the metrics for which it is so within the noise, and who dominates it.
 
-    Full compute takes part as in `fronts`, and no figure of its own is in doubt. A front cell dominates another that it
-    beats by the figures, being at least as fast and as good, if it is better in one of the two by the whole interval
-    of the difference. A cell that no front cell dominates is near the front, unless it computes every step. Intervals
-    are wide enough for a cell's comparisons with all others of its workload together (Bonferroni).
+    Full compute takes part with a speed-up of 1 and a perfect score, or its own in a metric against the prompt, and no
+    figure of its own is in doubt. A front cell dominates another that it beats by the figures, being at least as fast
+    and as good, if it is better in one of the two by the whole interval of the difference; of several, the fastest is
+    named. A cell that no front cell dominates is near the front, unless it computes every step. Intervals are wide
+    enough for a cell's comparisons with all others of its workload together (Bonferroni).
 
     Args:
         table: with `on_front`.
