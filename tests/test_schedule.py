@@ -13,6 +13,7 @@ from diffusers.hooks.hooks import CacheContext, _set_cache_context
 from tsbench.schedule import (
     computed_steps,
     diffusers_taylorseer,
+    formable_order,
     official_taylorseer,
     openvino_taylorseer,
 )
@@ -113,3 +114,9 @@ def test_no_setting_of_diffusers_gives_the_official_schedule() -> None:
     official = official_taylorseer(50, 3, 6)
     settings = itertools.product(range(1, 51), range(1, 51), (None, *range(51)))
     assert all(diffusers_taylorseer(50, *setting) != official for setting in settings)
+
+
+def test_a_series_of_an_order_needs_one_computed_step_more() -> None:
+    """As a polynomial does of points; those before the first step that counts are none."""
+    assert [formable_order(order, "CC.C.") for order in (0, 1, 2, 3)] == [0, 1, 2, 2]
+    assert [formable_order(3, "CC.C.", first) for first in (1, 2, 4)] == [1, 0, 0]

@@ -71,7 +71,9 @@ def test_the_interval_of_skewed_draws_is_halls_towards_the_tail(values: list[flo
         assert (halls if number == tail else statistic) == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("error")
 def test_the_interval_of_equal_values_is_one_point() -> None:
+    """Without SciPy's warning, which a user would see."""
     assert mean_interval([0.3] * 5) == (0.3, 0.3) and difference_interval([1.0] * 5, [3.0] * 5) == (2.0, 2.0)
     assert difference_interval([0.0, 1, 1, 1, 9], [3.0] * 5) == (2.0, 2.0)
 
