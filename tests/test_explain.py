@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import cell
 from tests.stores import ENVIRONMENT, FAIR, GOOD, body, by_interval, image, keys, parameters, put, run, timed
 from tsbench.__main__ import main
-from tsbench.chain import chain, sentences
+from tsbench.chain import chain, limits
 from tsbench.store import Store
 
 
@@ -68,16 +68,15 @@ def test_what_limits_a_speedup_is_said(tmp_path: Path) -> None:
     half = body(["CC.C"] * 2, [pair]) | {"cost": {"full_flop": 4.0, "forecast_flop": 2.0, "cache_bytes": 0}}
     put(store, cell("taylorseer", parameters(2), steps=4), "ok", half, [image(0)] * 2)
     (drawn,) = store.all_drawn()
-    assert sentences(drawn) == [
+    assert limits(drawn) == [
         "a forecast step still takes 50 % of a full one's FLOPs: by these, skipping more steps never passes 2.00x",
         "text encoder and VAE are now 20 % of an image",
         "the first 2 of 4 steps are computed",
     ]
     offloaded = replace(drawn, settings=replace(drawn.settings, offload="model"))
-    assert "text encoder, the VAE and moving weights are now 20 % of an image" in sentences(offloaded)
+    assert "text encoder, the VAE and moving weights are now 20 % of an image" in limits(offloaded)
     assert (
-        sentences(replace(drawn, schedules=["CCCC"] * 2))[0]
-        == "inert: every step was computed, although its rule is CC.C"
+        limits(replace(drawn, schedules=["CCCC"] * 2))[0] == "inert: every step was computed, although its rule is CC.C"
     )
 
 
@@ -92,8 +91,8 @@ def test_what_hardly_limits_a_speedup_is_not_said(tmp_path: Path) -> None:
     kept = body([rule, "CCCC" + "." * 6], [pair], None) | {"cost": cost}
     put(store, cell("taylorseer", parameters(2), steps=10), "ok", kept, [image(0)] * 2)
     (drawn,) = store.all_drawn()
-    assert sentences(drawn) == []
-    assert sentences(replace(drawn, cost=None)) == []
+    assert limits(drawn) == []
+    assert limits(replace(drawn, cost=None)) == []
     assert not [link.what for link in chain(replace(drawn, cost=None)) if "as counted" in link.what]
 
 

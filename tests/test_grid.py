@@ -440,6 +440,13 @@ def test_a_step_map_that_is_none_is_one_sentence(written: str) -> None:
         expand(["method=taylor_seer", f"method.step_map={written}"])
 
 
+def test_a_step_map_may_lie_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "map.txt").write_text("CC.C")
+    (point,) = expand(["steps=4", "method=taylor_seer", "method.step_map='~/map.txt'"])
+    assert point.method.promised_schedule(4) == "CC.C"
+
+
 def test_prompts_may_be_given_as_they_are() -> None:
     """No file is read, so none is named, and a prompt may have lines."""
     (point,) = expand(["model=flux1-dev"], prompts=("a cat\na dog",))
@@ -476,6 +483,17 @@ def test_names_and_defaults_are_the_librarys_where_conf_says_so(name: str, their
     if name == "cache_dit":
         known |= {"taylorseer_order": cache_dit.TaylorSeerCalibratorConfig().taylorseer_order}
     assert own == {key: str(known[key]).removeprefix("torch.") if "dtype" in key else known[key] for key in own}
+
+
+def test_a_prompt_file_is_the_one_that_was_named(tmp_path: Path) -> None:
+    """Not one with .txt behind its name, as tsbench's own lists have it."""
+    (tmp_path / "mine").write_text("a cat")
+    (tmp_path / "mine.txt").write_text("a dog")
+    (tmp_path / "other.txt").write_text("a dog")
+    (point,) = expand(["model=flux1-dev", f"prompts.file={tmp_path / 'mine'}"])
+    assert point.prompts == ("a cat",)
+    with pytest.raises(UserError, match="cannot be read as a text file"):
+        expand(["model=flux1-dev", f"prompts.file={tmp_path / 'other'}"])
 
 
 def test_prompt_files(tmp_path: Path) -> None:

@@ -129,6 +129,11 @@ def test_the_clip_score_is_the_models_own_logit(clip_folder: Path) -> None:
     assert len(set(scores)) > 1
 
 
+def test_a_clip_model_may_lie_in_the_users_home(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(clip_folder.parent))
+    check_metrics([f"clip_score:~/{clip_folder.name}"])
+
+
 def test_a_clip_model_without_some_of_its_weights_scores_nothing(clip_folder: Path) -> None:
     """transformers would draw them at random, and say so in a log alone."""
     file = clip_folder / "model.safetensors"

@@ -249,6 +249,15 @@ def test_the_export_is_made_once_and_whole(cache: Path, monkeypatch: pytest.Monk
     assert list(others.iterdir()) == [running]
 
 
+def test_exports_lie_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty XDG_CACHE_HOME is as good as none: $HOME/.cache."""
+    monkeypatch.delenv("TSBENCH_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", str(tmp_path / ".cache")):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert openvino_export.cache_folder() == tmp_path / ".cache" / "tsbench"
+
+
 def test_a_full_disk_is_told_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO's own words are "basic_ios::clear: iostream error"."""
     import openvino

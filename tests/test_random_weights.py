@@ -40,7 +40,7 @@ def cells_of(*overrides: str) -> pd.DataFrame:
     return pd.read_csv("results/sweep/cells.csv")
 
 
-def test_a_sweep_of_random_weights(here: Path, sibling: Path) -> None:
+def test_a_sweep_of_random_weights(here: Path, sibling: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Timed and counted like any other; no quality, no images, no schedule that depends on the image."""
     cells = cells_of(f"model.path={sibling}", "method=taylorseer,auto,first_block_cache", "method.use_lite_mode=true")
     assert list(cells["status"]) == ["ok", "skipped", "skipped", "ok"]
@@ -56,6 +56,13 @@ def test_a_sweep_of_random_weights(here: Path, sibling: Path) -> None:
     assert (folder / "speed.png").is_file() and not (folder / "pareto.png").exists()
     text = (folder / "table.md").read_text()
     assert "random weights" in text and "skipped: meaningless with random weights: the schedule depends on" in text
+    monkeypatch.setattr(DiffusersBackend, "load", None)  # a cell to skip needs no model
+    assert (
+        list(cells_of(f"model.path={sibling}", "method=first_block_cache", "method.threshold=0.1")["status"]).count(
+            "skipped"
+        )
+        == 3
+    )
 
 
 def test_text_encoders_can_be_left_out_and_the_row_says_so(here: Path, sibling: Path) -> None:

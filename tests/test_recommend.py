@@ -79,8 +79,20 @@ def test_the_nearer_setting_is_farther_in_no_bar(here: Path, capsys: pytest.Capt
         store.write_scores(keys(store)[interval], {"psnr": [psnr] * 6, "lpips": lpips})
     assert main(["recommend", "r", "--min-psnr-db", "25"]) == 0
     assert "nearer to full compute by PSNR: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
-    assert main(["recommend", "r", "--min-psnr-db", "25", "--max-lpips", "0.1"]) == 0
+    both = ["recommend", "r", "--min-psnr-db", "25", "--max-lpips", "0.1"]
+    assert main(both) == 0
     assert "nearer" not in capsys.readouterr().out
+    store.write_scores(keys(store)[3], {"psnr": [33.0] * 6, "lpips": [0.02] * 6})
+    assert main(both) == 0
+    assert "nearer to full compute by PSNR: TaylorSeer (diffusers), default, warm-up 3, N=3" in capsys.readouterr().out
+
+
+def test_what_is_surely_slower_is_not_as_fast(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=3 by 8 %, in pairs that spread by 6 %."""
+    run(here / "results" / "r", {2: FAIR, 3: GOOD}, {2: 0.5, 3: 0.54})
+    assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+    text = capsys.readouterr().out
+    assert "nearer" not in text and "runner-up: TaylorSeer (diffusers), default, warm-up 3, N=3" in text
 
 
 def test_a_figure_is_told_from_the_bar_that_it_misses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +145,12 @@ def test_settings_that_draw_the_same_are_no_choice(here: Path, capsys: pytest.Ca
     rewrite(store, keys(store)[2], schedules=["CC.C"] * 6)
     assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
     assert "the same steps" not in capsys.readouterr().out
+    rewrite(store, keys(store)[2], schedules=["C..."] * 6)
+    for interval, ssim in ((2, {"ssim": [0.9] * 6}), (3, {"ssim": [0.8] * 6}), (3, {})):  # other images after all
+        store.write_scores(keys(store)[interval], {"lpips": GOOD} | ssim)
+        assert main(["recommend", "r", "--max-lpips", "0.2"]) == 0
+        assert "the same steps" not in capsys.readouterr().out
+    store.write_scores(keys(store)[2], {"lpips": GOOD})
     varying = ["CC.C"] * 3 + ["C..C"] * 3
     for key in keys(store).values():
         rewrite(store, key, schedules=varying)
@@ -192,6 +210,40 @@ def test_a_run_that_is_not_scored_yet_is_told_how(here: Path, capsys: pytest.Cap
     assert told("--max-lpips") == "with random weights the images mean nothing"
 
 
+def test_another_metrics_failure_is_no_reason(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name may begin with that of the one that was not computed."""
+    store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
+    store.write_scores(keys(store)[2], {})
+    store.open_run(ENVIRONMENT, None, "x", ["lpips_vgg"])
+    store.write_unscored(keys(store)[2], {"lpips_vgg": "LPIPS (vgg) failed: OSError: no weights"})
+
+    def told(bar: str) -> str:
+        assert main(["recommend", "r", bar, "0.1"]) == 1
+        return capsys.readouterr().out.split("nothing qualifies: ")[1].strip()
+
+    assert told("--max-lpips-vgg") == "LPIPS (vgg) failed: OSError: no weights"
+    assert told("--max-lpips").startswith("LPIPS was not computed (")
+    assert "'metrics=[clip_score:CHECKPOINT]' adds it" in told("--min-clip-score")
+
+
+def test_memory_that_is_not_known_is_not_judged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
+    rewrite(store, keys(store)[2], peak_memory_bytes=None, peak_memory_reason="the kernel does not tell")
+    assert main(["recommend", "r", "--max-memory-gb", "1"]) == 1
+    assert "nothing qualifies: the kernel does not tell\n" in capsys.readouterr().out
+    assert main(["recommend", "r", "--max-memory-gb", "1", "--max-lpips", "0.01"]) == 1
+    assert "not judged" not in capsys.readouterr().out  # whatever the memory, it misses the other bar
+
+
+def test_the_nearest_misses_its_worst_bar_by_the_smallest_share(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=2 has 0.012 for an LPIPS of 0.01, a fifth too much; N=3 is a tenth too slow for 2x. Any is far from 0."""
+    run(here / "results" / "r", {2: [0.012] * 6, 3: [0.001] * 6}, {2: 0.4, 3: 0.54})
+    assert main(["recommend", "r", "--max-lpips", "0.01", "--min-speedup", "2"]) == 1
+    assert "warm-up 3, N=3, 1.85x: speed-up is 1.852x, its 95 % interval goes down to 1.79" in capsys.readouterr().out
+    assert main(["recommend", "r", "--max-lpips", "0", "--min-speedup", "2"]) == 1
+    assert "nearest: TaylorSeer (diffusers), default, warm-up 3, N=2" in capsys.readouterr().out
+
+
 def test_identical_images_are_the_nearest(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their PSNR is infinite, and has no figure: N=3 draws full compute's images, N=2 others at 40 dB."""
     store = run(here / "results" / "r", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.505})
@@ -213,6 +265,13 @@ def test_every_metric_has_a_bar(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["recommend", "r", "--max-flip", "0.1", "--min-clip-score", "29"]) == 0
     assert "N=2: 2.00x [1.94, 2.06], FLIP 0.05, CLIP score 30" in capsys.readouterr().out
     assert main(["recommend", "r", "--max-flip", "0.01"]) == 1
+    store = run(here / "results" / "s", {2: FAIR, 3: GOOD}, {2: 0.5, 3: 0.505})
+    for interval in (2, 3):
+        scores = {"lpips": store.scores(keys(store)[interval])["lpips"], "clip_score:some/model": [30.0] * 6}
+        store.write_scores(keys(store)[interval], scores)
+    capsys.readouterr()
+    assert main(["recommend", "s", "--min-clip-score", "29"]) == 0  # which is not against full compute
+    assert "nearer to full compute by LPIPS: TaylorSeer" in capsys.readouterr().out
 
 
 def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,6 +144,8 @@ def test_what_is_said_of_a_schedule() -> None:
     assert schedule_note("CCCC", ["CCCC"], 4) == "inert: every step was computed, as its rule has it here"
     assert schedule_note("CCC", ["CCC"], 4) is None  # fewer steps
     assert schedule_note(None, ["C..C"], 4) is None
+    assert schedule_note(None, ["CCCC", "C..C"], 4) is None  # one image that changes much
+    assert schedule_note("C.C.", ["C.C.", "C.CC"], 4) == "did not follow its rule, C.C."
 
 
 def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:

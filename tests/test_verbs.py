@@ -24,6 +24,7 @@ import tsbench
 from tests.helpers import FLOAT32, cell
 from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, document, image, keys, put, run, timing
 from tsbench.__main__ import main
+from tsbench.drawing.diffusers import DiffusersBackend
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.progress import Output
@@ -74,6 +75,22 @@ def test_try_keeps_the_pictures_before_a_failure(
     assert main(["try", "small red star at centre, blue background", *small]) == 1
     assert Image.open("try.png").size == (3 * 72, 72)
     assert "N=3 could not be drawn: MemoryError: no room." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["method=cache_dit", "method.Fn_compute_blocks=20"], "are 20 and 0, but this model has 12 blocks in all"),
+        (["backend=openvino", "method=auto"], "auto (tsbench), tol 0.2 cannot be drawn: "),
+        (["method.cache_interval=3", "prompts=x"], "try draws the one prompt that it is given"),
+    ],
+)
+def test_try_tells_of_a_mistake_before_it_loads_the_model(
+    overrides: list[str], sentence: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DiffusersBackend, "load", None)
+    assert main(["try", "small red star at centre, blue background", *SMALL[:2], *overrides]) == 2
+    assert sentence in capsys.readouterr().err and not list(here.iterdir())
 
 
 def test_try_says_that_nothing_was_skipped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -325,6 +342,17 @@ def test_a_score_that_is_no_number_is_a_failed_one(here: Path, monkeypatch: pyte
     monkeypatch.setattr("tsbench.scoring.scorer", lambda name: lambda image, other: math.nan)
     score_cells(store, ["ssim"])
     assert by_interval(store)[2].metric_reason == "SSIM failed: ValueError: it is not a number (NaN)"
+
+
+def test_a_failure_with_semicolons_is_one_reason(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_image: object, _other: object) -> float:
+        raise OSError("no weights; no hub")
+
+    store = run(here / "run", {2: GOOD}, {2: 0.5})
+    monkeypatch.setattr("tsbench.scoring.scorer", lambda name: broken)
+    score_cells(store, ["ssim", "psnr"])
+    reasons = by_interval(store)[2].metric_reason.split("; ")
+    assert reasons == ["SSIM failed: OSError: no weights, no hub", "PSNR failed: OSError: no weights, no hub"]
 
 
 def test_scores_of_two_processes_are_kept_side_by_side(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

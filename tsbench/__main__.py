@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a verb.
 
     Returns:
-        0 when all went well, 1 when something failed while running, 2 when the user asked for something impossible.
+        0 when all went well, 1 when something failed while running, 2 when the user asked for something impossible,
+        130 when interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     for library in ("DIFFUSERS", "TRANSFORMERS"):  # their hints on what else could be installed are not for the user

@@ -65,8 +65,9 @@ class Bar:
         if pd.isna(getattr(row, self.column, None)) and not getattr(row, "n_identical", 0) > 0:
             if row.random_weights:
                 return "with random weights the images mean nothing"
+            forms = (f"{self.label} {verb} " for verb in ("needs", "failed:", "is"))  # another's may begin with it
             reasons = row.metric_reason.split("; ") if isinstance(row.metric_reason, str) else []
-            if its := [reason for reason in reasons if reason.startswith((f"{self.label} ", NO_REFERENCE))]:
+            if its := [reason for reason in reasons if reason.startswith((*forms, NO_REFERENCE))]:
                 return "; ".join(its)
             (metric,) = (metric for metric in METRICS.values() if metric.column == self.column)
             name = metric.name if metric.against == "reference" else f"{metric.name}:CHECKPOINT"
@@ -114,8 +115,7 @@ NEARLY = 0.9  # of the fastest setting's speed-up: what may stand beside it as e
 
 def candidates(group: pd.DataFrame) -> list[Any]:
     """The cells of a workload that were drawn and skip steps."""
-    drawn = [row for row in group.itertuples() if row.status == "ok" and row.key != row.reference]
-    return [row for row in drawn if row.computed_steps < row.steps]
+    return [row for row in group.itertuples() if row.computed_steps < row.steps]  # never of a cell that has failed
 
 
 def qualified(group: pd.DataFrame, bars: Sequence[Bar]) -> list[Any]:
@@ -154,8 +154,6 @@ def as_fast(store: Store, good: Sequence[Any], bars: Sequence[Bar]) -> Any | Non
     one. As fast: within a tenth, and perhaps faster by the interval of the difference of their pairs' speed-ups.
     """
     measures, best = _nearness(bars), good[0]
-    if measures[0].column not in best._fields:
-        return None
     fastest = log_speedups(store.drawn(best.key).pairs)
 
     def goodness(row: Any, bar: Bar) -> float:

@@ -23,9 +23,9 @@ class Link:
 def chain(cell: DrawnCell) -> list[Link]:
     """The latencies from full compute to what was measured.
 
-    Means over the cell's pairs: with T steps of which C are computed, s the reference's mean step and the cell's
-    forecast steps as measured. The last is full compute's mean over the median of the pairs' speed-ups, so that the
-    factors' product is the table's speed-up.
+    Means over the cell's pairs: full compute; its computed steps alone; with forecast steps as counted, and then as
+    measured; with what lies outside denoising; all as measured. The last is full compute's mean over the median of the
+    pairs' speed-ups, so that the factors' product is the table's speed-up.
     """
     pairs, steps = cell.pairs, cell.workload.steps
     schedules = [pair.schedule for pair in pairs]
@@ -67,7 +67,7 @@ def _forecast_share(cell: DrawnCell) -> float | None:
     return None if cell.cost is None else cell.cost.forecast_share
 
 
-def sentences(cell: DrawnCell) -> list[str]:
+def limits(cell: DrawnCell) -> list[str]:
     """What limits the speed-up, in words."""
     schedules, pairs, steps = cell.schedules, cell.pairs, cell.workload.steps
     note = schedule_note(cell.promised_schedule, schedules, steps)

@@ -23,7 +23,7 @@ def disturbance(cell: DrawnCell) -> str | None:
             alike.setdefault(("full compute",), []).append(pair.reference.latency_s)
     for (what, *_), latencies in sorted(alike.items()):
         if max(latencies) > UNSTEADY * min(latencies):
-            found.append(f"{what} took from {min(latencies):.3g} to {max(latencies):.3g} s")
+            found.append(f"{what} took from {min(latencies):.4g} to {max(latencies):.4g} s")
     found += filter(None, [impossibly_fast(cell)])
     return f"timing disturbed: {', '.join(found)}" if found else None
 

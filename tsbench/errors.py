@@ -4,7 +4,7 @@
 class UserError(Exception):
     """A mistake in what the user asked for: one sentence with the value, what is allowed and the override to type.
 
-    The one exception that is shown without a traceback.
+    It is shown without a traceback, and the exit code is 2.
     """
 
 

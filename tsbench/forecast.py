@@ -53,8 +53,9 @@ class TaylorSeries:
         Raises:
             ValueError: if an output's shape is not that of the step before.
         """
-        if self.factors and [f[0].shape for f in self.factors] != [output.shape for output in outputs]:
-            was, now = ([tuple(tensor.shape) for tensor in seen] for seen in (self._last(), outputs))
+        last = [factors[0] for factors in self.factors]
+        if last and [tensor.shape for tensor in last] != [output.shape for output in outputs]:
+            was, now = ([tuple(tensor.shape) for tensor in seen] for seen in (last, outputs))
             raise ValueError(
                 f"the output's shape changed from {was} to {now} within a run; call reset_cache() before the next run"
             )
@@ -64,10 +65,10 @@ class TaylorSeries:
 
     def at(self, step: int) -> tuple[Tensor, ...]:
         """The outputs of a step, by the series."""
-        distance = step - self.last_step
-        weights = [distance**order / math.factorial(order) for order in range(self.known_order + 1)]
         if self.known_order == 0:
             return tuple(factors[0].clone() for factors in self.factors)  # who gets it may change it in place
+        distance = step - self.last_step
+        weights = [distance**order / math.factorial(order) for order in range(self.known_order + 1)]
         return tuple(
             sum((factor * weight for factor, weight in zip(factors[1:], weights[1:])), start=factors[0])
             for factors in self.factors
@@ -78,9 +79,6 @@ class TaylorSeries:
         for old in previous[: self.order]:
             factors.append((factors[-1] - old) / (step - self.last_step))
         return factors
-
-    def _last(self) -> list[Tensor]:
-        return [factors[0] for factors in self.factors]
 
 
 class Forecaster:

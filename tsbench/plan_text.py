@@ -13,16 +13,24 @@ from tsbench.budget import planned_images
 from tsbench.cell import Cell
 from tsbench.methods import Method
 from tsbench.plan import COLUMNS
-from tsbench.present import markdown_text, number, series_and_label, size_of, tflop_text, workload_titles
+from tsbench.present import (
+    by_workload,
+    footnote,
+    markdown_text,
+    number,
+    series_and_label,
+    significant,
+    size_of,
+    tflop_text,
+)
 from tsbench.progress import duration
 from tsbench.titles import counted
 
 
 def print_plan(table: pd.DataFrame, console: Console) -> None:
     """The plan on the console: a block per workload, in it a heading and a row per cell for every series."""
-    titles = workload_titles(table)
-    for reference, group in table.groupby("reference", sort=False):
-        console.print(titles[str(reference)], style="bold", soft_wrap=True)
+    for title, group in by_workload(table):
+        console.print(title, style="bold", soft_wrap=True)
         marks: list[str] = []
         by_series: dict[str, list[Any]] = {}
         for row in group.itertuples():
@@ -41,8 +49,8 @@ def print_plan(table: pd.DataFrame, console: Console) -> None:
                 console.print(heading, style="cyan", soft_wrap=True)
             console.print("  ".join(_padded(name, row[name], widths) for name in shown), soft_wrap=True)
             before = heading
-        for footnote in plan_footnotes(marks):
-            console.print(footnote)
+        for note in plan_footnotes(marks):
+            console.print(note)
         console.print()
 
 
@@ -64,11 +72,7 @@ def plan_row(row: Any, marks: list[str]) -> dict[str, str]:
     """
 
     def marked(text: str, source: Any) -> str:
-        if not text:
-            return ""
-        if source not in marks:
-            marks.append(source)
-        return f"{text} ({1 + marks.index(source)})"
+        return f"{text} ({footnote(source, marks)})" if text else ""
 
     speed = [number(row.published_speedup, 2, "x"), number(row.published_latency_s, 4, " s", kind="g")]
     on = "" if pd.isna(row.published_hardware) else f" on {row.published_hardware}"
@@ -105,19 +109,19 @@ def written(table: pd.DataFrame, form: str) -> str:
 
 def _markdown(table: pd.DataFrame) -> str:
     """What the console shows, a table per workload, in which every row names its method."""
-    titles, parts = workload_titles(table), []
-    for reference, group in table.groupby("reference", sort=False):
+    parts = []
+    for title, group in by_workload(table):
         marks: list[str] = []
         texts = [{"Method": row.setting} | plan_row(row, marks) for row in group.itertuples()]
         rows = pd.DataFrame(texts).map(markdown_text)
         rows = rows.loc[:, (rows != "").any()]
         align = ["left" if name in ("Method", "Schedule") else "right" for name in rows]
         parts += [
-            f"## {titles[str(reference)]}",
+            f"## {title}",
             "",
             rows.to_markdown(index=False, disable_numparse=True, colalign=align),
         ]
-        parts += ["", *(f"{footnote}\n" for footnote in plan_footnotes(marks))]
+        parts += ["", *(f"{note}\n" for note in plan_footnotes(marks))]
     return "\n".join(parts)
 
 
@@ -161,8 +165,7 @@ def totals(
         for cell, row, whole in zip(cells, rows, full)
     ]
     known = sum(tflop for tflop in drawn if tflop is not None)
-    peta = known / 1000
-    work = f"{known:.3g} TFLOP" if peta < 1 else f"{peta:.3g} PFLOP" if peta < 1000 else f"{peta:.0f} PFLOP"
+    work = f"{significant(known, 3)} TFLOP" if known < 1000 else f"{significant(known / 1000, 3)} PFLOP"
     rest = "" if None not in drawn else "; cells whose FLOPs are not known beforehand are not in it"
     if step_s is None:
         lines.append(f"{work} in the transformer{rest}; --step-s SECONDS turns it into device hours")

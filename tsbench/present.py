@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,13 @@ def workload_titles(cells: pd.DataFrame, without: str = "") -> dict[str, str]:
     return titles_of(cells.drop_duplicates("reference").to_dict("records"), without)
 
 
+def by_workload(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The title and the cells of every workload of a run."""
+    titles = workload_titles(cells)
+    for reference, group in cells.groupby("reference", sort=False):
+        yield titles[str(reference)], group
+
+
 def series_and_label(row: Any) -> tuple[str, str]:
     """The method with the settings that a series shares, and the label of the cell within it."""
     return method_class(row.backend, row.method).series_and_label(json.loads(row.params))
@@ -26,7 +34,7 @@ def series_and_label(row: Any) -> tuple[str, str]:
 def best_rows(cells: pd.DataFrame) -> dict[str, list[dict[str, str]]]:
     """For the console: by the title of every workload the cells on a front, the slowest first."""
     titles, tables = workload_titles(cells), {}
-    front = cells[(cells["on_front"] != "") & (cells["status"] == "ok")]
+    front = cells[cells["on_front"] != ""]
     for reference, group in front.groupby("reference", sort=False):
         rows = []
         for row in group.sort_values("speedup").itertuples():
@@ -140,6 +148,13 @@ def interval(row: Any) -> str:
     while row.speedup_low < 1 and float(f"{row.speedup_low:.{digits}f}") == 1:  # what reaches below 1 shows it
         digits += 1
     return f" [{row.speedup_low:.{digits}f}, {row.speedup_high:.2f}]"
+
+
+def footnote(note: str, footnotes: list[str]) -> int:
+    """The number of a footnote, which is added to the others if it is not among them."""
+    if note not in footnotes:
+        footnotes.append(note)
+    return footnotes.index(note) + 1
 
 
 def markdown_text(text: str) -> str:

@@ -20,16 +20,15 @@ def read_prompts(file: str, limit: int | None) -> tuple[str, ...]:
     """
     if limit is not None and limit < 1:
         raise UserError(f"prompts.limit is {limit}, but must be 1 or more, or null for all; try prompts.limit=6.")
-    carried = CARRIED / f"{file}.txt"
+    names = sorted(entry.stem for entry in CARRIED.glob("*.txt"))
     try:
-        path = carried if carried.is_file() else expanded(file)
+        path = CARRIED / f"{file}.txt" if file in names else expanded(file)
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        names = ", ".join(sorted(entry.stem for entry in CARRIED.glob("*.txt")))
         raise UserError(
             f"prompts.file is {file!r}, which cannot be read as a text file ({reason}); "
-            f"give a text file with one prompt per line, or one of tsbench's own lists: {names}."
+            f"give a text file with one prompt per line, or one of tsbench's own lists: {', '.join(names)}."
         ) from error
     prompts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not prompts:

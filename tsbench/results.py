@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsbench.store import Store, opened
@@ -48,7 +49,7 @@ class Results:
         return self.store.images(found[0])
 
 
-def load(folder: str) -> Results:
+def load(folder: str | Path) -> Results:
     """Read a run.
 
     Args:

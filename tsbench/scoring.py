@@ -42,7 +42,8 @@ def score_cells(store: Store, metrics: Iterable[str]) -> None:
                         raise ValueError("it is not a number (NaN)")
                     new[name] = values
                 except Exception as error:
-                    reasons[name] = f"{metric_of(name).label} failed: {first_line(error)}"
+                    why = first_line(error).replace("; ", ", ")  # reasons are joined by semicolons
+                    reasons[name] = f"{metric_of(name).label} failed: {why}"
             scores = store.scores(key) | new  # read again: another process may have scored other metrics meanwhile
             store.write_scores(key, scores)
             before = store.unscored(key)

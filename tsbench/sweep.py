@@ -77,7 +77,8 @@ class Sweep:
         if missing:
             store.check_environment(here)
             methods = self.possible(missing)
-            self.check_model(missing)
+            if possible := [cell for cell in missing if cell.key in methods]:
+                self.check_model(possible)
             with store.held():
                 store.check_environment(here)  # again: another sweep may have drawn here meanwhile
                 if any(store.is_done(cell.key) for cell in missing):
@@ -162,7 +163,7 @@ class Sweep:
                 if cell.reference.key != workload:
                     workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
-                    if cut := self._cut_prompts(cell):
+                    if cell.key in methods and (cut := self._cut_prompts(cell)):
                         console.print(cut, soft_wrap=True)
                 outcome = self._run_cell(cell, store, progress, costs)
                 name = self.methods[cell.key].full_name(json.loads(cell.parameters))
@@ -256,7 +257,7 @@ def workloads(cells: list[Cell]) -> dict[str, str]:
 def _outcome(drawn: DrawnCell) -> str:
     latency = median(pair.method.latency_s for pair in drawn.pairs)
     computed = fmean(map(computed_steps, drawn.schedules))
-    text = f"{latency:.3g} s, {computed:g} of {drawn.workload.steps} steps computed"
+    text = f"{latency:.4g} s, {computed:g} of {drawn.workload.steps} steps computed"
     if drawn.is_reference:
         return text
     return f"{median(speedups(drawn.pairs)):.2f}x, {text}"

@@ -19,7 +19,7 @@ class Timing:
     denoise_s: float
     decode_s: float
     step_s: list[float]
-    energy_j: float | None = None  # of the GPU, where it tells
+    energy_j: float | None = None  # joules per image of the GPU, where it tells
 
     @classmethod
     def per_image(cls, durations_s: Sequence[float], images: int, energy_j: float | None = None) -> Timing:
@@ -34,7 +34,7 @@ class Pair:
     """A run of the method and one of full compute, one right after the other.
 
     Attributes:
-        batch: what both have drawn.
+        batch: the number of the batch of the workload that both have drawn.
         schedule: what the method's run computed.
         method: its timing.
         reference: that of full compute; None if the method is full compute itself.

@@ -12,6 +12,7 @@ import numpy as np
 
 from tsbench.budget import method_first
 from tsbench.cell import Cell, Sample, Workload
+from tsbench.drawing.hooks import most
 from tsbench.drawing.measure import PeakMemory
 from tsbench.errors import DrawingFailed, ModelSpoilt
 from tsbench.methods import Method
@@ -198,7 +199,7 @@ class Session(ABC):
             step_errors=None if cell.is_reference else _relative_errors(warm.latents, self._full.latents),
             cache_bytes=warm.cache_bytes,
             pairs=timed,
-            peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
+            peak_memory_bytes=most(peaks),
             peak_memory_reason=self.memory.missing,
         )
 

@@ -35,9 +35,14 @@ class Call:
         if hasattr(module, "_hf_hook"):
             inner = module._old_forward
             outer = None if getattr(module.forward, "__wrapped__", None) == inner else module.forward
-        torch_hooks = dict(module._forward_pre_hooks), dict(module._forward_hooks)
         return cls(
-            inner, outer, dict(module._modules), getattr(module, "processor", None), *torch_hooks, module.forward
+            inner=inner,
+            outer=outer,
+            parts=dict(module._modules),
+            processor=getattr(module, "processor", None),
+            pre_hooks=dict(module._forward_pre_hooks),
+            hooks=dict(module._forward_hooks),
+            forward=module.forward,
         )
 
     def restore(self, module: nn.Module) -> None:
@@ -101,9 +106,9 @@ def cached_bytes(model: nn.Module, method: Method) -> int | None:
     return sum(tensor.nbytes for tensor in found.values())
 
 
-def most(kept: Iterable[int | None]) -> int | None:
-    """The largest of `cached_bytes`, taken after several steps."""
-    return max((size for size in kept if size is not None), default=None)
+def most(figures: Iterable[int | None]) -> int | None:
+    """The largest of the figures that are known; None if none is."""
+    return max((figure for figure in figures if figure is not None), default=None)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -31,7 +31,7 @@ def check_installed() -> None:
 def cache_folder() -> Path:
     """Where exported models are kept: $TSBENCH_CACHE, else tsbench/ in the user's cache folder."""
     own = os.environ.get("TSBENCH_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tsbench"
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tsbench"
 
 
 def is_exported(folder: Path) -> bool:

@@ -70,5 +70,5 @@ class FasterCache(Method):
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:
         low, high = parameters["spatial_attention_timestep_skip_range"]
-        weight = "" if parameters["attention_weight"] == 0.5 else f", weight {parameters['attention_weight']:g}"
+        weight = "" if parameters["attention_weight"] == 0.5 else f", weight {parameters['attention_weight']:.12g}"
         return f"{cls.title}, timesteps {low} to {high}{weight}"

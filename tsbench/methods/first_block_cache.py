@@ -36,10 +36,9 @@ class FirstBlockCache(Method):
         self.enable(pipeline, steps)
         first = wrapped_modules(pipeline.transformer, "blocks")[0]
         head = first._diffusers_hook.get_hook("fbc_leader_block_hook")
-        head._should_compute_remaining_blocks = lambda residual: (
-            head.state_manager.get_state().should_compute
-            and (head.state_manager.get_state().head_block_residual is None)
-        )
+        # Tensors without data have changed by nothing that could be told: the first step alone, with none before it, is
+        # to compute.
+        head._should_compute_remaining_blocks = lambda _: head.state_manager.get_state().head_block_residual is None
 
     def snippet(self, steps: int) -> Snippet:
         return self.cache_snippet("FirstBlockCacheConfig")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 from tsbench.checks import EVERY_STEP, at_least, between, one_of, step_map, taylor_order
 from tsbench.errors import UserError
 from tsbench.methods.base import Method
+from tsbench.paths import expanded
 from tsbench.schedule import formable_order, official_taylorseer
 
 WRAPS = ("blocks", "transformer")
@@ -45,7 +45,7 @@ class TaylorSeerDecorator(Method):
         assert self.step_map is not None
         if not set(self.step_map) - set("C."):
             return self.step_map
-        path = Path(self.step_map)
+        path = expanded(self.step_map)
         try:
             return path.read_text(encoding="utf-8").strip() if path.is_file() else self.step_map
         except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 from tsbench.errors import UserError, first_line
 from tsbench.metrics.base import Metric, Score
 from tsbench.models.source import hub_refusal
+from tsbench.paths import expanded
 
 
 def load(checkpoint: str) -> Score:
@@ -28,6 +29,7 @@ def load(checkpoint: str) -> Score:
     """
     import torch
 
+    checkpoint = str(expanded(checkpoint))
     try:
         model, found, processor = _loaded(checkpoint)
     except (OSError, ValueError) as error:

@@ -18,11 +18,11 @@ from PIL import Image
 
 from tsbench.answers import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
 from tsbench.cell import Workload
-from tsbench.chain import chain, sentences
+from tsbench.chain import chain, limits
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
 from tsbench.paths import ASSETS
-from tsbench.present import interval, notes_of, provenance, series_and_label, workload_titles
+from tsbench.present import by_workload, interval, notes_of, provenance, series_and_label, workload_titles
 from tsbench.report.difference import amplified_difference
 from tsbench.report.paper import FRONT, front_text, published_beside, quantities
 from tsbench.report.plots.style import styles, with_series
@@ -72,9 +72,7 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
 def answers(store: Store, cells: pd.DataFrame) -> list[dict[str, Any]]:
     """For every workload and level of quality the fastest setting whose interval meets it; equal answers once."""
     found: list[dict[str, Any]] = []
-    titles = workload_titles(cells)
-    for reference, group in cells.groupby("reference", sort=False):
-        title = titles[str(reference)]
+    for title, group in by_workload(cells):
         if "lpips" not in group or group["lpips"].isna().all():
             text = _without_lpips(group)
             found.append({"workload": title, "wanted": "", "key": None, "text": text, "beside": []})
@@ -172,7 +170,7 @@ def _cell(store: Store, row: Any, metrics: list[str], workloads: dict[str, str])
     if row.key != row.reference:
         cell["explanation"] = [
             f"{link.latency_s:.4g} s ({link.factor:.3f}x): {link.what}" for link in chain(drawn)
-        ] + sentences(drawn)
+        ] + limits(drawn)
     cell |= {"python": "\n".join(snippet(drawn)), "command": overrides(drawn)}
     scores = {name.partition(":")[0]: values for name, values in store.scores(row.key).items()}
     cell["samples"] = _worst_first(drawn.workload, scores, metrics)
@@ -219,12 +217,12 @@ def _pictures(store: Store, drawn: pd.DataFrame) -> dict[str, dict[str, list[str
                 "differences": [_picture(amplified_difference(*both), side) for both in zip(images, full)],
             }
             size += sum(len(text) for texts in found[row.key].values() for text in texts)
-            if size > IMAGES_SIZE:
+            if size > IMAGES_SIZE and side > 1:
                 break
         else:
             return found
         whole = size * len(drawn) / len(found)
-        side = int(0.95 * side * math.sqrt(IMAGES_SIZE / whole))  # the size goes as the area
+        side = max(1, int(0.95 * side * math.sqrt(IMAGES_SIZE / whole)))  # the size goes as the area
 
 
 def _picture(image: np.ndarray, side: int) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.present import provenance
-from tsbench.report.paper import BEST, READING, SECOND, Entry, Field, PaperTable, footnote, paper_tables
+from tsbench.present import footnote, provenance
+from tsbench.report.paper import BEST, READING, SECOND, Entry, Field, PaperTable, paper_tables
 
 ABOVE = r"% Needs \usepackage{booktabs,makecell,adjustbox}; a table wider or higher than the page is made smaller."
 
@@ -26,7 +26,7 @@ def _table(table: PaperTable) -> list[str]:
     """The lines of a table: a series is a line above its settings, and a note of a row a footnote."""
     footnotes, rows = list(table.footnotes), []
     for place, ((series, label, *figures), note) in enumerate(zip(table.rows, table.notes)):
-        if place in table.group_starts - {0}:
+        if place and series:
             rows.append(r"\midrule")
         if series and label:
             rows.append(rf"\multicolumn{{{1 + len(figures)}}}{{@{{}}l}}{{{_field(series)}}} \\")

@@ -14,6 +14,8 @@ from tsbench import published
 from tsbench.fronts import ranked_value
 from tsbench.metrics import METRICS
 from tsbench.present import (
+    by_workload,
+    footnote,
     interval,
     markdown_text,
     notes_of,
@@ -22,7 +24,6 @@ from tsbench.present import (
     series_and_label,
     significant,
     tflop_text,
-    workload_titles,
 )
 
 BEST, SECOND = 1, 2
@@ -71,7 +72,6 @@ class PaperTable:
     headings: list[str]
     rows: list[list[Field]]
     notes: list[str]  # one a row
-    group_starts: set[int]
     footnotes: list[str]
 
 
@@ -94,9 +94,8 @@ def quantities(cells: pd.DataFrame) -> list[Quantity]:
 
 def paper_tables(cells: pd.DataFrame) -> Iterator[PaperTable]:
     """A table for every workload."""
-    titles = workload_titles(cells)
-    for reference, group in cells.groupby("reference", sort=False):
-        yield paper_table(group, titles[str(reference)])
+    for title, group in by_workload(cells):
+        yield paper_table(group, title)
 
 
 def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
@@ -109,9 +108,8 @@ def paper_table(group: pd.DataFrame, title: str) -> PaperTable:
     footnotes: list[str] = []
     columns = [(heading, fields) for heading, fields in _columns(rows, quantities(group), footnotes) if any(fields)]
     headings = ["Method", "Setting", "Computed", *(heading for heading, _ in columns)]
-    table = PaperTable(title, headings, [], ["; ".join(notes_of(row)) for row in rows], set(), footnotes)
+    table = PaperTable(title, headings, [], ["; ".join(notes_of(row)) for row in rows], footnotes)
     for series, members in by_series.items():
-        table.group_starts.add(len(table.rows))
         for number_in_series, (label, row) in enumerate(members):
             computed = row.status if pd.isna(row.computed_steps) else f"{row.computed_steps:g}/{row.steps}"
             first = [_field("" if number_in_series else series), _field(label), _field(computed)]
@@ -171,13 +169,6 @@ def _published(quantity: Quantity, matches: Sequence[Sequence[published.Match]],
             numbers.setdefault(_as_published(quantity, match), []).append(place)
         fields.append(tuple(Entry(text, 0, tuple(sorted(set(notes)))) for text, notes in numbers.items()))
     return fields
-
-
-def footnote(note: str, footnotes: list[str]) -> int:
-    """The number of a footnote, which is added to the others if it is not among them."""
-    if note not in footnotes:
-        footnotes.append(note)
-    return footnotes.index(note) + 1
 
 
 def published_beside(row: Any, shown: Sequence[Quantity]) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from tsbench.chain import chain, sentences
+from tsbench.chain import chain, limits
 from tsbench.errors import UserError
 from tsbench.flags import Arguments
 from tsbench.present import workload_titles
@@ -80,4 +80,4 @@ def explanation(store: Store, row: Any) -> list[str]:
     cell = store.drawn(row.key)
     for number, link in enumerate(chain(cell)):
         lines.append(f"    {link.latency_s:10.4g} s  {f'x {link.factor:.3f}' if number else '':9} {link.what}")
-    return lines + [f"    {sentence}" for sentence in sentences(cell)]
+    return lines + [f"    {sentence}" for sentence in limits(cell)]

@@ -24,7 +24,7 @@ from tsbench.answers import (
 from tsbench.errors import UserError
 from tsbench.flags import Arguments, number_of
 from tsbench.metrics import METRICS
-from tsbench.present import workload_titles
+from tsbench.present import by_workload
 from tsbench.progress import output
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, opened
@@ -60,9 +60,9 @@ def main(arguments: list[str]) -> int:
     store = opened(given.RESULTS)
     console = output()
     table = cells_table(store)
-    found, titles = True, workload_titles(table)
-    for reference, group in table.groupby("reference", sort=False):
-        lines, ok = advice(store, titles[str(reference)], group, bars)
+    found = True
+    for title, group in by_workload(table):
+        lines, ok = advice(store, title, group, bars)
         found = found and ok
         for line in lines:
             console.print(line, soft_wrap=True)

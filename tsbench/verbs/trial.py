@@ -51,6 +51,11 @@ def main(arguments: list[str]) -> int:
         )
     if all(cell.is_reference for cell in sweep.cells):
         raise UserError("try compares a method with full compute, which method=none is; try method=taylorseer.")
+    for cell in sweep.cells:
+        method = sweep.methods[cell.key]
+        if reason := impossible(cell, method):
+            raise UserError(f"{method.full_name(json.loads(cell.parameters))} cannot be drawn: {reason}.")
+    sweep.possible(sweep.cells)  # raises where a model's architecture rules a method out
     return _try(sweep)
 
 
@@ -58,6 +63,8 @@ def _try(sweep: Sweep) -> int:
     from tsbench.sessions import NotLoaded
 
     console = output()
+    for sentence in sweep.unusual_sizes:
+        console.print(sentence, soft_wrap=True)
     full: dict[str, Any] = {}  # images by the key of their reference
     rows, failed = [], False
     for cell in sweep.cells:
@@ -68,8 +75,6 @@ def _try(sweep: Sweep) -> int:
             console.print(cut, soft_wrap=True)
         method = sweep.methods[cell.key]
         name = method.full_name(json.loads(cell.parameters))
-        if reason := impossible(cell, method):
-            raise UserError(f"{name} cannot be drawn: {reason}.")
         try:
             result = session.draw_cell(cell, method, sweep.pairs, lambda count: None)
         except Exception as error:
@@ -77,7 +82,7 @@ def _try(sweep: Sweep) -> int:
             failed = True
             break
         latency_s = median(pair.method.latency_s for pair in result.pairs)
-        line = f"{name}: {latency_s:.3g} s"
+        line = f"{name}: {latency_s:.4g} s"
         if cell.is_reference:
             full[cell.key] = result.images[0]
         else:
@@ -85,7 +90,7 @@ def _try(sweep: Sweep) -> int:
             ratio = median(speedups(result.pairs))
             beside_s = median(pair.full.latency_s for pair in result.pairs)
             scores = _metrics(sweep.metrics, result.images[0], reference, cell.workload.prompts[0])
-            line += f", {ratio:.2f}x (full compute beside it {beside_s:.3g} s){scores and ', '}{scores}"
+            line += f", {ratio:.2f}x (full compute beside it {beside_s:.4g} s){scores and ', '}{scores}"
             rows.append((reference, result.images[0]))
         console.print(line, soft_wrap=True)
         steps = cell.workload.steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.present import series_and_label, workload_titles
+from tsbench.present import by_workload, series_and_label
 from tsbench.report.plots.style import COLOURS, name_panel, panels, short_label
 from tsbench.store import Store
 
@@ -25,12 +25,12 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
     """
     from matplotlib.ticker import MaxNLocator
 
-    columns, titles = [], workload_titles(cells)
-    for reference, group in cells.groupby("reference", sort=False):
-        front = group[(group["on_front"] != "") & (group["status"] == "ok")].sort_values("speedup")
+    columns = []
+    for title, group in by_workload(cells):
+        front = group[group["on_front"] != ""].sort_values("speedup")
         drawn = [(row, cell) for row in front.itertuples() if (cell := store.drawn(row.key)).step_errors]
         if drawn:
-            columns.append((titles[str(reference)], _spread(drawn)))
+            columns.append((title, _spread(drawn)))
     if not columns:
         return None
     rows = max(len(drawn) for _, drawn in columns)
