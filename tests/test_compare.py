@@ -227,14 +227,6 @@ def test_a_regression_that_a_run_is_too_noisy_for_is_announced(here: Path, capsy
     assert "in a typical cell" not in capsys.readouterr().out
 
 
-def test_more_cells_make_a_verdict_harder(tmp_path: Path) -> None:
-    """Of N=3, 5 % slower than N=2 and as good, two cells alone are sure; among eighteen one may be so by chance."""
-    few = run(tmp_path / "few", {2: GOOD, 3: GOOD}, {2: 0.5, 3: 0.525})
-    many = run(tmp_path / "many", dict.fromkeys(range(2, 20), GOOD), {n: 0.5 + 0.025 * (n == 3) for n in range(2, 20)})
-    assert by_interval(few)[3].dominated_by.startswith("lpips:") and by_interval(few)[3].near_front == ""
-    assert by_interval(many)[3].near_front == "lpips" and by_interval(many)[3].dominated_by == ""
-
-
 def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They have an infinite PSNR on one side, so that no mean of differences shows them: an image that was the
     reference's and now is not has become worse by more than any threshold."""

@@ -226,6 +226,15 @@ def test_another_metrics_failure_is_no_reason(here: Path, capsys: pytest.Capture
     assert "'metrics=[clip_score:CHECKPOINT]' adds it" in told("--min-clip-score")
 
 
+def test_given_up_is_the_fastest_that_misses_a_bar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """N=3, for its LPIPS alone. Of N=4, the fastest, nothing is known, and N=5 is slower."""
+    store = run(here / "results" / "r", {2: GOOD, 3: FAIR, 4: GOOD, 5: FAIR}, {2: 0.5, 3: 0.4, 4: 0.35, 5: 0.45})
+    store.write_scores(keys(store)[4], {})
+    assert main(["recommend", "r", "--max-lpips", "0.1", "--max-memory-gb", "1"]) == 0
+    (told,) = (line for line in capsys.readouterr().out.splitlines() if "is faster" in line)
+    assert "N=3 is faster (2.50x), but LPIPS is 0.09, its" in told and "memory" not in told
+
+
 def test_memory_that_is_not_known_is_not_judged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
     rewrite(store, keys(store)[2], peak_memory_bytes=None, peak_memory_reason="the kernel does not tell")
