@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import ttest_ind
 
 from tests.helpers import cell
 from tests.stores import (
@@ -19,7 +20,6 @@ from tests.stores import (
     GOOD,
     PROMPTS,
     body,
-    by_interval,
     document,
     image,
     keys,
@@ -30,10 +30,11 @@ from tests.stores import (
     timed,
 )
 from tsbench.__main__ import main
-from tsbench.comparison import metric_change
+from tsbench.comparison import compared, metric_change
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import METRICS
+from tsbench.stats import log_speedups
 from tsbench.store import Store
 
 
@@ -106,6 +107,22 @@ def test_a_slower_cell_among_thirty_can_still_fail(here: Path, capsys: pytest.Ca
     assert main(["compare", "a", "b", "--fail-if", "slower=5%"]) == 1
     (marked,) = (line for line in capsys.readouterr().out.splitlines() if line[0] == "*")
     assert "N=7: slower +30 % [" in marked
+
+
+def test_the_more_cells_are_compared_the_clearer_a_change_has_to_be(tmp_path: Path) -> None:
+    """N=2 became 6 % slower, by Yuen's test with p between 5 % / 6 and 5 % / 2: sure beside full compute alone, and not
+    among six cells."""
+    for more, sure in (((), True), (range(3, 7), False)):
+        a, b = (
+            run(
+                tmp_path / f"{name}{len(more)}", dict.fromkeys((2, *more), GOOD), {2: second} | dict.fromkeys(more, 0.5)
+            )
+            for name, second in (("a", 0.5), ("b", 0.53))
+        )
+        pairs = [log_speedups(store.drawn(keys(store)[2]).pairs) for store in (a, b)]
+        assert 0.05 / 6 < ttest_ind(*pairs, equal_var=False, trim=0.2).pvalue < 0.05 / 2
+        (change,) = (c for c in compared(a, b, ["a", "b"]).changes if "N=2" in c.cell and c.figure == "slower")
+        assert change.is_sure == sure
 
 
 def test_what_is_lost_is_told_and_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,6 +302,16 @@ def test_identical_images_leave_a_gate_nothing_to_judge_by(here: Path, capsys: p
     assert main(["compare", "a", "b", "--fail-if", "psnr=1"]) == 1
     needs = "which takes five prompts whose images differ from full compute's in A and B"
     assert f"FAILED psnr could not be judged: no cell has an interval, {needs}" in capsys.readouterr().out
+
+
+def test_of_some_metrics_less_is_worse(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SSIM falls by 0.1 with every prompt, surely by more than 0.09; the other way it is better."""
+    for name, ssim in (("a", 0.9), ("b", 0.8)):
+        store = run(here / name, {2: GOOD}, {2: 0.5})
+        store.write_scores(keys(store)[2], {"ssim": [ssim + value / 100 for value in FAIR]})
+    assert main(["compare", "a", "b", "--fail-if", "ssim=0.09"]) == 1
+    assert "ssim is worse by at least 0.1, more than 0.09\n" in capsys.readouterr().out
+    assert main(["compare", "b", "a", "--fail-if", "ssim=0.09"]) == 0
 
 
 def test_a_change_is_told_from_its_threshold(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,10 +47,13 @@ def one_sentence(error: BaseException) -> str:
 
 def _unreadable(override: str) -> str:
     key, _, value = override.partition("=")
-    quoted = f'{key}="{value}"'
-    helps = value[:1] not in ("[", "{") and _is_readable(quoted)
-    instead = f"; a value with such characters takes quotes: {shlex.quote(quoted)}" if helps else ""
-    return f"The override {override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}."
+    quoted, listed = f'{key}="{value}"', re.sub(",+", ",", value).strip(",")
+    instead = "."
+    if listed not in ("", value) and _is_readable(f"{key}={listed}"):
+        instead = f"; did you mean {shlex.quote(f'{key}={listed}')}?"
+    elif value[:1] not in ("[", "{") and _is_readable(quoted):
+        instead = f"; a value with such characters takes quotes: {shlex.quote(quoted)}."
+    return f"The override {override!r} cannot be read; overrides look like steps=20 or seeds=[0,1]{instead}"
 
 
 def _is_readable(override: str) -> bool:
@@ -96,7 +99,9 @@ def _unknown(key: str, schema: str) -> str:
 
 def of_another_type(key: str, value: str, wanted: str) -> str:
     kind, example = _KINDS[wanted]
-    return f"{key} is {value!r}, but must be {kind}, such as {key}={example}."
+    values = value[1:-1].replace(" ", "")
+    grid = f"; several values make a grid without brackets: {key}={values}" if value[:1] == "[" else ""
+    return f"{key} is {value!r}, but must be {kind}, such as {key}={example}{grid}."
 
 
 def _whole_group(key: str, schema: str, value: str) -> str:
