@@ -51,7 +51,7 @@ def test_compare_finds_what_changed_and_fails_only_beyond_the_threshold(
     (same,) = (line for line in lines if "N=3: slower" in line)
     assert same.startswith("  ") and "slower +0 % [" in same
     assert any(line.startswith("* ") and "N=2: lpips +0.02" in line for line in lines)
-    assert any(line.startswith("only in b: ") and "N=4" in line for line in lines)
+    assert "only in b: 64x64 TaylorSeer (diffusers), default, warm-up 3, N=4" in lines
     assert main(["compare", "a", "b", "--fail-if", "slower=5%", "lpips=0.01"]) == 1
     text = capsys.readouterr().out
     assert text.count("FAILED") == 2 and "more than 5 %" in text
@@ -113,12 +113,8 @@ def test_the_more_cells_are_compared_the_clearer_a_change_has_to_be(tmp_path: Pa
     """N=2 became 6 % slower, by Yuen's test with p between 5 % / 6 and 5 % / 2: sure beside full compute alone, and not
     among six cells."""
     for more, sure in (((), True), (range(3, 7), False)):
-        a, b = (
-            run(
-                tmp_path / f"{name}{len(more)}", dict.fromkeys((2, *more), GOOD), {2: second} | dict.fromkeys(more, 0.5)
-            )
-            for name, second in (("a", 0.5), ("b", 0.53))
-        )
+        lpips, seconds = dict.fromkeys((2, *more), GOOD), dict.fromkeys(more, 0.5)
+        a, b = (run(tmp_path / f"{s}, {len(more)} more", lpips, seconds | {2: s}) for s in (0.5, 0.53))
         pairs = [log_speedups(store.drawn(keys(store)[2]).pairs) for store in (a, b)]
         assert 0.05 / 6 < ttest_ind(*pairs, equal_var=False, trim=0.2).pvalue < 0.05 / 2
         (change,) = (c for c in compared(a, b, ["a", "b"]).changes if "N=2" in c.cell and c.figure == "slower")
@@ -256,6 +252,7 @@ def test_images_that_are_no_longer_identical_are_told(here: Path, capsys: pytest
     assert main(["compare", "b", "c", "--fail-if", "psnr=1"]) == 1
     assert "4, then 3 images" in capsys.readouterr().out
     assert main(["compare", "c", "a", "--fail-if", "psnr=1"]) == 0
+    assert "3, then 6 images are the reference's" in capsys.readouterr().out
 
 
 def test_full_compute_that_draws_other_images_is_told_and_judged(

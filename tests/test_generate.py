@@ -215,8 +215,10 @@ def test_times_add_up(session: DiffusersSession) -> None:
 
 
 def test_times_are_per_image() -> None:
-    timing = Timing.per_image([2.0, 4.0, 6.0, 8.0], images=2)
+    """And the energy, where there is a counter."""
+    timing = Timing.per_image([2.0, 4.0, 6.0, 8.0], images=2, energy_j=900.0)
     assert (timing.encode_s, timing.step_s, timing.decode_s, timing.latency_s) == (1.0, [2.0, 3.0], 4.0, 10.0)
+    assert timing.energy_j == 450.0 and Timing.per_image([2.0, 4.0, 8.0], images=2).energy_j is None
 
 
 def test_a_cell_pairs_every_run_with_a_reference_run(session: DiffusersSession) -> None:
