@@ -30,7 +30,7 @@ from tests.stores import (
     timed,
 )
 from tsbench.__main__ import main
-from tsbench.comparison import compared, metric_change
+from tsbench.comparison import compared, counterparts, metric_change
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import METRICS
@@ -150,7 +150,10 @@ def test_a_difference_without_an_interval_is_never_marked() -> None:
         (change,) = metric_change("cell", "lpips", [0.1] * prompts, [0.3] * prompts, prompts, 0.95)
         assert change.value == pytest.approx(0.2) and change.is_sure == sure
     (change,) = metric_change("cell", "psnr", [math.inf] * 5, [math.inf] * 5, 5, 0.95)
-    assert (change.value, change.is_sure) == (0, False)
+    assert (change.value, change.is_sure, change.equal) == (0, False, True)
+    (change,) = metric_change("cell", "lpips", [0.1] * 5, [0.1] * 4 + [0.2], 5, 0.95)
+    assert (change.is_sure, change.equal) == (False, False)
+    assert metric_change("cell", "psnr", [math.inf] * 5, [40.0] * 5, 5, 0.95) == []
 
 
 def test_timings_of_other_hardware_are_no_regression(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +213,12 @@ def test_two_backends_are_compared_where_they_draw_the_same(here: Path, capsys: 
     assert "slower" not in capsys.readouterr().out
 
 
+def test_cells_of_one_backend_are_the_same_by_their_settings_alone(tmp_path: Path) -> None:
+    """Whatever steps they compute."""
+    a, b = (run(tmp_path / str(interval), {interval: GOOD}, {interval: 0.5}).all_cells() for interval in (2, 3))
+    assert list(counterparts(a, b).values()) == [cell.key for cell in b if cell.is_reference]
+
+
 def test_cells_of_several_workloads_are_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By size and method where that is enough, else by the workload."""
     store = run(here / "results" / "r", {2: GOOD}, {2: 0.5})
@@ -259,8 +268,9 @@ def test_full_compute_that_draws_other_images_is_told_and_judged(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every cell is held against its own run's full compute: a scheduler that broke would change no other figure."""
-    run(here / "a", {2: GOOD}, {2: 0.5})
-    store = run(here / "b", {2: GOOD}, {2: 0.5})
+    for name in ("a", "b"):
+        store = run(here / name, {2: GOOD}, {2: 0.5})
+        store.write_scores(keys(store)[2], {"lpips": GOOD, "ssim": [0.9] * 6, "psnr": [30.0] * 6})
     gate = ["compare", "a", "b", "--fail-if", "lpips=0.01"]
     assert main(gate) == 0
     assert "images against" not in capsys.readouterr().out
@@ -273,6 +283,10 @@ def test_full_compute_that_draws_other_images_is_told_and_judged(
     )  # of 155 - 100 in one half of the columns, 95 - 100 in the other
     assert f"64x64 Full compute, B's images against A's: 6 of 6 differ, by {psnr:.2f} dB on average" in text
     assert "FAILED 64x64 Full compute, B's images against A's: lpips is worse by at least 0." in text
+    assert main(["compare", "a", "b", "--fail-if", "ssim=0.01", "psnr=1", "slower=50%"]) == 1
+    text = capsys.readouterr().out
+    assert "images against A's: ssim is worse by at least 0." in text
+    assert "images against A's: psnr" not in text  # of which nothing is a threshold's distance from identical images
     monkeypatch.setitem(METRICS, "lpips", replace(METRICS["lpips"], missing=lambda: "it is not installed"))
     assert main(gate) == 0
     assert "B's images against A's: not judged by LPIPS: it is not installed" in capsys.readouterr().out
