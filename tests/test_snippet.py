@@ -106,6 +106,16 @@ def test_a_parameter_that_is_gone_leaves_no_other_setting_to_paste() -> None:
     assert TaylorSeer.full_name(drawn.params) == "TaylorSeer (diffusers), cache_interval=2, every=3"
 
 
+def test_what_a_snippet_cannot_show_is_said() -> None:
+    random = drawn_cell(cell(random_weights=True), ["C"], [PAIR])
+    assert snippet(random) == ["# random weights: there is no image to draw"]
+    elsewhere = drawn_cell(cell("of_a_package", '{"every": 3}'), ["C"], [PAIR])
+    assert snippet(elsewhere) == ["# of_a_package comes from a package that is not installed here"]
+    batch = "# measured in batches of 2: alone an image may come out a little different"
+    said = [batch in snippet(drawn_cell(cell(batch_size=size), ["C"], [PAIR])) for size in (1, 2)]
+    assert said == [False, True]
+
+
 def test_prompts_of_a_user_are_asked_for_by_the_overrides(here: Path) -> None:
     """Without a word of them the command would draw the model's own prompts, and call it the same cell."""
     (here / "mine.txt").write_text("a cat\na dog\n")
