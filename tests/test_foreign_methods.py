@@ -211,6 +211,31 @@ def test_compiled_blocks_are_not_taken_apart(session: DiffusersSession) -> None:
         blocks[0]._compiled_call_impl = None
 
 
+class Predicting(Skipping):
+    """Has a part of its own, which forecast steps alone run."""
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        self.block = pipeline.transformer.single_transformer_blocks[0]
+        self.block.predictor = torch.nn.Linear(1, 1)
+        super().enable(pipeline, steps)
+        every_2nd = self.block.forward
+
+        def predicting(*args: Any, **kwargs: Any) -> Any:
+            if every_2nd.calls % 2:
+                self.block.predictor(torch.zeros(1))
+            return every_2nd(*args, **kwargs)
+
+        self.block.forward = predicting
+
+    def disable(self, pipeline: Any) -> None:
+        super().disable(pipeline)
+        del self.block.predictor
+
+
+def test_what_forecasts_alone_run_is_not_asked_of_a_computed_step(session: DiffusersSession) -> None:
+    assert session.draw(workload(), workload().batches[0], Predicting()).schedule == "C.C.C.C."
+
+
 @dataclass
 class Unseen(Skipping):
     """Leaves out what no module is called for."""

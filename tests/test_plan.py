@@ -23,6 +23,7 @@ from tsbench.models.source import configuration, find_model
 from tsbench.paths import carried
 from tsbench.plan import COLUMNS, measured_step_s, plan_table, planned_cells
 from tsbench.plan_text import totals
+from tsbench.present import size_of
 from tsbench.store import Store
 
 EXPERIMENTS = sorted(path.stem for path in carried("experiments").glob("*.yaml"))
@@ -284,3 +285,7 @@ def test_every_experiment_can_be_drawn(experiment: str, here: Path) -> None:
     with_thresholds = {"auto", "cache_dit", "first_block_cache", "mag_cache"}  # which a tight one never reaches
     assert set(noted["method"]) - with_thresholds == ({"sea_cache"} if experiment == "methods" else set())
     assert cells.loc[cells["status"] == "skipped", "reason"].notna().all()
+
+
+def test_sizes_are_in_powers_of_two() -> None:
+    assert [size_of(n) for n in (0, 512, 3 * 2**19, 3 * 2**30)] == ["", "0.5 KiB", "1.50 MiB", "3.00 GiB"]

@@ -120,6 +120,7 @@ def test_an_answer_counts_identical_images(here: Path, capsys: pytest.CaptureFix
     assert "nearer to full compute by PSNR: " in text and "PSNR 31 dB, 1 of 6 images identical\n" in text
     (shown,) = best_rows(cells_table(store)).values()
     assert "31.00, 1 of 6 images identical" in [row["PSNR (dB) ↑"] for row in shown]
+    assert {row["Speed-up"] for row in shown} == {"1.98x", "2.00x"}
     labels = [text.get_text() for axis in pareto(cells_table(store), "P").axes for text in axis.texts]
     assert "N=2, 1 of 6 images identical" in labels
 
