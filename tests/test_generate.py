@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -14,7 +15,9 @@ import torch
 
 from tests.helpers import cell, workload
 from tsbench.budget import method_first
+from tsbench.cell import Sample, Workload
 from tsbench.drawing.diffusers import DiffusersSession, choose_device
+from tsbench.drawing.generate import Drawn
 from tsbench.drawing.hooks import hooked_modules
 from tsbench.drawing.measure import EnergyMeter, PeakMemory
 from tsbench.drawing.quantization import check_is_quantized
@@ -242,6 +245,32 @@ def test_the_order_of_a_pair_alternates_for_every_batch(batches: int) -> None:
     firsts = [method_first(pair, batches) for pair in range(2 * batches)]
     assert all(firsts[batch] != firsts[batch + batches] for batch in range(batches))
     assert firsts.count(True) == batches
+
+
+def test_the_runs_of_a_pair_are_neighbours_in_alternating_order(
+    session: DiffusersSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two warm-ups; then pairs of either prompt in either order; full compute has no other run beside it."""
+    method, runs, draw = TaylorSeer(cache_interval=4), [], session.draw
+
+    def noted(work: Workload, batch: list[Sample], arm: Method, **given: bool) -> Drawn:
+        runs.append((batch[0].prompt, arm.name))
+        return draw(work, batch, arm, **given)
+
+    monkeypatch.setattr(session, "draw", noted)
+    wanted = cell("taylorseer", json.dumps(method.resolved(8)), seeds=(6,))
+    session.draw_cell(wanted, method, pairs=4, image_drawn=lambda _: None)
+    one, other = wanted.workload.prompts
+    pairs = [
+        [(one, "taylorseer"), (one, "none")],
+        [(other, "none"), (other, "taylorseer")],
+        [(one, "none"), (one, "taylorseer")],
+        [(other, "taylorseer"), (other, "none")],
+    ]
+    assert runs == [(one, "none"), (one, "taylorseer"), *itertools.chain(*pairs)]
+    runs.clear()
+    session.draw_cell(wanted.reference, FULL, pairs=2, image_drawn=lambda _: None)
+    assert runs == [(one, "none"), (one, "none"), (other, "none")]
 
 
 def test_memory_is_measured_before_anything_is_timed(
