@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tsbench.cell import Cell, canonical_json
 from tsbench.cost import StepCost
-from tsbench.drawing.hooks import cached_bytes, most
+from tsbench.drawing.hooks import cached_bytes
+from tsbench.drawing.measure import most
 from tsbench.drawing.probe import probed
 from tsbench.errors import DrawingFailed
 from tsbench.methods import Method, method_class

@@ -77,7 +77,8 @@ class Sweep:
         if missing:
             store.check_environment(here)
             methods = self.possible(missing)
-            if possible := [cell for cell in missing if cell.key in methods]:
+            possible = [cell for cell in missing if cell.key in methods]
+            if possible:
                 self.check_model(possible)
             with store.held():
                 store.check_environment(here)  # again: another sweep may have drawn here meanwhile
@@ -86,7 +87,7 @@ class Sweep:
                         f"Another sweep has drawn cells of {store.folder} while this one loaded its model; "
                         "type the same command again for the rest."
                     )
-                self._draw_missing(store, missing, methods, here, console)
+                self._draw_missing(store, missing, possible, methods, here, console)
         else:
             every = "all " if len(self.cells) > 1 else ""
             console.print(f"{store.folder}: {every}{counted(len(self.cells), 'cell')} there already")
@@ -136,13 +137,18 @@ class Sweep:
             raise UserError(session.reason)
 
     def _draw_missing(
-        self, store: Store, missing: list[Cell], methods: dict[str, Method], here: dict[str, Any], console: Console
+        self,
+        store: Store,
+        missing: list[Cell],
+        possible: list[Cell],
+        methods: dict[str, Method],
+        here: dict[str, Any],
+        console: Console,
     ) -> None:
         from tsbench.environment import git_revision
 
         command = shlex.join(["python", "-m", "tsbench", "sweep", *self.arguments])
         store.open_run(here, git_revision(), command, self.metrics, [cell.key for cell in self.cells])
-        possible = [cell for cell in missing if cell.key in methods]
         planned = {key: images.total for key, images in planned_images(possible, self.pairs, methods).items()}
         images = sum(planned.values())
         done = len(self.cells) - len(missing)
@@ -158,12 +164,13 @@ class Sweep:
         costs = {cell.key: self._cost(cell) for cell in possible}
         started, share = time.perf_counter(), 0.0
         titles, workload = workloads(self.cells), ""
+        drawn = {cell.reference.key for cell in possible}  # a workload with cells to skip alone needs no model
         with SweepProgress(console, len(missing), images) as progress:
             for cell in missing:
                 if cell.reference.key != workload:
                     workload = cell.reference.key
                     console.print(titles[workload], style="bold", soft_wrap=True)
-                    if cell.key in methods and (cut := self._cut_prompts(cell)):
+                    if workload in drawn and (cut := self._cut_prompts(cell)):
                         console.print(cut, soft_wrap=True)
                 outcome = self._run_cell(cell, store, progress, costs)
                 name = self.methods[cell.key].full_name(json.loads(cell.parameters))

@@ -17,8 +17,8 @@ import torch
 
 from tsbench.cell import Cell, Sample, Settings, Workload
 from tsbench.drawing.generate import Backend, Drawn, Session
-from tsbench.drawing.hooks import cached_bytes, most
-from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, release_memory
+from tsbench.drawing.hooks import cached_bytes
+from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, most, release_memory
 from tsbench.drawing.probe import ScheduleProbe, probed
 from tsbench.drawing.quantization import COMPONENTS, TEXT_ENCODERS, check_is_quantized, quantization_call
 from tsbench.environment import device_name

@@ -12,8 +12,7 @@ import numpy as np
 
 from tsbench.budget import method_first
 from tsbench.cell import Cell, Sample, Workload
-from tsbench.drawing.hooks import most
-from tsbench.drawing.measure import PeakMemory
+from tsbench.drawing.measure import PeakMemory, most
 from tsbench.errors import DrawingFailed, ModelSpoilt
 from tsbench.methods import Method
 from tsbench.stored import WarmUp

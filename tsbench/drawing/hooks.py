@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,11 +104,6 @@ def cached_bytes(model: nn.Module, method: Method) -> int | None:
     states = [state for module in hooked for state in states_of(module)] + method.states(model)
     found = {id(tensor): tensor for state in states for tensor in _tensors(state)}
     return sum(tensor.nbytes for tensor in found.values())
-
-
-def most(figures: Iterable[int | None]) -> int | None:
-    """The largest of the figures that are known; None if none is."""
-    return max((figure for figure in figures if figure is not None), default=None)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -128,3 +128,8 @@ class EnergyMeter:
         import pynvml
 
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle) / 1000
+
+
+def most(figures: Iterable[int | None]) -> int | None:
+    """The largest of the figures that are known; None if none is."""
+    return max((figure for figure in figures if figure is not None), default=None)

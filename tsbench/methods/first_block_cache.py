@@ -36,8 +36,7 @@ class FirstBlockCache(Method):
         self.enable(pipeline, steps)
         first = wrapped_modules(pipeline.transformer, "blocks")[0]
         head = first._diffusers_hook.get_hook("fbc_leader_block_hook")
-        # Tensors without data have changed by nothing that could be told: the first step alone, with none before it, is
-        # to compute.
+        # On tensors without data no change can be measured: only the first step computes, having no residual before it.
         head._should_compute_remaining_blocks = lambda _: head.state_manager.get_state().head_block_residual is None
 
     def snippet(self, steps: int) -> Snippet:
