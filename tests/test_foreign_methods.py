@@ -17,6 +17,7 @@ from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_mod
 
 from tests.helpers import FLOAT32, cell, workload
 from tsbench.__main__ import main
+from tsbench.cell import Cell
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.drawing.generate import FullCompute
 from tsbench.drawing.surroundings import surroundings
@@ -360,6 +361,35 @@ def test_a_method_that_draws_another_image_each_time_says_so(here: Path, monkeyp
     assert main(["sweep", *small, "method.cache_interval=3"]) == 0
     notes = pd.read_csv("results/sweep/cells.csv").set_index("setting")["note"].dropna()
     assert len(notes) == 1 and notes.str.fullmatch(r"two runs of an image differ \(\d\d\.\d dB apart\)").all()
+
+
+class Hoarding(Skipping):
+    """Keeps what the first step of its first image computes, for every image."""
+
+    def enable(self, pipeline: Any, steps: int) -> None:
+        self.first = getattr(self, "first", [])
+        self.forward = forward = pipeline.transformer.forward
+
+        def first_of_all(*args: Any, **kwargs: Any) -> Any:
+            if len(self.first) < steps:
+                self.first.append(forward(*args, **kwargs))
+                return self.first[-1]
+            forward(*args, **kwargs)
+            return self.first[0]
+
+        pipeline.transformer.forward = first_of_all
+
+    def disable(self, pipeline: Any) -> None:
+        pipeline.transformer.forward = self.forward
+        del pipeline.transformer.__dict__["forward"]
+
+
+def test_what_a_method_keeps_on_itself_does_not_outlive_the_image(session: DiffusersSession) -> None:
+    """All runs of an image after the first would be the same wrong one, so that no figure of the cell showed it."""
+    work = workload(prompts=("large red star at centre", "small blue ring at left", "large green cross at right"))
+    drawn = session.draw_cell(Cell(work, FLOAT32, "hoarding", "{}"), Hoarding(), 2, lambda images: None)
+    alone = [session.draw(work, batch, Method()).images[0] for batch in work.batches]
+    assert np.array_equal(drawn.images, alone) and drawn.repeat_psnr_db is None
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +150,8 @@ class Session(ABC):
         """Draw a cell's samples and time it.
 
         A pair has two arms: a run of the method and one of full compute, each drawn whole, text encoding included; the
-        order alternates. The samples that no pair covers follow, with the text encoded beforehand.
+        order alternates. The samples that no pair covers follow, with the text encoded beforehand. Every run has a
+        copy of the method of its own, so that nothing that a method keeps on itself goes from one image to the next.
 
         Args:
             cell: what to draw.
@@ -186,7 +187,7 @@ class Session(ABC):
             apart_db.append(psnr_db(images.setdefault(index, its).images, its.images))
         for index, batch in enumerate(workload.batches):
             if index not in images:
-                images[index] = self.draw(workload, batch, method, reuse_text=True)
+                images[index] = self.draw(workload, batch, replace(method), reuse_text=True)
                 image_drawn(len(batch))
         apart_db.append(psnr_db(warm.images, images[full[0]].images))
         return CellResult(
@@ -219,7 +220,7 @@ class Session(ABC):
         for _ in range(LONGEST_WARM_UP):
             if peaks is not None:
                 self.memory.reset()
-            drawn = self.draw(workload, batch, method)
+            drawn = self.draw(workload, batch, replace(method))
             image_drawn(len(batch))
             if drawn.warm:
                 if peaks is not None:
@@ -248,7 +249,7 @@ class Session(ABC):
 
         def run(arm: Method) -> Drawn:
             self.memory.reset()
-            drawn = self.draw(cell.workload, batch, arm, inspect=True)
+            drawn = self.draw(cell.workload, batch, replace(arm), inspect=True)
             if drawn.warm and arm is method:
                 peaks.append(self.memory.read())
             runs.append(WarmUp(arm.name, drawn.timing))

@@ -188,11 +188,10 @@ def _undo(method: Method, pipeline: Any, before: Calls, around: dict[str, Any]) 
     finally:
         hooked = remove_hooks(model)
         changed = restore_calls(model, before)
-        set_otherwise = restore_surroundings(around)
+        left = restore_surroundings(around)
     if hooked:
         raise DrawingFailed(f"{counted(hooked, 'module')} still had hooks of the cache after disabling it")
     if changed:
-        left = f"another forward, part or hook on {counted(len(changed), 'module')}, such as {changed[0]}"
-        raise DrawingFailed(f"the method's disable has not undone its enable: it left {left}")
-    if set_otherwise:
-        raise DrawingFailed(f"the method's disable has not undone its enable: it left {'; '.join(set_otherwise)}")
+        left.insert(0, f"another forward, part or hook on {counted(len(changed), 'module')}, such as {changed[0]}")
+    if left:
+        raise DrawingFailed(f"the method's disable has not undone its enable: it left {'; '.join(left)}")

@@ -34,7 +34,8 @@ class Method:
     """How steps are saved. A subclass is a Hydra config: its fields are the overrides `method.FIELD`.
 
     A method changes a pipeline in `enable` and leaves it as it was in `disable`; nothing else of it runs while
-    images are timed. This base class is the method that saves nothing.
+    images are timed. Every image has a copy of its own, made of the fields. This base class is the method that saves
+    nothing.
     """
 
     name: str = "none"
