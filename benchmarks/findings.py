@@ -68,9 +68,9 @@ def findings(run: str, rates: dict[str, Any]) -> Iterator[tuple[str, bool | None
         for said in published_beside(row, shown):
             text = f"{name}: {said['figure']} {said['measured']}, published {said['published']} ({said['of']})"
             yield text, None
-    for command in store.manifest()["commands"]:
-        if (share := command.get("pipeline_share")) is not None:  # none where no cell was finished
-            yield f"{100 * share:.1f} % of the time inside the pipeline, {command['started']}", share >= LEAST_SHARE
+    for command in store.manifest().commands:
+        if (share := command.pipeline_share) is not None:  # none where no cell was finished
+            yield f"{100 * share:.1f} % of the time inside the pipeline, {command.started}", share >= LEAST_SHARE
 
 
 def step_time(name: str, row: Any, cell: DrawnCell, rates: dict[str, Any]) -> Iterator[tuple[str, bool]]:

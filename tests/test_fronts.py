@@ -89,7 +89,7 @@ def test_identical_images_weigh_as_much_as_any_other(tmp_path: Path) -> None:
     most_db = 10 * math.log10(255**2 * 3 * 64 * 64)
     for interval, psnr in ((2, [18.0, 40.0] * 3 + [40.0, math.inf] * 3), (3, [math.inf, 40.0] * 3 + [20.0, 40.0] * 3)):
         key = keys(store)[interval]
-        rewrite(store, key, workload=document(store, key)["workload"] | {"seeds": [0, 1]})
+        rewrite(store, key, workload=document(store, key)["workload"] | {"seeds": [0, 1]}, schedules=["CC.C"] * 12)
         store.write_scores(key, {"psnr": psnr})
     rows = by_interval(store)
     assert rows[2].psnr_db_ranked == pytest.approx((18 + 40 + 40 + most_db) / 4)
@@ -111,7 +111,7 @@ def test_a_mean_lies_within_its_interval(tmp_path: Path) -> None:
     interval leaves the metric's range."""
     store = run(tmp_path / "r", {2: GOOD}, {2: 0.5})
     key = keys(store)[2]
-    rewrite(store, key, workload=document(store, key)["workload"] | {"seeds": [0, 1]})
+    rewrite(store, key, workload=document(store, key)["workload"] | {"seeds": [0, 1]}, schedules=["CC.C"] * 12)
     psnr = [90.0, 30.0, 31.0, 32.0, 33.0, 34.0, 90.0, *[math.inf] * 5]
     store.write_scores(key, {"psnr": psnr, "lpips": [0.001, 0.002, 0.001, 0.1, 0.001, 0.002] * 2})
     row = by_interval(store)[2]

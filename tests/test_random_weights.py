@@ -132,7 +132,7 @@ def test_cells_alone_need_neither_pandas_nor_matplotlib(here: Path) -> None:
     assert "python -m tsbench report sweep builds tables" in " ".join(drawn.stdout.split())
     folder = here / "results" / "sweep"
     assert {path.name for path in folder.iterdir()} == {"cells", "manifest.json"}
-    assert 0 < Store(folder).manifest()["commands"][-1]["pipeline_share"] < 1
+    assert 0 < Store(folder).manifest().commands[-1].pipeline_share < 1
     assert main(["report", "sweep"]) == 0
     assert pd.read_csv(folder / "cells.csv")["psnr_db"].notna().sum() == 1
 

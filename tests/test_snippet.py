@@ -88,7 +88,7 @@ def printed_overrides(point: Point) -> list[str]:
     config = point.config
     kept = drawn_cell(
         point.cell("m"),
-        ["C"],
+        ["C"] * len(point.cell("m").workload.samples),
         [PAIR] * config.timing.pairs,
         model_path=config.model.path,
         threads=config.runtime.threads,
@@ -107,12 +107,12 @@ def test_a_parameter_that_is_gone_leaves_no_other_setting_to_paste() -> None:
 
 
 def test_what_a_snippet_cannot_show_is_said() -> None:
-    random = drawn_cell(cell(random_weights=True), ["C"], [PAIR])
+    random = drawn_cell(cell(random_weights=True), ["C"] * 2, [PAIR])
     assert snippet(random) == ["# random weights: there is no image to draw"]
-    elsewhere = drawn_cell(cell("of_a_package", '{"every": 3}'), ["C"], [PAIR])
+    elsewhere = drawn_cell(cell("of_a_package", '{"every": 3}'), ["C"] * 2, [PAIR])
     assert snippet(elsewhere) == ["# of_a_package comes from a package that is not installed here"]
     batch = "# measured in batches of 2: alone an image may come out a little different"
-    said = [batch in snippet(drawn_cell(cell(batch_size=size), ["C"], [PAIR])) for size in (1, 2)]
+    said = [batch in snippet(drawn_cell(cell(batch_size=size), ["C"] * 2, [PAIR])) for size in (1, 2)]
     assert said == [False, True]
 
 
@@ -132,7 +132,7 @@ def test_the_model_is_found_from_anywhere(here: Path) -> None:
     (here / "m" / "mine").mkdir(parents=True)
     for typed, path in (("m/mine", str(here / "m" / "mine")), ("black-forest-labs/FLUX.1-dev",) * 2):
         (code,) = (
-            line for line in snippet(drawn_cell(cell(), ["C"], [PAIR], model_path=typed)) if "pretrained(" in line
+            line for line in snippet(drawn_cell(cell(), ["C"] * 2, [PAIR], model_path=typed)) if "pretrained(" in line
         )
         assert f'"{path}"' in code
 
@@ -144,7 +144,7 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
     settings = Settings(dtype="bfloat16", offload="model", compile=True, quantization=quantized)
     kept = drawn_cell(
         replace(cell("taylorseer", '{"cache_interval":3}'), settings=settings),
-        ["CCC"],
+        ["CCC"] * 2,
         [PAIR],
         model_path="black-forest-labs/FLUX.1-dev",
     )

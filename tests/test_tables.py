@@ -84,7 +84,7 @@ def test_runs_that_compute_other_steps_of_one_image_are_noted(tmp_path: Path) ->
     store = Store(tmp_path / "run")
     store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
     pair = {"batch": 0, "reference": timing(1, 1), "method": timing(1, 1)}
-    drawn = body(["CC.C"], [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
+    drawn = body(["CC.C"] * 2, [pair | {"schedule": schedule} for schedule in ("CC.C", "CCCC")])
     put(store, cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4), "ok", drawn, [image(0)] * 2)
     assert by_interval(store)[5].note == "the schedule of an image differed between runs"
 
@@ -158,12 +158,12 @@ def test_a_cell_is_in_its_place_whole_or_not_at_all(store: Store) -> None:
     timed_once = [{"batch": 0, "reference": timing(1, 1), "method": timing(0.5, 0.5)}]
     new = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=9).resolved(4)), steps=4)
     with pytest.raises(RuntimeError):
-        put(store, new, "ok", body(["CC.C"], timed_once), broken())
+        put(store, new, "ok", body(["CC.C"] * 2, timed_once), broken())
     assert store.cell(new.key) is None
     assert not list(store.cells.glob(".*"))
     failed = cell("taylorseer", json.dumps(TaylorSeer(cache_interval=8).resolved(4)), steps=4)
     assert not store.is_done(failed.key)
-    put(store, failed, "ok", body(["CC.C"], timed_once), [image(0)])
+    put(store, failed, "ok", body(["CC.C"] * 2, timed_once), [image(0)] * 2)
     assert store.is_done(failed.key)
 
 
@@ -217,7 +217,7 @@ def test_prompts_of_which_more_is_computed_are_no_disturbance() -> None:
         {"batch": i, "schedule": schedule, "reference": timing(2.8, 2.8), "method": timing(n / 10, n / 10)}
         for i, (schedule, n) in enumerate(zip(schedules, runs))
     ]
-    decides = cell("auto", steps=28)
+    decides = cell("auto", steps=28, prompts=tuple("abcdef"))
     assert disturbance(drawn_cell(decides, schedules, pairs)) is None
     pairs.append(pairs[0] | {"method": timing(1.2, 1.2)})
     assert disturbance(drawn_cell(decides, schedules, pairs)) == "timing disturbed: it took from 0.4 to 1.2 s"

@@ -128,7 +128,7 @@ def test_a_run_in_a_notebook(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pd.testing.assert_frame_equal(
         results.cells[["key", "speedup"]], pd.read_csv("results/sweep/cells.csv")[["key", "speedup"]]
     )
-    assert len(results.samples) == 4 and results.manifest["environment"]
+    assert len(results.samples) == 4 and results.manifest.environment
     images = results.images(results.cells["key"][1])
     assert len(images) == 2 and images[0].shape == (64, 64, 3)
     with pytest.raises(KeyError, match="zz begins the keys of 0 cells; all are in cells"):
@@ -195,12 +195,12 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         (
             "cells/KEY/cell.json",
             {"settings": {"dtype": "float32"}},
-            "cell.json is damaged (an entry of it is no such entry",
+            "cell.json is damaged (it has no 'offload')",
         ),
         (
             "cells/KEY/cell.json",
             {"pairs": [{"batch": 0}]},
-            "cell.json is damaged (an entry of it is no such entry: 'sch",
+            "cell.json is damaged (it has no 'schedule')",
         ),
         (
             "cells/KEY/cell.json",
@@ -210,6 +210,19 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ("cells/KEY/cell.json", b"{}", "cell.json is damaged (it has no 'key'); delete the folder run/cells/KEY"),
         ("cells/KEY/scores.json", b'{"zork": [1, 2]}', "There is no metric 'zork'; there are: psnr, ssim, lpips"),
         ("cells/KEY/cell.json", {"pairs": []}, "cell.json is damaged (it has no pair)"),
+        ("cells/KEY/cell.json", {"pairs": 6}, "cell.json is damaged (its 'pairs' is 6)"),
+        ("cells/KEY/cell.json", {"pairs": [6]}, "cell.json is damaged (its 'pairs' is 6)"),
+        ("cells/KEY/cell.json", {"cache_bytes": "many"}, "cell.json is damaged (its 'cache_bytes' is 'many')"),
+        ("cells/KEY/cell.json", {"cache_bytes": True}, "cell.json is damaged (its 'cache_bytes' is True)"),
+        ("cells/KEY/cell.json", {"params": []}, "cell.json is damaged (its 'params' is [])"),
+        ("cells/KEY/cell.json", {"step_errors": [0.1, None]}, "cell.json is damaged (its 'step_errors' is None)"),
+        ("cells/KEY/cell.json", {"schedules": ["CCCC"]}, "damaged (it has not one schedule for every image)"),
+        (
+            "manifest.json",
+            {"metrics": "psnr"},
+            "manifest.json is damaged (its 'metrics' is 'psnr'); put back a copy of it",
+        ),
+        ("manifest.json", {"commands": [{"command": "x"}]}, "manifest.json is damaged (it has no 'started')"),
         ("manifest.json", {"commands": []}, "manifest.json is damaged (it has no command); put back a copy of it"),
         ("cells/KEY/scores.json", b'{"psnr": 3}', "scores.json is damaged (a metric of it has no list of values)"),
         ("cells/KEY/scores.json", b'{"psnr": [null]}', "scores.json is damaged (a metric of it has no list of values)"),
@@ -475,7 +488,7 @@ def test_a_run_keeps_one_model_of_a_metric(here: Path, clip_folder: Path, capsys
     put(store, cell(steps=4), "ok", body(["CCCC"] * 2, TIMED, "CCCC"), [image(0)] * 2)
     assert main(["score", "run", f"metrics=[clip_score:{clip_folder}]"]) == 2
     assert "A run has only one clip_score, but 'clip_score:first' and" in capsys.readouterr().err
-    assert store.manifest()["metrics"] == ["clip_score:first"]
+    assert store.manifest().metrics == ["clip_score:first"]
 
 
 def test_a_row_has_the_device_that_drew_its_cell(here: Path) -> None:

@@ -34,11 +34,6 @@ class Workload:
     random_weights: bool = False
     text_encoders: bool = True
 
-    @classmethod
-    def of_document(cls, stored: dict[str, Any]) -> Workload:
-        """The workload of a stored cell."""
-        return cls(**stored | {name: tuple(stored[name]) for name in ("prompts", "seeds")})
-
     @property
     def samples(self) -> list[Sample]:
         """Every prompt with every seed, all prompts with one before the next: so drawn, timed and numbered."""

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS
+from tsbench.stored import Manifest
 from tsbench.titles import counted, titles_of
 
 
@@ -70,23 +71,23 @@ def hardware(cells: pd.DataFrame) -> str:
     return "; ".join(cells["hardware"].unique())
 
 
-def provenance(manifest: dict[str, Any], cells: pd.DataFrame) -> str:
+def provenance(manifest: Manifest, cells: pd.DataFrame) -> str:
     """What made the figures: hardware, versions, command."""
-    environment = manifest["environment"]
+    environment = manifest.environment
     libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
-    command = manifest["commands"][-1]
-    others = len({run["command"] for run in manifest["commands"]}) - 1
+    command = manifest.commands[-1]
+    others = len({run.command for run in manifest.commands}) - 1
     more = f" and {counted(others, 'other command')}" if others else ""
     left = f" {text}" if (text := not_drawn(manifest, cells)) else ""
     return (
         f"Made on {hardware(cells)} ({environment['platform']}) with {libraries}, "
-        f"Python {environment['python']}, by `{command['command']}`{more}, {command['started'][:10]}.{left}"
+        f"Python {environment['python']}, by `{command.command}`{more}, {command.started[:10]}.{left}"
     )
 
 
-def not_drawn(manifest: dict[str, Any], cells: pd.DataFrame) -> str:
+def not_drawn(manifest: Manifest, cells: pd.DataFrame) -> str:
     """How many cells of the last command are not there, as after an interruption; nothing if all are."""
-    keys = manifest["commands"][-1]["cells"]
+    keys = manifest.commands[-1].cells
     left = len(set(keys) - set(cells["key"]))
     return f"{left} of its {len(keys)} cells are not drawn yet." if left else ""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tsbench.store import Store, opened
+from tsbench.stored import Manifest
 from tsbench.tables import cells_table, samples_table
 from tsbench.titles import counted
 
@@ -27,7 +28,7 @@ class Results:
 
     cells: pd.DataFrame
     samples: pd.DataFrame
-    manifest: dict[str, Any]
+    manifest: Manifest
     store: Store
 
     def __repr__(self) -> str:

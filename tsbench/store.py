@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,11 +23,10 @@ from PIL import Image
 
 from tsbench.cell import Cell, digest
 from tsbench.errors import UserError
-from tsbench.stored import DrawnCell, StoredCell, check_has, parsed
+from tsbench.stored import Command, DrawnCell, Manifest, StoredCell, of_kind, parsed
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
 SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
-IN_MANIFEST = ("environment", "metrics", "commands")
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
 SCORED_AGAIN = "delete it and type python -m tsbench report, which scores the cell again"
 END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk, always the same
@@ -40,21 +39,25 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder, self.cells = folder, folder / "cells"
 
-    def manifest(self) -> dict[str, Any]:
-        """What made this folder; empty if nothing has yet.
+    def manifest(self) -> Manifest:
+        """What made this folder; without a command if nothing has yet.
 
         Raises:
             UserError: if it is damaged, or missing beside cells.
         """
-        manifest = _read(self.folder / MANIFEST, _manifest, OTHER_MANIFEST) or {}
-        if not manifest and not self.is_empty():
+        manifest = _read(self.folder / MANIFEST, _manifest, OTHER_MANIFEST)
+        if manifest is None and not self.is_empty():
             raise UserError(f"{self.folder} has cells but no {MANIFEST}, which says what made them; {OTHER_MANIFEST}.")
-        return manifest
+        return manifest or Manifest({}, [], [])
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / MANIFEST, asdict(manifest))
 
     def check_is_run(self) -> None:
         """Raise `UserError` if there is something else than a run, which would be lost among its files."""
         hidden = self.folder.glob(".*")  # such as what a sweep leaves that is killed while it writes its first manifest
-        if self.folder.is_dir() and not self.manifest() and set(self.folder.iterdir()) - {self.cells, *hidden}:
+        if self.folder.is_dir() and not self.manifest().commands and set(self.folder.iterdir()) - {self.cells, *hidden}:
             raise UserError(f"{self.folder} has other files than a run's; choose another folder by name=NAME.")
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"{self.folder} is a file; choose another name for the folder by name=NAME.")
@@ -95,24 +98,22 @@ class Store:
         keys: Iterable[str] = (),
     ) -> None:
         """Note in the manifest what is about to draw here: `keys` are those of all cells that the command is for."""
-        manifest = self.manifest() or {"environment": environment, "metrics": [], "commands": []}
-        manifest["metrics"] = list(dict.fromkeys([*manifest["metrics"], *metrics]))
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        run = {"command": command, "started": started, "git_revision": git_revision, "cells": [*keys]}
-        manifest["commands"].append(run)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / MANIFEST, manifest)
+        manifest = self.manifest()
+        run = Command(command, datetime.now(UTC).isoformat(timespec="seconds"), git_revision, tuple(keys))
+        metrics = [*dict.fromkeys([*manifest.metrics, *metrics])]
+        self._write_manifest(Manifest(manifest.environment or environment, metrics, [*manifest.commands, run]))
 
     def note_share(self, pipeline_share: float) -> None:
         """Note in the manifest how much of the present run's time was spent inside the pipeline so far."""
         manifest = self.manifest()
-        manifest["commands"][-1]["pipeline_share"] = pipeline_share
-        write_json(self.folder / MANIFEST, manifest)
+        *others, present = manifest.commands
+        present = replace(present, pipeline_share=pipeline_share)
+        self._write_manifest(replace(manifest, commands=[*others, present]))
 
     def check_environment(self, environment: dict[str, Any]) -> None:
         """Raise `UserError` if the folder's cells were made on other hardware or with other versions."""
         manifest = self.manifest()
-        different = differences(manifest["environment"], environment) if manifest else []
+        different = differences(manifest.environment, environment) if manifest.commands else []
         if different:
             raise UserError(
                 f"{self.folder} was made in another environment ({'; '.join(different)}), and figures of two "
@@ -123,9 +124,8 @@ class Store:
     def add_metrics(self, metrics: Iterable[str]) -> None:
         """Note metrics that are asked for without drawing anything."""
         manifest = self.manifest()
-        if new := [name for name in dict.fromkeys(metrics) if name not in manifest["metrics"]]:
-            manifest["metrics"] += new
-            write_json(self.folder / MANIFEST, manifest)
+        if new := [name for name in dict.fromkeys(metrics) if name not in manifest.metrics]:
+            self._write_manifest(replace(manifest, metrics=[*manifest.metrics, *new]))
 
     def cell(self, key: str) -> StoredCell | None:
         """A cell; None if there is none."""
@@ -151,7 +151,7 @@ class Store:
         Raises:
             UserError: if one is damaged, lies in the folder of another, or was drawn in another environment.
         """
-        environment = digest(self.manifest().get("environment"))
+        environment = digest(self.manifest().environment)
         found = []
         for path in self._places():
             cell = _cell(path)
@@ -194,7 +194,7 @@ class Store:
             "key": cell.key,
             "reference": cell.reference.key,
             "finished": datetime.now(UTC).isoformat(),
-            "environment": digest(self.manifest().get("environment")),
+            "environment": digest(self.manifest().environment),
             "backend": cell.backend,
             "method": cell.method,
             "params": json.loads(cell.parameters),
@@ -281,7 +281,7 @@ def opened(argument: str) -> Store:
         UserError: if there are no results.
     """
     folders = [Path(argument), Path("results") / argument]
-    store = next((store for store in map(Store, folders) if store.manifest()), None)
+    store = next((store for store in map(Store, folders) if store.manifest().commands), None)
     if store is None:
         if file := next((path for path in folders if path.is_file()), None):
             raise UserError(f"{str(file)!r} is a file; give the folder of a run, or its name in results/.")
@@ -290,7 +290,7 @@ def opened(argument: str) -> Store:
     if store.is_empty():
         has_tables = (store.folder / "cells.csv").is_file()
         what = "tables, but not the cells that they are made of" if has_tables else "no cells yet"
-        command = store.manifest()["commands"][-1]["command"]
+        command = store.manifest().commands[-1].command
         raise UserError(f"{str(store.folder)!r} has {what}; run {command}.")
     return store
 
@@ -337,11 +337,11 @@ def _scores(document: dict[str, Any]) -> dict[str, list[float]]:
     return scores
 
 
-def _manifest(document: dict[str, Any]) -> dict[str, Any]:
-    check_has(document, IN_MANIFEST)
-    if not document["commands"]:
+def _manifest(document: dict[str, Any]) -> Manifest:
+    manifest: Manifest = of_kind(Manifest, document, MANIFEST)
+    if not manifest.commands:
         raise ValueError("it has no command")
-    return document
+    return manifest
 
 
 def _is_whole(image: Path) -> bool:

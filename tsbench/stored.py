@@ -1,14 +1,43 @@
-"""A cell as it is kept: what its `cell.json` says."""
+"""What is kept of a run and its cells: what `manifest.json` and `cell.json` say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from tsbench.cell import Cell, Settings, Workload
 from tsbench.cost import StepCost
 from tsbench.timing import Pair, Timing
+
+
+@dataclass(frozen=True)
+class Command:
+    """One that has drawn into a folder.
+
+    Attributes:
+        command: as it is typed.
+        started: when, in ISO 8601.
+        git_revision: of tsbench, where it is known.
+        cells: the keys of all cells that it is for, where they were noted.
+        pipeline_share: how much of its time was spent inside the pipeline; None if no cell was finished.
+    """
+
+    command: str
+    started: str
+    git_revision: str | None
+    cells: tuple[str, ...] = ()
+    pipeline_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What made a folder: the environment, and every command; and the metrics that were asked for."""
+
+    environment: dict[str, Any]
+    metrics: list[str]
+    commands: list[Command]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +125,7 @@ class DrawnCell(StoredCell):
     threads: int | None
 
 
-def check_has(document: dict[str, Any], names: Iterable[str]) -> None:
-    """Raise `ValueError` for the first name that a document lacks."""
-    if lacking := [name for name in names if name not in document]:
-        raise ValueError(f"it has no {lacking[0]!r}")
+kinds_of = cache(get_type_hints)  # of a dataclass's fields, by name
 
 
 def parsed(document: dict[str, Any]) -> StoredCell:
@@ -108,22 +134,12 @@ def parsed(document: dict[str, Any]) -> StoredCell:
     Raises:
         ValueError: if something is missing in it, or is not of its kind.
     """
-    kind = DrawnCell if document.get("status") == "ok" else StoredCell
-    check_has(document, [field.name for field in fields(kind) if field.default is MISSING])
-    if document["status"] not in ("ok", "failed", "skipped"):
-        raise ValueError(f"its status is {document['status']!r}")
-    values = {field.name: document[field.name] for field in fields(kind) if field.name in document}
-    try:
-        values["workload"] = Workload.of_document(document["workload"])
-        values["settings"] = Settings(**document["settings"])
-        if kind is DrawnCell:
-            values["warmups"] = [WarmUp(run["method"], Timing(**run["timing"])) for run in document["warmups"]]
-            values["pairs"] = [_pair(pair) for pair in document["pairs"]]
-            values["cost"] = None if document["cost"] is None else StepCost(**document["cost"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"an entry of it is no such entry: {error}") from error
-    cell = kind(**values)
+    cell: StoredCell = of_kind(DrawnCell if document.get("status") == "ok" else StoredCell, document, "document")
+    if cell.status not in ("ok", "failed", "skipped"):
+        raise ValueError(f"its status is {cell.status!r}")
     if isinstance(cell, DrawnCell):
+        if len(cell.schedules) != len(cell.workload.samples):
+            raise ValueError("it has not one schedule for every image")
         if not cell.pairs:
             raise ValueError("it has no pair")
         if not cell.is_reference and any(pair.reference is None for pair in cell.pairs):
@@ -131,8 +147,27 @@ def parsed(document: dict[str, Any]) -> StoredCell:
     return cell
 
 
-def _pair(pair: dict[str, Any]) -> Pair:
-    reference = pair.get("reference")
-    return Pair(
-        pair["batch"], pair["schedule"], Timing(**pair["method"]), None if reference is None else Timing(**reference)
-    )
+def of_kind(kind: Any, value: Any, name: str) -> Any:
+    """A value of a JSON document as what a field of a dataclass is to hold.
+
+    Args:
+        kind: the type of the field: a dataclass, a tuple, list, dict or plain value, or one of these or None.
+        value: as JSON gives it; an entry of a dataclass that has no field is left out.
+        name: of the entry.
+
+    Raises:
+        ValueError: if it is not of the kind, or lacks a part.
+    """
+    origin, members = get_origin(kind) or kind, get_args(kind)
+    if origin is UnionType:
+        return None if value is None else of_kind(members[0], value, name)
+    has_fields = is_dataclass(kind)
+    as_json = dict if has_fields else {tuple: list, float: int | float}.get(origin, origin)
+    if not isinstance(value, as_json) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"its {name!r} is {value!r:.40}")
+    if has_fields:
+        if lacking := [field.name for field in fields(kind) if field.name not in value and field.default is MISSING]:
+            raise ValueError(f"it has no {lacking[0]!r}")
+        kinds = kinds_of(kind)
+        return kind(**{field: of_kind(its, value[field], field) for field, its in kinds.items() if field in value})
+    return origin(of_kind(members[0], member, name) for member in value) if origin in (list, tuple) else value

@@ -63,7 +63,7 @@ class Sweep:
         """
         store = Store(Path("results") / self.name)
         store.check_is_run()
-        check_columns([*store.manifest().get("metrics", []), *self.metrics])
+        check_columns([*store.manifest().metrics, *self.metrics])
         done = {cell.key for cell in self.cells if store.is_done(cell.key)}
         self.check_pairs(store, done)
         missing = [cell for cell in self.cells if cell.key not in done]
@@ -91,7 +91,7 @@ class Sweep:
         else:
             every = "all " if len(self.cells) > 1 else ""
             console.print(f"{store.folder}: {every}{counted(len(self.cells), 'cell')} there already")
-            if different := differences(store.manifest()["environment"], here):
+            if different := differences(store.manifest().environment, here):
                 console.print(f"they were drawn in another environment: {'; '.join(different)}", soft_wrap=True)
             store.add_metrics(self.metrics)
         if not self.report:

@@ -74,9 +74,8 @@ EXTRA_COLUMNS = [
 
 def cells_table(store: Store) -> pd.DataFrame:
     """A row per cell: `COLUMNS`, then `EXTRA_COLUMNS`, then a column for every other metric that was computed."""
-    manifest = store.manifest()
+    metrics = store.manifest().metrics
     cells = {cell.key: cell for cell in store.all_cells()}
-    metrics = manifest.get("metrics", [])
     scores = {key: store.scores(key) for key in cells}
     rows = [_cell_row(store, cell, scores[key], metrics) for key, cell in cells.items()]
     table = pd.DataFrame(rows, columns=[*COLUMNS, *EXTRA_COLUMNS, *_further_metrics(rows)])

@@ -28,7 +28,7 @@ def build_report(store: Store, console: Console) -> int:
         0, or 1 if a cell has failed.
     """
     manifest = store.manifest()
-    score_cells(store, manifest["metrics"])
+    score_cells(store, manifest.metrics)
     cells = cells_table(store)
     for reason, count in cells["metric_reason"].value_counts().items():
         console.print(Text.assemble(("not scored ", "red"), f"{counted(count, 'cell')}: {reason}"), soft_wrap=True)
@@ -48,7 +48,7 @@ def build_report(store: Store, console: Console) -> int:
             text = f"full compute of {title}; the same sweep draws it again"
             console.print(Text.assemble(("missing ", "red"), text), soft_wrap=True)
     if left := present.not_drawn(manifest, cells):
-        text = f"{manifest['commands'][-1]['command']}: {left}"
+        text = f"{manifest.commands[-1].command}: {left}"
         console.print(Text.assemble(("missing ", "red"), text), soft_wrap=True)
     _print_disturbed(store, cells, console)
     _print_files(store.folder, plots, console)

@@ -28,7 +28,7 @@ from tsbench.report.paper import FRONT, front_text, published_beside, quantities
 from tsbench.report.plots.style import styles, with_series
 from tsbench.snippet import overrides, snippet
 from tsbench.store import Store, write_text
-from tsbench.stored import DrawnCell
+from tsbench.stored import DrawnCell, Manifest
 
 SCRIPTS = ("elements", "plot", "table", "cell", "start")
 IMAGES_SIZE = 30_000_000  # characters: all images of a report together
@@ -47,7 +47,7 @@ FIGURES = [
 ]  # fmt: skip
 
 
-def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> Path:
+def write_html(store: Store, cells: pd.DataFrame, manifest: Manifest) -> Path:
     """Write `report.html`; every name and prompt in it is escaped."""
     parts = ASSETS / "report"
     page = Environment(autoescape=True).from_string((parts / "report.html").read_text(encoding="utf-8"))
@@ -58,8 +58,8 @@ def write_html(store: Store, cells: pd.DataFrame, manifest: dict[str, Any]) -> P
         provenance=provenance(manifest, cells).replace("`", ""),  # which are for Markdown
         answers=answers(store, cells),
         reading=FRONT,
-        commands=manifest["commands"],
-        environment=json.dumps(manifest["environment"], indent=1),
+        commands=manifest.commands,
+        environment=json.dumps(manifest.environment, indent=1),
         data=Markup(data),
         style=Markup((parts / "report.css").read_text(encoding="utf-8")),
         script=Markup("\n".join((parts / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
 from tsbench.present import footnote, provenance
 from tsbench.report.paper import BEST, READING, SECOND, Entry, Field, PaperTable, paper_tables
+from tsbench.stored import Manifest
 
 ABOVE = r"% Needs \usepackage{booktabs,makecell,adjustbox}; a table wider or higher than the page is made smaller."
 
 
-def latex(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
+def latex(cells: pd.DataFrame, manifest: Manifest) -> str:
     """A booktabs table a workload."""
     parts = [f"% {provenance(manifest, cells)}", ABOVE, *(f"% {line}" for line in READING.splitlines())]
     for table in paper_tables(cells):

@@ -25,6 +25,7 @@ from tsbench.present import (
     significant,
     tflop_text,
 )
+from tsbench.stored import Manifest
 
 BEST, SECOND = 1, 2
 TIMES = "{:.2f}x".format
@@ -192,7 +193,7 @@ def _as_published(quantity: Quantity, match: published.Match) -> str:
     return quantity.published_text(match.row[quantity.column]) + ("" if comparable else " (not comparable)")
 
 
-def markdown(cells: pd.DataFrame, manifest: dict[str, Any]) -> str:
+def markdown(cells: pd.DataFrame, manifest: Manifest) -> str:
     """`table.md`: a table a workload, and what made it."""
     parts = ["# Results", "", provenance(manifest, cells), ""]
     for table in paper_tables(cells):

@@ -28,6 +28,6 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"metrics is empty, but must name one or more of: {', '.join(METRICS)}; try metrics=[flip].")
     check_metrics(names)
     store = opened(rest[0])
-    check_columns([*store.manifest()["metrics"], *names])
+    check_columns([*store.manifest().metrics, *names])
     store.add_metrics(names)
     return build_report(store, output())
