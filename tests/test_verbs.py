@@ -199,6 +199,11 @@ def test_reasons_are_printed_as_they_are(here: Path, capsys: pytest.CaptureFixtu
         ),
         (
             "cells/KEY/cell.json",
+            {"settings": vars(FLOAT32) | {"zork": 1}},
+            "cell.json is damaged (its 'zork' is unknown)",
+        ),
+        (
+            "cells/KEY/cell.json",
             {"pairs": [{"batch": 0}]},
             "cell.json is damaged (it has no 'schedule')",
         ),

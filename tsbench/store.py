@@ -51,7 +51,6 @@ class Store:
         return manifest or Manifest({}, [], [])
 
     def _write_manifest(self, manifest: Manifest) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / MANIFEST, asdict(manifest))
 
     def check_is_run(self) -> None:
@@ -101,6 +100,7 @@ class Store:
         manifest = self.manifest()
         run = Command(command, datetime.now(UTC).isoformat(timespec="seconds"), git_revision, tuple(keys))
         metrics = [*dict.fromkeys([*manifest.metrics, *metrics])]
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._write_manifest(Manifest(manifest.environment or environment, metrics, [*manifest.commands, run]))
 
     def note_share(self, pipeline_share: float) -> None:

@@ -125,6 +125,7 @@ class DrawnCell(StoredCell):
     threads: int | None
 
 
+RECORDS = (Manifest, Command, StoredCell, DrawnCell)  # other code may have noted more in them, which is left out
 kinds_of = cache(get_type_hints)  # of a dataclass's fields, by name
 
 
@@ -152,11 +153,11 @@ def of_kind(kind: Any, value: Any, name: str) -> Any:
 
     Args:
         kind: the type of the field: a dataclass, a tuple, list, dict or plain value, or one of these or None.
-        value: as JSON gives it; an entry of a dataclass that has no field is left out.
+        value: as JSON gives it.
         name: of the entry.
 
     Raises:
-        ValueError: if it is not of the kind, or lacks a part.
+        ValueError: if it is not of the kind, lacks a part, or has an unknown one and is none of `RECORDS`.
     """
     origin, members = get_origin(kind) or kind, get_args(kind)
     if origin is UnionType:
@@ -169,5 +170,7 @@ def of_kind(kind: Any, value: Any, name: str) -> Any:
         if lacking := [field.name for field in fields(kind) if field.name not in value and field.default is MISSING]:
             raise ValueError(f"it has no {lacking[0]!r}")
         kinds = kinds_of(kind)
+        if kind not in RECORDS and (unknown := sorted(value.keys() - kinds.keys())):
+            raise ValueError(f"its {unknown[0]!r} is unknown")
         return kind(**{field: of_kind(its, value[field], field) for field, its in kinds.items() if field in value})
     return origin(of_kind(members[0], member, name) for member in value) if origin in (list, tuple) else value
