@@ -113,9 +113,9 @@ def test_a_metric_that_cannot_apply_is_empty_with_the_reason_and_a_checkpoint_st
 ) -> None:
     """The clip score is no comparison: full compute has one too. An image of 64 pixels has no MS-SSIM."""
     assert main(["sweep", *SMALL, "metrics=[psnr]"]) == 0
-    assert main(["score", "sweep", f"metrics=[ms_ssim,flip,clip_score:{clip_folder}]"]) == 0
+    assert main(["score", "sweep", f"metrics=[ms_ssim,ssim,clip_score:{clip_folder}]"]) == 0
     cells = pd.read_csv("results/sweep/cells.csv")
-    assert cells["flip"].notna().sum() == 1 and cells["clip_score"].notna().all()
+    assert cells["ssim"].notna().sum() == 1 and cells["clip_score"].notna().all()
     assert set(cells["clip_score_checkpoint"]) == {str(clip_folder)}
     assert "ms_ssim" not in cells
     assert set(cells["metric_reason"]) == {"MS-SSIM needs images of 161 pixels or more"}

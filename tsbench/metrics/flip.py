@@ -5,12 +5,16 @@ The mean error of NVIDIA's flip-evaluator package, at its default of 67 pixels a
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from tsbench.metrics.base import Metric, Score
 from tsbench.packages import needs_package
+
+
+def missing() -> str | None:
+    """How to install what it needs; None if it is there."""
+    reason = needs_package("flip-evaluator", "flip")
+    return reason and f"{reason} (with g++ and Python's headers on Python 3.14 and on ARM, for which it has no wheels)"
 
 
 def load() -> Score:
@@ -25,6 +29,5 @@ def load() -> Score:
 
 
 METRIC = Metric(
-    "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, example=0.1, load=load,
-    missing=partial(needs_package, "flip-evaluator", "metrics"),
-)  # fmt: skip
+    "flip", "flip", "FLIP", "", higher_is_better=False, range=(0, 1), digits=4, example=0.1, load=load, missing=missing
+)

@@ -30,5 +30,5 @@ def load() -> Score:
 
 METRIC = Metric(
     "ms_ssim", "ms_ssim", "MS-SSIM", "", higher_is_better=True, range=(0, 1), digits=4, example=0.9, load=load,
-    missing=partial(needs_package, "pytorch-msssim", "metrics"), least_side=161,
+    missing=partial(needs_package, "pytorch-msssim", "ms-ssim"), least_side=161,
 )  # fmt: skip
