@@ -258,6 +258,13 @@ def test_exports_lie_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.Monk
         assert openvino_export.cache_folder() == tmp_path / ".cache" / "tsbench"
 
 
+def test_a_cache_that_cannot_be_written_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TSBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"file/openvino, where .*TSBENCH_CACHE"):
+        exported(TINY)
+
+
 def test_a_full_disk_is_told_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO's own words are "basic_ios::clear: iostream error"."""
     import openvino

@@ -46,6 +46,9 @@ def exported(folder: Path) -> Path:
 
     Args:
         folder: a model in diffusers' format, or its IR.
+
+    Raises:
+        UserError: if OpenVINO is not installed, or the cache cannot be written to.
     """
     check_installed()
     versions = [installed_version(library) for library in (*LIBRARIES, "torch", "transformers", "diffusers")]
@@ -59,7 +62,13 @@ def exported(folder: Path) -> Path:
     for left in place.parent.glob(f".{key}.*"):  # by an export that was killed
         if left == partial or not _is_running(left.suffix[1:]):
             shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"{place.parent}, where exported models are kept, cannot be written to ({error.strerror}); choose another "
+            "folder by the environment variable TSBENCH_CACHE."
+        ) from error
     try:
         if is_exported(folder):
             _linked(folder, partial)
