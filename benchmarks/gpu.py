@@ -25,7 +25,7 @@ import torch
 
 from tsbench.cell import digest
 from tsbench.environment import environment
-from tsbench.store import write_json
+from tsbench.files import write_json
 
 RESULTS = Path("results")
 PACK_EVERY_S = 30

@@ -22,7 +22,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from tsbench.drawing.measure import Clock
 from tsbench.environment import device_name
-from tsbench.store import write_json
+from tsbench.files import write_json
 
 WIDTH, HEADS, TEXT_TOKENS, DOUBLE, SINGLE = 3072, 24, 512, 19, 38
 LAUNCHES = 20  # between two marks

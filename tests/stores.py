@@ -15,9 +15,10 @@ import numpy as np
 
 from tests.helpers import cell
 from tsbench.cell import Cell
+from tsbench.files import write_json
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.scoring import score_cells
-from tsbench.store import Store, write_json
+from tsbench.store import Store
 from tsbench.stored import StoredCell, parsed
 from tsbench.tables import cells_table
 

@@ -11,26 +11,25 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tsbench.cell import Cell, digest
 from tsbench.errors import UserError
+from tsbench.files import is_whole_png, read_image, read_json, write_json
 from tsbench.stored import Command, DrawnCell, Manifest, StoredCell, of_kind, parsed
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
 SCORES, ACROSS, UNSCORED = "scores.json", "scores_across_backends.json", "unscored.json"  # of a cell
 OTHER_MANIFEST = "put back a copy of it, or draw into another folder by name=NAME"
 SCORED_AGAIN = "delete it and type python -m tsbench report, which scores the cell again"
-END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"  # its last chunk, always the same
-Kept = TypeVar("Kept")
 
 
 class Store:
@@ -45,7 +44,7 @@ class Store:
         Raises:
             UserError: if it is damaged, or missing beside cells.
         """
-        manifest = _read(self.folder / MANIFEST, _manifest, OTHER_MANIFEST)
+        manifest = read_json(self.folder / MANIFEST, _manifest, OTHER_MANIFEST)
         if manifest is None and not self.is_empty():
             raise UserError(f"{self.folder} has cells but no {MANIFEST}, which says what made them; {OTHER_MANIFEST}.")
         return manifest or Manifest({}, [], [])
@@ -186,7 +185,7 @@ class Store:
         cell = self.cell(key)
         if cell is None or cell.status == "failed":
             return False
-        return all(map(_is_whole, self._image_files(cell)))
+        return all(map(is_whole_png, self._image_files(cell)))
 
     def identity(self, cell: Cell) -> dict[str, Any]:
         """What is kept of every cell, whatever became of it: the first fields of a `StoredCell` drawn here and now."""
@@ -246,7 +245,7 @@ class Store:
         if cell is None:
             raise self._removed(key)
         shape = (cell.workload.height, cell.workload.width, 3)
-        return [_image(path, shape) for path in self._image_files(cell)]
+        return [read_image(path, shape, _drawn_again(path.parent)) for path in self._image_files(cell)]
 
     def _image_files(self, cell: StoredCell) -> list[Path]:
         drawn = len(cell.schedules) if isinstance(cell, DrawnCell) and not cell.workload.random_weights else 0
@@ -259,7 +258,7 @@ class Store:
             key: of the cell.
             across: against full compute by diffusers, of a cell of another backend; else against its own reference.
         """
-        return _read(self.cells / key / (ACROSS if across else SCORES), _scores, SCORED_AGAIN) or {}
+        return read_json(self.cells / key / (ACROSS if across else SCORES), _scores, SCORED_AGAIN) or {}
 
     def write_scores(self, key: str, scores: dict[str, list[float]], across: bool = False) -> None:
         """Keep scores, exact; JSON has no infinity, which is written as `"inf"`."""
@@ -268,7 +267,7 @@ class Store:
 
     def unscored(self, key: str) -> dict[str, str]:
         """`{metric: why it could not be computed}` of the last time that the cell was scored."""
-        return _read(self.cells / key / UNSCORED, dict, SCORED_AGAIN) or {}
+        return read_json(self.cells / key / UNSCORED, dict, SCORED_AGAIN) or {}
 
     def write_unscored(self, key: str, reasons: dict[str, str]) -> None:
         write_json(self.cells / key / UNSCORED, reasons)
@@ -299,30 +298,8 @@ def image_name(number: int) -> str:
     return f"{number:04d}.png"
 
 
-def _read(path: Path, parse: Callable[[dict[str, Any]], Kept], instead: str) -> Kept | None:
-    """What a file of JSON holds; None if there is no file.
-
-    Args:
-        path: of the file.
-        parse: makes it of the JSON object, or raises ValueError.
-        instead: what the user can do if it is damaged.
-
-    Raises:
-        UserError: if it is damaged.
-    """
-    try:
-        if not path.is_file():
-            return None
-        document = json.loads(path.read_text())
-        if not isinstance(document, dict):
-            raise ValueError("it is no JSON object")
-        return parse(document)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); {instead}.") from error
-
-
 def _cell(path: Path) -> StoredCell | None:
-    return _read(path, parsed, _drawn_again(path.parent))
+    return read_json(path, parsed, _drawn_again(path.parent))
 
 
 def _scores(document: dict[str, Any]) -> dict[str, list[float]]:
@@ -344,52 +321,8 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     return manifest
 
 
-def _is_whole(image: Path) -> bool:
-    """Whether a PNG is there up to its end."""
-    if not image.is_file() or image.stat().st_size < len(END_OF_PNG):
-        return False
-    with image.open("rb") as file:
-        file.seek(-len(END_OF_PNG), os.SEEK_END)
-        return file.read() == END_OF_PNG
-
-
-def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        image = np.asarray(Image.open(path))
-        if image.shape != shape:
-            raise ValueError(f"its shape is {image.shape}, not {shape}")
-        return image
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged; {_drawn_again(path.parent)}.") from error
-
-
 def _drawn_again(place: Path) -> str:
     return f"delete the folder {place} and type the same sweep again, which draws the cell again"
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; on success it is renamed over `path`, on failure deleted."""
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        error.filename = str(path)  # which the user knows
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    with replaced(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def differences(made: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

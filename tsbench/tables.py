@@ -15,6 +15,7 @@ from tsbench import published
 from tsbench.cell import Workload, canonical_json
 from tsbench.cost import COST_COLUMNS
 from tsbench.disturbance import disturbance, impossibly_fast
+from tsbench.files import replaced
 from tsbench.fronts import FRONTS, RANKED_PSNR, RawFigures, against_front, fronts
 from tsbench.methods import method_class
 from tsbench.metrics import METRICS, metric_of
@@ -31,7 +32,7 @@ from tsbench.stats import (
     prompt_means,
     speedups,
 )
-from tsbench.store import Store, image_name, replaced
+from tsbench.store import Store, image_name
 from tsbench.stored import DrawnCell, StoredCell
 from tsbench.titles import DRAWN_WITH, counted, drawn_columns
 

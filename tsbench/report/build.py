@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tsbench import present
+from tsbench.files import write_text
 from tsbench.report import paper
 from tsbench.report.html import write_html
 from tsbench.report.latex import latex
 from tsbench.report.plots import write_plots
 from tsbench.scoring import score_cells
-from tsbench.store import Store, write_text
+from tsbench.store import Store
 from tsbench.tables import cells_table, write_tables
 from tsbench.titles import counted
 

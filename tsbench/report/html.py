@@ -19,6 +19,7 @@ from PIL import Image
 from tsbench.answers import BARS, FASTER, as_fast, beside, candidates, gives, nearest, qualified, unjudged
 from tsbench.cell import Workload
 from tsbench.chain import chain, limits
+from tsbench.files import write_text
 from tsbench.fronts import FRONTS
 from tsbench.metrics import METRICS
 from tsbench.paths import ASSETS
@@ -27,7 +28,7 @@ from tsbench.report.difference import amplified_difference
 from tsbench.report.paper import FRONT, front_text, published_beside, quantities
 from tsbench.report.plots.style import styles, with_series
 from tsbench.snippet import overrides, snippet
-from tsbench.store import Store, write_text
+from tsbench.store import Store
 from tsbench.stored import DrawnCell, Manifest
 
 SCRIPTS = ("elements", "plot", "table", "cell", "start")

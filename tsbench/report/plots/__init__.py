@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from tsbench.files import replaced
 from tsbench.report.plots import quality, speed, steps
-from tsbench.store import Store, replaced
+from tsbench.store import Store
 
 
 def write_plots(store: Store, cells: pd.DataFrame, hardware: str) -> list[str]:
