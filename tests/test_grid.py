@@ -451,6 +451,17 @@ def test_a_step_map_may_lie_in_the_users_home(tmp_path: Path, monkeypatch: pytes
     assert point.method.promised_schedule(4) == "CC.C"
 
 
+def test_a_step_map_in_a_file_is_read_once(tmp_path: Path) -> None:
+    """Or an edit while a sweep draws would change the images under the name and key of the old map."""
+    path = tmp_path / "map.txt"
+    path.write_text("CC.C")
+    (point,) = expand(["steps=4", "method=taylor_seer", f"method.step_map='{path}'"])
+    path.write_text("C...")
+    assert point.method.promised_schedule(4) == "CC.C"
+    path.unlink()
+    assert point.method.promised_schedule(4) == point.method.resolved(4)["step_map"] == "CC.C"
+
+
 def test_prompts_may_be_given_as_they_are() -> None:
     """No file is read, so none is named, and a prompt may have lines."""
     (point,) = expand(["model=flux1-dev"], prompts=("a cat\na dog",))

@@ -30,7 +30,9 @@ class TaylorSeerDecorator(Method):
         one_of("method.wrap", self.wrap, WRAPS)
         taylor_order("method.n_derivatives", self.n_derivatives, steps)
         if self.step_map is not None:
-            step_map("method.step_map", self.step_map, self._map(), steps, "a file with them")
+            written = _written(self.step_map)
+            step_map("method.step_map", self.step_map, written, steps, "a file with them")
+            self.step_map = written  # from here on: a file may change while the sweep that named it draws
             return
         at_least("method.skip_interval_steps", self.skip_interval_steps, 1, 5, EVERY_STEP)
         between("method.warmup_steps", self.warmup_steps, 1, steps, min(3, steps), "the first step has to be computed")
@@ -39,24 +41,11 @@ class TaylorSeerDecorator(Method):
         """The map takes the place of the rule, so only one of the two is part of what is computed."""
         if self.step_map is None:
             return self.parameters()
-        return self.parameters() | {"step_map": self._map(), "warmup_steps": None, "skip_interval_steps": None}
-
-    def _map(self) -> str:
-        assert self.step_map is not None
-        if not set(self.step_map) - set("C."):
-            return self.step_map
-        path = expanded(self.step_map)
-        try:
-            return path.read_text(encoding="utf-8").strip() if path.is_file() else self.step_map
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"method.step_map is {self.step_map!r}, which cannot be read as a text file "
-                f"({type(error).__name__}); give one letter per step, such as method.step_map=CCC..C."
-            ) from error
+        return self.parameters() | {"warmup_steps": None, "skip_interval_steps": None}
 
     def promised_schedule(self, steps: int) -> str:
         if self.step_map is not None:
-            return self._map()
+            return self.step_map
         return official_taylorseer(steps, self.warmup_steps, self.skip_interval_steps)
 
     def condensed(self, steps: int) -> tuple[Method, int]:
@@ -82,6 +71,20 @@ class TaylorSeerDecorator(Method):
         if parameters["step_map"]:
             return parameters["step_map"]
         return f"N={parameters['skip_interval_steps']}"
+
+
+def _written(given: str) -> str:
+    """A step map as letters, read from a file where it is the name of one."""
+    if not set(given) - set("C."):
+        return given
+    path = expanded(given)
+    try:
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else given
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"method.step_map is {given!r}, which cannot be read as a text file "
+            f"({type(error).__name__}); give one letter per step, such as method.step_map=CCC..C."
+        ) from error
 
 
 def wrapped_modules(transformer: Any, wrap: str) -> list[Any]:
