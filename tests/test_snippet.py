@@ -72,7 +72,7 @@ def test_the_snippets_run_as_printed(here: Path) -> None:
         ["model=flux1-dev-architecture", "model.text_encoders=false"],
         ["model=flux1-dev", "model.random_weights=true", "model.path=folder"],
         ["model=flux1-dev", "model.name=mine"],
-        ["timing.pairs=24", "runtime.threads=1"],
+        ["timing.pairs=24", "runtime.threads=1", "runtime.device=cpu"],
     ],
 )
 def test_the_overrides_that_are_printed_give_the_cell(typed: list[str], here: Path) -> None:
@@ -91,6 +91,7 @@ def printed_overrides(point: Point) -> list[str]:
         ["C"] * len(point.cell("m").workload.samples),
         [PAIR] * config.timing.pairs,
         model_path=config.model.path,
+        device=config.runtime.device.replace("auto", "cuda"),
         threads=config.runtime.threads,
     )
     printed = shlex.split(overrides(kept))
@@ -147,10 +148,11 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
         ["CCC"] * 2,
         [PAIR],
         model_path="black-forest-labs/FLUX.1-dev",
+        device="cuda",
     )
     code = "\n".join(snippet(kept))
     compile(code, "snippet", "exec")
-    assert "pipe.enable_model_cpu_offload()" in code and 'pipe.to("cuda"' not in code
+    assert 'pipe.enable_model_cpu_offload(device="cuda")' in code and "pipe.to(" not in code
     assert "pipe.transformer.compile_repeated_blocks()" in code
     assert "torch._dynamo.config.recompile_limit = 64" in code
     mapping = (
@@ -161,5 +163,6 @@ def test_the_snippet_runs_as_the_cell_ran() -> None:
     again = overrides(kept)
     assert "runtime.offload=model runtime.compile=true " in again and "runtime.quantization.backend=" in again
     assert "runtime.device" not in again
-    assert "runtime.device=cuda:1" in overrides(replace(kept, device="cuda:1"))
-    assert "offload" not in overrides(replace(kept, settings=replace(settings, offload="none")))
+    on_cpu = replace(kept, device="cpu", settings=replace(settings, offload="none"))
+    assert "runtime.device=cpu" in overrides(on_cpu) and "offload" not in overrides(on_cpu)
+    assert 'pipe.to("cpu")' in snippet(on_cpu)

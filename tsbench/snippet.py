@@ -20,7 +20,7 @@ from tsbench.prompts import CARRIED, read_prompts
 from tsbench.schema import TimingConfig
 from tsbench.stored import DrawnCell
 
-AUTOMATIC = ("cuda", "cpu", "CPU")  # what runtime.device=auto comes to, and OpenVINO's
+AUTOMATIC = ("cuda", "CPU")  # what runtime.device=auto comes to wherever a cell can be drawn, and OpenVINO's
 
 
 def snippet(cell: DrawnCell) -> list[str]:
@@ -51,7 +51,7 @@ def snippet(cell: DrawnCell) -> list[str]:
     if workload.batch_size > 1:
         batch = f"# measured in batches of {workload.batch_size}: alone an image may come out a little different"
         before = [batch, *before]
-    more_imports, options, placed = _runtime(settings)
+    more_imports, options, placed = _runtime(settings, cell.device)
     return [
         "import torch",
         "from diffusers import FluxPipeline",
@@ -68,7 +68,7 @@ def snippet(cell: DrawnCell) -> list[str]:
     ]
 
 
-def _runtime(settings: Settings) -> tuple[list[str], str, list[str]]:
+def _runtime(settings: Settings, device: str) -> tuple[list[str], str, list[str]]:
     """Imports, arguments of `from_pretrained`, and lines that put the pipeline where it ran."""
     imports, options = [], ""
     if settings.quantization:
@@ -81,9 +81,9 @@ def _runtime(settings: Settings) -> tuple[list[str], str, list[str]]:
         mapping = f"{{{', '.join(parts)}}}"
         options = f", quantization_config=diffusers.PipelineQuantizationConfig(quant_mapping={mapping})"
     placed = {
-        "none": 'pipe.to("cuda" if torch.cuda.is_available() else "cpu")',
-        "model": "pipe.enable_model_cpu_offload()",
-        "sequential": "pipe.enable_sequential_cpu_offload()",
+        "none": f'pipe.to("{device}")',
+        "model": f'pipe.enable_model_cpu_offload(device="{device}")',
+        "sequential": f'pipe.enable_sequential_cpu_offload(device="{device}")',
     }[settings.offload]
     if not settings.compile:
         return imports, options, [placed]
