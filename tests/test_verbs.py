@@ -24,7 +24,9 @@ import tsbench
 from tests.helpers import FLOAT32, cell
 from tests.stores import ENVIRONMENT, GOOD, PROMPTS, body, by_interval, document, image, keys, put, run, timing
 from tsbench.__main__ import main
+from tsbench.cell import Cell
 from tsbench.drawing.diffusers import DiffusersBackend
+from tsbench.errors import ModelSpoilt
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.progress import Output
@@ -60,21 +62,29 @@ def test_try_draws_one_prompt_beside_full_compute(here: Path, capsys: pytest.Cap
     assert np.array_equal(picture[76:140, 4:68], full) and difference.any() and picture[:4].min() == 255
 
 
-def test_try_keeps_the_pictures_before_a_failure(
+def test_try_goes_on_after_a_failure(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enable = TaylorSeer.enable
+    """With the pictures before and after it, and the model loaded anew where the failure spoilt it."""
+    enable, load, loaded = TaylorSeer.enable, DiffusersBackend.load, []
 
     def enable_but_three(method: TaylorSeer, pipeline: object, steps: int) -> None:
         if method.cache_interval == 3:
-            raise MemoryError("no room")
+            raise ModelSpoilt("no room")
         enable(method, pipeline, steps)
 
+    def load_counted(backend: DiffusersBackend, folder: Path, loading: Cell) -> object:
+        loaded.append(loading)
+        return load(backend, folder, loading)
+
     monkeypatch.setattr(TaylorSeer, "enable", enable_but_three)
-    small = ["size=64", "steps=6", "metrics=[psnr]", "method.cache_interval=2,3"]
+    monkeypatch.setattr(DiffusersBackend, "load", load_counted)
+    small = ["size=64", "steps=6", "metrics=[psnr]", "method.cache_interval=2,3,4"]
     assert main(["try", "small red star at centre, blue background", *small]) == 1
-    assert Image.open("try.png").size == (3 * 72, 72)
-    assert "N=3 could not be drawn: MemoryError: no room." in capsys.readouterr().err
+    assert Image.open("try.png").size == (3 * 72, 2 * 72)
+    shown = capsys.readouterr()
+    assert "N=3 could not be drawn: no room." in shown.err
+    assert "N=2" in shown.out and "N=4" in shown.out and "N=3" not in shown.out and len(loaded) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,19 @@ import re
 import sys
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tsbench.errors import UserError, first_line
+from tsbench.cell import Cell
+from tsbench.errors import ModelSpoilt, UserError, first_line
 from tsbench.grid import impossible
+from tsbench.methods import Method
 from tsbench.progress import output
 from tsbench.schedule import schedule_note
 from tsbench.stats import speedups
 from tsbench.sweep import Sweep
+
+if TYPE_CHECKING:
+    from tsbench.drawing.generate import CellResult, Session
 
 OVERRIDE = re.compile(r"[~+]*[\w./@]+=")  # a prompt may have an equals sign, but not after its first word
 USAGE = """\
@@ -51,15 +56,14 @@ def main(arguments: list[str]) -> int:
         )
     if all(cell.is_reference for cell in sweep.cells):
         raise UserError("try compares a method with full compute, which method=none is; try method=taylorseer.")
+    methods = sweep.suited(sweep.cells)
     for cell in sweep.cells:
-        method = sweep.methods[cell.key]
-        if reason := impossible(cell, method):
-            raise UserError(f"{method.full_name(json.loads(cell.parameters))} cannot be drawn: {reason}.")
-    sweep.possible(sweep.cells)  # raises where a model's architecture rules a method out
-    return _try(sweep)
+        if reason := impossible(cell, methods[cell.key]):
+            raise UserError(f"{methods[cell.key].full_name(json.loads(cell.parameters))} cannot be drawn: {reason}.")
+    return _try(sweep, methods)
 
 
-def _try(sweep: Sweep) -> int:
+def _try(sweep: Sweep, methods: dict[str, Method]) -> int:
     from tsbench.sessions import NotLoaded
 
     console = output()
@@ -73,14 +77,14 @@ def _try(sweep: Sweep) -> int:
             raise UserError(session.reason)
         if cell.is_reference and (cut := session.cut_prompts(cell.workload)):
             console.print(cut, soft_wrap=True)
-        method = sweep.methods[cell.key]
+        method = methods[cell.key]
         name = method.full_name(json.loads(cell.parameters))
-        try:
-            result = session.draw_cell(cell, method, sweep.pairs, lambda count: None)
-        except Exception as error:
-            print(f"tsbench: {name} could not be drawn: {first_line(error)}.", file=sys.stderr)
+        result = _drawn(sweep, session, cell, method, name)
+        if result is None:
             failed = True
-            break
+            if cell.is_reference:
+                break  # there is nothing to compare with
+            continue
         latency_s = median(pair.method.latency_s for pair in result.pairs)
         line = f"{name}: {latency_s:.4g} s"
         if cell.is_reference:
@@ -102,6 +106,20 @@ def _try(sweep: Sweep) -> int:
         _write(rows)
         console.print("try.png: in full, then with the method and its difference four times as bright")
     return int(failed)
+
+
+def _drawn(sweep: Sweep, session: Session, cell: Cell, method: Method, name: str) -> CellResult | None:
+    """A cell; None, with the reason on standard error, if it cannot be drawn."""
+    from tsbench.drawing.measure import release_memory
+
+    try:
+        return session.draw_cell(cell, method, sweep.pairs, lambda count: None)
+    except Exception as error:
+        print(f"tsbench: {name} could not be drawn: {first_line(error)}.", file=sys.stderr)
+        if isinstance(error, ModelSpoilt):
+            sweep.sessions.close()  # the next cell has it loaded anew
+    release_memory()
+    return None
 
 
 def _metrics(names: list[str], image: Any, reference: Any, prompt: str) -> str:
