@@ -16,6 +16,8 @@ from tests.helpers import FLOAT32
 from tsbench.__main__ import main
 from tsbench.cell import Cell
 from tsbench.drawing.diffusers import DiffusersBackend, DiffusersSession
+from tsbench.methods import mag_cache
+from tsbench.models.source import configuration
 from tsbench.paths import ASSETS
 from tsbench.store import Store
 from tsbench.sweep import Sweep
@@ -63,6 +65,18 @@ def test_a_sweep_of_random_weights(here: Path, sibling: Path, monkeypatch: pytes
         )
         == 3
     )
+
+
+def test_ratios_are_not_measured_on_random_weights(here: Path, sibling: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would give a schedule of noise; those that diffusers ships for the architecture promise one."""
+    overrides = [f"model.path={sibling}", "method=mag_cache", "method.retention_ratio=0.5"]
+    full, measured = cells_of(*overrides).itertuples()
+    assert full.status == "ok" and measured.reason.endswith("ratios of magnitudes that are measured on the model")
+    blocks = configuration(sibling, "transformer/config.json")
+    monkeypatch.setattr(mag_cache, "FLUX_BLOCKS", (blocks["num_layers"], blocks["num_single_layers"]))
+    drawn = cells_of(*overrides, "method.threshold=0.5").iloc[2]
+    assert drawn["status"] == "ok" and drawn["schedule"] == "CCC..."
+    assert drawn["flops_speedup"] == pytest.approx(2, rel=0.02)
 
 
 def test_text_encoders_can_be_left_out_and_the_row_says_so(here: Path, sibling: Path) -> None:

@@ -76,8 +76,8 @@ class Sweep:
         here = self.sessions.environment()
         if missing:
             store.check_environment(here)
-            methods = self.possible(missing)
-            possible = [cell for cell in missing if cell.key in methods]
+            methods = self.suited(missing)
+            possible = [cell for cell in missing if impossible(cell, methods[cell.key]) is None]
             if possible:
                 self.check_model(possible)
             with store.held():
@@ -116,17 +116,13 @@ class Sweep:
                 f"type timing.pairs={min(fewer)} to go on there, or name=NAME for another folder."
             )
 
-    def possible(self, cells: Iterable[Cell]) -> dict[str, Method]:
-        """The methods of the cells that can be drawn, by key, as they are for the architecture of their models.
+    def suited(self, cells: Iterable[Cell]) -> dict[str, Method]:
+        """The methods of cells, by key, as they are for the architecture of their models.
 
         Raises:
             UserError: if a method cannot run on the architecture of its model.
         """
-        return {
-            cell.key: self.methods[cell.key].for_architecture(self.sessions.architecture(cell))
-            for cell in cells
-            if impossible(cell, self.methods[cell.key]) is None
-        }
+        return {cell.key: self.methods[cell.key].for_architecture(self.sessions.architecture(cell)) for cell in cells}
 
     def check_model(self, cells: list[Cell]) -> None:
         """Raise `UserError` if the model of the first cell cannot be loaded and no cell needs another one."""
@@ -161,7 +157,7 @@ class Sweep:
         )
         for sentence in self.unusual_sizes:
             console.print(sentence, soft_wrap=True)
-        costs = {cell.key: self._cost(cell) for cell in possible}
+        costs = {cell.key: self._cost(cell, methods[cell.key]) for cell in possible}
         started, share = time.perf_counter(), 0.0
         titles, workload = workloads(self.cells), ""
         drawn = {cell.reference.key for cell in possible}  # a workload with cells to skip alone needs no model
@@ -172,8 +168,8 @@ class Sweep:
                     console.print(titles[workload], style="bold", soft_wrap=True)
                     if workload in drawn and (cut := self._cut_prompts(cell)):
                         console.print(cut, soft_wrap=True)
-                outcome = self._run_cell(cell, store, progress, costs)
-                name = self.methods[cell.key].full_name(json.loads(cell.parameters))
+                outcome = self._run_cell(cell, methods[cell.key], store, progress, costs)
+                name = methods[cell.key].full_name(json.loads(cell.parameters))
                 progress.cell_finished(f"{name}: {outcome}", planned.get(cell.key, 0))
                 share = self.sessions.pipeline_s / (time.perf_counter() - started)
                 store.note_share(share)
@@ -187,13 +183,17 @@ class Sweep:
         return None if isinstance(session, NotLoaded) else session.cut_prompts(cell.workload)
 
     def _run_cell(
-        self, cell: Cell, store: Store, progress: SweepProgress, costs: dict[str, tuple[StepCost | None, str | None]]
+        self,
+        cell: Cell,
+        method: Method,
+        store: Store,
+        progress: SweepProgress,
+        costs: dict[str, tuple[StepCost | None, str | None]],
     ) -> str:
         """Draw and store a cell, or store why not; return the line to print."""
         from tsbench.drawing.measure import release_memory
         from tsbench.sessions import NotLoaded
 
-        method = self.methods[cell.key]
         if reason := impossible(cell, method):
             store.write(StoredCell(**self._identity(store, cell), status="skipped", reason=reason))
             return f"skipped, {reason}"
@@ -243,12 +243,12 @@ class Sweep:
             threads=self.sessions.threads,
         )
 
-    def _cost(self, cell: Cell) -> tuple[StepCost | None, str | None]:
+    def _cost(self, cell: Cell, method: Method) -> tuple[StepCost | None, str | None]:
         """What a step costs, counted; or why it could not be."""
         from tsbench.flops import step_cost
 
         try:
-            return step_cost(self.sessions.architecture(cell), cell, self.methods[cell.key]), None
+            return step_cost(self.sessions.architecture(cell), cell, method), None
         except Exception as error:
             return None, f"FLOPs could not be counted: {first_line(error)}"
 

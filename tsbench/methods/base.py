@@ -42,7 +42,7 @@ class Method:
     title: ClassVar[str] = "Full compute"
     label_format: ClassVar[str] = ""  # of the label of a cell, with the parameters by name
     decides_by: ClassVar[str] = ""  # what the steps to compute depend on, where no rule promises them
-    data_driven: ClassVar[bool] = False  # they depend on the image: with random weights they mean nothing
+    data_driven: ClassVar[bool] = False  # they depend on what the model computes: with random weights they mean nothing
     compiled_note: ClassVar[str] = ""  # what is to be known of its cells with runtime.compile=true
     equivalent_parameters: ClassVar[dict[str, Any]] = {}  # of its namesake on another backend, that make it this one
 

@@ -32,6 +32,7 @@ class MagCache(Method):
     title: ClassVar[str] = "MagCache (diffusers)"
     label_format: ClassVar[str] = "thr {threshold:.12g}"
     compiled_note: ClassVar[str] = "diffusers keeps torch.compile off the blocks under this cache"
+    data_driven: ClassVar[bool] = True
     decides_by: ClassVar[str] = "ratios of magnitudes that are measured on the model"
 
     def check(self, steps: int) -> None:
