@@ -35,7 +35,7 @@ from tsbench.scoring import score_cells
 from tsbench.store import Store, opened
 from tsbench.stored import StoredCell
 from tsbench.tables import NO_REFERENCE, cells_table
-from tsbench.verbs.doctor import methods
+from tsbench.verbs.doctor import methods, models
 
 PARAMETERS = json.dumps(TaylorSeer(cache_interval=2).resolved(4))
 TIMED: list[dict[str, object]] = [{"batch": 0, "reference": timing(1.0, 0.8), "method": timing(0.5, 0.3)}]
@@ -162,6 +162,17 @@ def test_the_doctor_says_what_can_run_and_what_is_missing(
     assert "diffusers: none, fewer_steps, taylorseer, " in text
     assert "lpips_vgg: it needs the lpips package" in text and "cache_dit: it needs" not in text
     assert "clip_score: can be computed with a CLIP model: clip_score:CHECKPOINT" in text
+
+
+def test_the_doctor_finds_models_where_a_sweep_does(here: Path) -> None:
+    """A folder of the name comes before the hub."""
+    for name, file in {"FLUX.1-dev": "model_index.json", "FLUX.1-schnell": "other.json"}.items():
+        folder = here / "black-forest-labs" / name
+        folder.mkdir(parents=True)
+        (folder / file).touch()
+    lines = models()
+    assert "flux1-dev: in black-forest-labs/FLUX.1-dev" in lines
+    assert any(line.startswith("flux1-schnell: ") and "which has no model_index.json" in line for line in lines)
 
 
 def test_the_doctor_says_which_methods_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

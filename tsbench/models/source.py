@@ -43,6 +43,15 @@ def find_model(path: str, architecture: str | None = None) -> Path:
                 "try model.architecture=flux1-dev, or a folder of configurations by model.path=FOLDER."
             )
         return folder
+    return model_folder(path) or _from_hub(path)
+
+
+def model_folder(path: str) -> Path | None:
+    """The folder that `model.path` names; None if it is a hub id.
+
+    Raises:
+        UserError: if it is neither.
+    """
     folder = expanded(path)
     if (folder / "model_index.json").is_file():
         return folder
@@ -55,7 +64,7 @@ def find_model(path: str, architecture: str | None = None) -> Path:
             f"model.path is {path!r}, which is neither a folder nor a hub id; "
             "give an existing folder, or an id such as model.path=black-forest-labs/FLUX.1-dev."
         )
-    return _from_hub(path)
+    return None
 
 
 def find_architecture(name: str) -> Path:

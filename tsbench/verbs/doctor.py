@@ -80,18 +80,23 @@ def models() -> list[str]:
         elif path == "architecture":
             lines.append(f"{name}: needs no weights; on a GPU of 40 GB, or a smaller one with runtime.offload=model")
         else:
-            cached = "in the local cache" if _is_cached(path) else "not in the local cache, has to be downloaded"
-            lines.append(f"{name}: {cached}")
+            lines.append(f"{name}: {_found(path)}")
     return [*lines, f"hub token: {'present' if get_token() else 'none; FLUX.1-dev needs one: hf auth login'}"]
 
 
-def _is_cached(path: str) -> bool:
+def _found(path: str) -> str:
     from huggingface_hub import try_to_load_from_cache
 
-    from tsbench.models.source import has_weights
+    from tsbench.models.source import has_weights, model_folder
 
+    try:
+        if model_folder(path):
+            return f"in {path}"
+    except UserError as error:
+        return str(error)
     index = try_to_load_from_cache(path, "model_index.json")
-    return isinstance(index, str) and has_weights(Path(index).parent)
+    cached = isinstance(index, str) and has_weights(Path(index).parent)
+    return "in the local cache" if cached else "not in the local cache, has to be downloaded"
 
 
 def methods() -> list[str]:
