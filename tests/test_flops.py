@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.helpers import FLOAT32
 from tsbench.cell import Cell, Workload
 from tsbench.cost import UNCOUNTED, StepCost
-from tsbench.flops import step_cost
+from tsbench.flops import FlopCounter, step_cost
 from tsbench.methods import METHODS, Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.first_block_cache import FirstBlockCache
@@ -99,6 +101,28 @@ def test_openvino_forecasts_the_output_for_nothing() -> None:
     cost = step_cost(FLUX, replace(flux_cell(512), backend="openvino"), method)
     assert cost.forecast_flop == 0 and cost.cache_bytes == 2 * 1024 * 64 * 2
     assert cost.columns([method.promised_schedule(28)], 28, 1)["flops_speedup"] == 2
+
+
+def test_what_is_remembered_of_an_operation_is_what_torch_counts() -> None:
+    """Of operations that differ in a number, its type, a stride or a dtype alone; in place; and of several outputs."""
+    image, kernel = torch.empty(1, 4, 8, 8, device="meta"), torch.empty(6, 4, 3, 3, device="meta")
+    whole = torch.empty(8, 8, device="meta", dtype=torch.int64)
+
+    def everything() -> list[torch.Tensor]:
+        one, two, three = image.flatten(2)[0].split([16, 32, 16], dim=1)
+        made = [one @ two.T[:16, :4], one.T.contiguous() @ two, torch.nn.functional.linear(image, image[0, 0])]
+        made += [torch.nn.functional.conv2d(image, kernel, stride=stride) for stride in (1, 2)]
+        made += [whole * 1, whole * 1.0, whole * True, whole.to(torch.bfloat16) @ whole.to(torch.bfloat16)]
+        return [*made, three.mul_(2), torch.empty(4, 16, device="meta").addmm_(one, one.T @ one), *whole.unbind()]
+
+    with FlopCounterMode(display=False) as expected:
+        outputs = everything()
+    for _ in range(2):
+        with FlopCounter() as counter:
+            again = everything()
+        assert counter.flop == expected.get_total_flops() > 0
+        alike = [(out.shape, out.stride(), out.dtype, out.device) for out in again]
+        assert alike == [(out.shape, out.stride(), out.dtype, out.device) for out in outputs]
 
 
 def test_a_batch_costs_its_images() -> None:
