@@ -109,7 +109,7 @@ def test_a_method_that_is_one_file_counts(tmp_path: Path, monkeypatch: pytest.Mo
     source = tmp_path / "plugin.py"
     source.touch()
     before = drawing_code()
-    monkeypatch.setattr("tsbench.methods.PLUGINS", {"mine": object})
+    monkeypatch.setattr("tsbench.methods.registry.PLUGINS", {"mine": object})
     monkeypatch.setattr(environment.inspect, "getfile", lambda method: str(source))
     one = drawing_code()
     assert len({before, one, changed(source)}) == 3

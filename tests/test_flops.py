@@ -13,9 +13,10 @@ from tests.helpers import FLOAT32
 from tsbench.cell import Cell, Workload
 from tsbench.cost import UNCOUNTED, StepCost
 from tsbench.flops import FlopCounter, step_cost
-from tsbench.methods import METHODS, Method
+from tsbench.methods import Method
 from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.first_block_cache import FirstBlockCache
+from tsbench.methods.registry import METHODS
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.methods.taylorseer_official import TaylorSeerOfficial
 from tsbench.paths import ASSETS

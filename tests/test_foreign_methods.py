@@ -23,7 +23,8 @@ from tsbench.drawing.generate import FullCompute
 from tsbench.drawing.surroundings import surroundings
 from tsbench.errors import DrawingFailed, ModelSpoilt
 from tsbench.flops import step_cost
-from tsbench.methods import METHODS, Method
+from tsbench.methods import Method
+from tsbench.methods.registry import METHODS
 from tsbench.methods.taylorseer import TaylorSeer
 
 

@@ -17,9 +17,9 @@ from tsbench.config import composed
 from tsbench.drawing.quantization import check_installed
 from tsbench.errors import UserError
 from tsbench.grid import expand, impossible, ordered
-from tsbench.methods import METHODS
 from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
+from tsbench.methods.registry import METHODS
 from tsbench.models.source import find_model
 from tsbench.paths import carried
 

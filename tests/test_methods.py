@@ -21,7 +21,7 @@ from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.drawing.hooks import hooked_modules
 from tsbench.flops import step_cost
 from tsbench.forecast import STATE
-from tsbench.methods import METHODS, Method
+from tsbench.methods import Method
 from tsbench.methods.auto import Auto
 from tsbench.methods.cache_dit import CacheDit
 from tsbench.methods.faster_cache import FasterCache
@@ -29,6 +29,7 @@ from tsbench.methods.fewer_steps import FewerSteps
 from tsbench.methods.first_block_cache import FirstBlockCache
 from tsbench.methods.mag_cache import MagCache
 from tsbench.methods.pyramid_attention_broadcast import PyramidAttentionBroadcast
+from tsbench.methods.registry import METHODS
 from tsbench.methods.sea_cache import SeaCache
 from tsbench.methods.taylor_seer import TaylorSeerDecorator
 from tsbench.methods.taylorseer import TaylorSeer

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.helpers import ROOT
-from tsbench.methods import BROKEN, method_class
+from tsbench.methods.registry import BROKEN, method_class
 from tsbench.methods.taylorseer import TaylorSeer
 
 HEAD = (
@@ -69,22 +69,25 @@ def test_cells_are_shown_where_their_package_is_not_installed(installed: Path, h
 
 
 def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Path) -> None:
-    """Cells of a rule that lies in another file of the package, before and after it changes, do not mix."""
+    """Cells of a rule that lies in another file of the package, before and after it changes, do not mix.
 
-    def digits() -> str:
-        code = "from tsbench.environment import drawing_code; print(drawing_code())"
-        environment = os.environ | {"PYTHONPATH": str(installed)}
-        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+    In a process that imports the package before tsbench, as its own tests or a notebook may.
+    """
 
-    before, rule = digits(), installed / "reuse_method" / "rule.py"
-    rule.write_text("EVERY = 2")
-    first = digits()
-    rule.write_text("EVERY = 3")
-    assert len({before, first, digits()}) == 3
-    rule.unlink()
-    (installed / "reuse_method" / "coefficients.json").write_text("[1]")
-    assert digits() != before
-    (installed / "reuse_method" / "coefficients.json").unlink()
+    change_and_look = """if True:
+        import pathlib, reuse_method
+        from tsbench.environment import drawing_code
+        folder = pathlib.Path(reuse_method.__file__).parent
+        for name, text in (("rule.py", ""), ("rule.py", "EVERY = 2"), ("rule.py", "EVERY = 3"), ("c.json", "[1]")):
+            file = folder / name
+            if text:
+                file.write_text(text)
+            print(drawing_code())
+            file.unlink(missing_ok=True)
+    """
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    shown = subprocess.run([sys.executable, "-c", change_and_look], env=environment, capture_output=True, text=True)
+    assert len(set(shown.stdout.split())) == 4, shown.stderr
 
 
 BROKEN_CODE = {  # and what is told of it

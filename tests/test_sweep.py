@@ -36,6 +36,7 @@ from tsbench.tables import COLUMNS
 
 TIMED = [{"batch": 0, "method": timing(1, 1)}]
 SMALL = ["sweep", "size=64", "steps=8", "prompts.limit=2", "timing.pairs=2"]
+CELLS_ALONE = [*SMALL, "metrics=[psnr]", "report=false"]  # where no test looks at tables and plots, which take seconds
 
 
 def finished(folder: Path) -> dict[str, str]:
@@ -208,7 +209,7 @@ def test_weights_that_a_model_has_no_place_for_are_told(here: Path, capsys: pyte
     file = Path("model/transformer/config.json")
     config = json.loads(file.read_text())
     file.write_text(json.dumps(config | {"num_single_layers": config["num_single_layers"] - 1}))
-    assert main([*SMALL, "model.path=model", "report=false"]) == 0
+    assert main([*CELLS_ALONE, "model.path=model"]) == 0
     error = capsys.readouterr().err
     assert "tsbench: the transformer has no place for 14 of its weights, such as single_transformer_blocks." in error
 
@@ -270,7 +271,7 @@ def test_a_cell_that_lost_an_image_is_drawn_again(
     here: Path, capsys: pytest.CaptureFixture[str], left: int | None
 ) -> None:
     """At once, not found missing or cut off (here after so many bytes) when everything else is drawn."""
-    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert main(CELLS_ALONE) == 0
     store = Store(here / "results" / "sweep")
     cached = next(cell for cell in store.all_drawn() if cell.method == "taylorseer")
     lost = store.cells / cached.key / "0001.png"
@@ -279,15 +280,15 @@ def test_a_cell_that_lost_an_image_is_drawn_again(
     if left is not None:
         lost.write_bytes(before[:left])
     capsys.readouterr()
-    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert main(CELLS_ALONE) == 0
     assert "1 cell to draw, " in capsys.readouterr().out and lost.read_bytes() == before
 
 
 def test_more_pairs_than_a_finished_cell_has_are_not_ignored(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fewer are there already; and what a killed sweep left half-written is taken away."""
     folder = here / "results" / "sweep"
-    grid = [*SMALL[:-1], "report=false"]
-    assert main([*grid, "timing.pairs=2"]) == 0
+    grid = [argument for argument in CELLS_ALONE if argument != "timing.pairs=2"]
+    assert main(CELLS_ALONE) == 0
     left = folder / "cells" / ".abc.1"
     left.mkdir()
     assert main([*grid, "timing.pairs=1", "method.cache_interval=4"]) == 0
@@ -303,7 +304,7 @@ def test_a_sweep_that_was_killed_while_it_began_is_resumed(here: Path) -> None:
     """All that there is then is its half-written manifest."""
     (here / "results" / "sweep" / "cells").mkdir(parents=True)
     (here / "results" / "sweep" / ".123.manifest.json").touch()
-    assert main([*SMALL, "metrics=[psnr]", "report=false"]) == 0
+    assert main(CELLS_ALONE) == 0
 
 
 def test_a_failure_of_another_sweep_is_told_and_fails_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -328,9 +329,9 @@ def test_a_run_is_not_mixed_with_other_files(here: Path, capsys: pytest.CaptureF
 
 def test_two_sweeps_do_not_draw_in_one_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store(here / "results" / "sweep").held():
-        assert main([*SMALL, "metrics=[psnr]"]) == 2
+        assert main(CELLS_ALONE) == 2
         assert "Another sweep is drawing in results/sweep; wait for it" in capsys.readouterr().err
-    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert main(CELLS_ALONE) == 0
 
 
 def test_a_file_system_without_locks_is_told(
@@ -342,7 +343,7 @@ def test_a_file_system_without_locks_is_told(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refused)
-    assert main([*SMALL, "metrics=[psnr]"]) == 2
+    assert main(CELLS_ALONE) == 2
     error = capsys.readouterr().err
     assert error.startswith("tsbench: results/sweep/cells cannot be locked (No locks available); type the command in")
 
@@ -378,14 +379,14 @@ def test_another_environment_is_refused(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And told where there is nothing to draw; tables can be built anywhere."""
-    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert main(CELLS_ALONE) == 0
     monkeypatch.setattr("tsbench.environment.installed_version", lambda name: "1.0" if name == "torch" else None)
     before = sorted(Path("results").rglob("*"))
-    assert main([*SMALL, "metrics=[psnr]", "method.cache_interval=9"]) == 2
+    assert main([*CELLS_ALONE, "method.cache_interval=9"]) == 2
     error = capsys.readouterr().err
     assert "made in another environment (" in error and " there, 1.0 here" in error and "name=NAME" in error
     assert sorted(Path("results").rglob("*")) == before
-    assert main([*SMALL, "metrics=[psnr]"]) == 0
+    assert main(CELLS_ALONE) == 0
     assert "they were drawn in another environment: " in capsys.readouterr().out
     assert main(["report", "sweep"]) == 0
 
@@ -555,7 +556,7 @@ def test_help_and_mistakes_wait_for_nothing_heavy(arguments: list[str], heavy: s
 
 
 def test_images_are_stored_without_loss(here: Path, session: DiffusersSession) -> None:
-    assert main([*SMALL, "metrics=[psnr]", "method=none"]) == 0
+    assert main([*CELLS_ALONE, "method=none"]) == 0
     from tsbench.methods import Method
     from tsbench.prompts import read_prompts
 

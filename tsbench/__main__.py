@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(module.USAGE)
             return 0
         if verb != "doctor":  # which lists them
-            for reason in import_module("tsbench.methods").BROKEN.values():
+            for reason in import_module("tsbench.methods.registry").BROKEN.values():
                 print(f"tsbench: left out: {reason}", file=sys.stderr)
         return module.main(rest)
     except UserError as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.errors import UserError
-from tsbench.methods import method_class
+from tsbench.methods.registry import method_class
 from tsbench.metrics import METRICS, metric_of, scorer
 from tsbench.present import told_apart, workload_titles
 from tsbench.stats import (

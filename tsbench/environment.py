@@ -61,7 +61,7 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
 
 def drawing_code() -> str:
     """Eight hexadecimal digits over the source that cells depend on, and over all files of packages with methods."""
-    from tsbench.methods import PLUGINS
+    from tsbench.methods.registry import PLUGINS
 
     files = [path for name in DRAWING for path in ((PACKAGE / f"{name}.py"), *(PACKAGE / name).rglob("*.py"))]
     named = [(path.relative_to(PACKAGE), path) for path in files if path.is_file()]

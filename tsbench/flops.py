@@ -18,7 +18,8 @@ from tsbench.drawing.hooks import cached_bytes
 from tsbench.drawing.measure import most
 from tsbench.drawing.probe import probed
 from tsbench.errors import DrawingFailed
-from tsbench.methods import Method, method_class
+from tsbench.methods import Method
+from tsbench.methods.registry import method_class
 
 TOKEN_SIDE = 16  # pixels: an image token stands for a square, eight by the autoencoder times two by packing
 

@@ -20,7 +20,8 @@ from tsbench.cell import Cell
 from tsbench.checks import one_of
 from tsbench.config import composed
 from tsbench.errors import UserError
-from tsbench.methods import METHODS, Method, method_class
+from tsbench.methods import Method
+from tsbench.methods.registry import METHODS, method_class
 from tsbench.paths import carried
 from tsbench.point import Point, checked
 from tsbench.schema import GROUPS

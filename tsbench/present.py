@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsbench.methods import method_class
+from tsbench.methods.registry import method_class
 from tsbench.metrics import METRICS
 from tsbench.stored import Manifest
 from tsbench.titles import counted, titles_of

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from tsbench.methods import METHODS, PLUGINS
+from tsbench.methods.registry import METHODS, PLUGINS
 
 GROUPS = {"model": "tiny", "method": "taylorseer", "prompts": "model", "runtime": "default"}  # of conf/sweep.yaml
 

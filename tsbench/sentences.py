@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
-from tsbench.methods import BROKEN, METHODS
+from tsbench.methods.registry import BROKEN, METHODS
 from tsbench.schema import (
     ModelConfig,
     PromptsConfig,

@@ -12,9 +12,10 @@ from tsbench.cell import Settings
 from tsbench.config import composed
 from tsbench.drawing.quantization import quantization_call
 from tsbench.errors import first_line
-from tsbench.methods import Method, NotInstalled, method_class
+from tsbench.methods import Method
 from tsbench.methods.base import keywords
 from tsbench.methods.openvino_taylorseer import OpenVinoTaylorSeer
+from tsbench.methods.registry import NotInstalled, method_class
 from tsbench.paths import ASSETS, carried, expanded
 from tsbench.prompts import CARRIED, read_prompts
 from tsbench.schema import TimingConfig

@@ -17,7 +17,7 @@ from tsbench.cost import COST_COLUMNS
 from tsbench.disturbance import disturbance, impossibly_fast
 from tsbench.files import replaced
 from tsbench.fronts import FRONTS, RANKED_PSNR, RawFigures, against_front, fronts
-from tsbench.methods import method_class
+from tsbench.methods.registry import method_class
 from tsbench.metrics import METRICS, metric_of
 from tsbench.schedule import computed_steps, schedule_note
 from tsbench.scoring import applies

@@ -101,7 +101,7 @@ def _found(path: str) -> str:
 
 def methods() -> list[str]:
     from tsbench.drawing.openvino_export import missing
-    from tsbench.methods import BROKEN, METHODS, PLUGINS
+    from tsbench.methods.registry import BROKEN, METHODS, PLUGINS
 
     lines = []
     for backend, known in METHODS.items():

@@ -8,7 +8,7 @@ from tsbench.config import composed
 from tsbench.errors import UserError
 from tsbench.flags import Arguments
 from tsbench.grid import expand
-from tsbench.methods import METHODS, PLUGINS
+from tsbench.methods.registry import METHODS, PLUGINS
 from tsbench.paths import carried
 from tsbench.progress import output
 from tsbench.schema import GROUPS, SweepConfig
