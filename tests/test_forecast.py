@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from torch import Tensor, nn
 
 import tsbench
@@ -52,6 +54,35 @@ def test_a_call_that_raises_is_no_step() -> None:
     with pytest.raises(TypeError):
         module("no tensor")
     assert [float(module(torch.tensor(float(step)))) for step in (7, 8, 9)] == PUBLISHED[7:]
+
+
+@pytest.mark.parametrize("wrap", [taylor_seer(1, 3), lambda module: step_size_control(module, 10, 0.5, 1, 4)])
+def test_a_call_whose_output_cannot_be_forecast_is_no_step(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    """As of a model that is asked for a dictionary first; the next call would have forecast from nothing."""
+    module, expected = wrap(nn.Identity()), wrap(nn.Identity())
+    with pytest.raises(TypeError, match="has to be a tensor or a tuple of tensors, but is dict"):
+        module({})
+    assert run(module, 8) == run(expected, 8)
+
+
+def test_a_module_that_is_offloaded_forecasts_image_after_image() -> None:
+    """diffusers takes accelerate's hook away and puts it there anew after every image, whichever came first."""
+    for hooked_first in (True, False):
+        module = Power()
+        forward = module.forward
+        if hooked_first:
+            add_hook_to_module(module, ModelHook())
+        taylor_seer(warmup_steps=4, skip_interval_steps=2)(module)
+        for _ in range(2):
+            remove_hook_from_module(module)
+            add_hook_to_module(module, ModelHook())
+            module.calls = 0
+            module.reset_cache()
+            assert run(module, 10) == PUBLISHED and module.calls == 7
+        unwrap(module)
+        assert module._old_forward == module.forward.__wrapped__ == forward
+        remove_hook_from_module(module)
+        assert run(module, 10) == [step**2 for step in range(10)] and module.forward == forward
 
 
 def test_an_instance_is_wrapped_like_a_class() -> None:
@@ -113,6 +144,8 @@ def test_a_copy_computes_with_its_own_weights_or_is_refused() -> None:
     copied.reset_cache()
     assert run(copied, 10) == list(range(10)) and run(module, 0) == []
     assert [float(module(torch.tensor(float(step)))) for step in range(5, 10)] == PUBLISHED[5:]
+    copied(torch.ones((), requires_grad=True) * 2)  # what it keeps is part of a graph then
+    assert run(copy.deepcopy(copied), 0) == []
     with pytest.raises(TypeError, match=r"cannot be copied; copy it after tsbench\.forecast\.unwrap\(module\)"):
         copy.deepcopy(taylor_seer(1, 2)(Power()))
 
@@ -158,6 +191,17 @@ def test_tuples_and_dtypes() -> None:
     outputs = [module(torch.tensor([float(step)])) for step in range(4)]
     assert [(float(a), float(b)) for a, b in outputs] == [(0, 0), (2, 3), (4, 6), (6, 9)]
     assert all((a.dtype, b.dtype) == (torch.float32, torch.bfloat16) for a, b in outputs)
+
+
+def test_a_mask_is_kept_beside_what_is_forecast() -> None:
+    class Masked(nn.Module):
+        def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+            return t > 1, t**2
+
+    module = taylor_seer(warmup_steps=4, skip_interval_steps=2)(Masked())
+    outputs = [module(torch.tensor([float(step)])) for step in range(10)]
+    assert [float(value) for _, value in outputs] == PUBLISHED
+    assert [mask.tolist() for mask, _ in outputs] == [[step > 1] for step in range(10)]
 
 
 def test_a_named_tuple_keeps_its_names_in_forecast_steps() -> None:
@@ -208,6 +252,8 @@ def test_mistakes_are_sentences() -> None:
     module = Squares()
     with pytest.raises(ValueError, match="compute_step_map does not compute the first step"):
         module.reset_cache(compute_step_map=[False, True])
+    with pytest.raises(ValueError, match=r"compute_step_map is 'C\.', but must be a bool a step; try \[letter =="):
+        module.reset_cache(compute_step_map="C.")
     module.reset_cache(compute_step_map=[True, False])
     with pytest.raises(ValueError, match=r"compute_step_map is used up: it has 2 steps and the run goes on; call"):
         run(module, 3)

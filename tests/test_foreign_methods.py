@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import dataclass, replace
+from collections import UserDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from tsbench.__main__ import main
 from tsbench.cell import Cell
 from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.drawing.generate import FullCompute
+from tsbench.drawing.hooks import cached_bytes
 from tsbench.drawing.surroundings import surroundings
 from tsbench.errors import DrawingFailed, ModelSpoilt
 from tsbench.flops import step_cost
 from tsbench.methods import Method
+from tsbench.methods.auto import Auto
 from tsbench.methods.registry import METHODS
 from tsbench.methods.taylorseer import TaylorSeer
 
@@ -259,6 +263,107 @@ def test_flops_of_steps_that_are_not_seen_are_not_told(
         DrawingFailed, match=r"computed takes 9\d\.?\d* % of the first one: which steps this method computes is"
     ):
         step_cost(dict(session.pipeline.transformer.config), cell("unseen"), Unseen())
+
+
+def test_a_subclass_is_not_shown_as_what_it_is_made_of() -> None:
+    """Full compute, of all names, or the built-in method whose rule it shares."""
+
+    class Shared(Method):
+        def enable(self, pipeline: Any, steps: int) -> None: ...
+
+    @dataclass
+    class Mine(Shared):
+        name: str = "mine"
+
+    @dataclass
+    class MyAuto(Auto):
+        name: str = "my_auto"
+
+    class Titled(Auto):
+        title = "Titled"
+
+    assert (Mine.title, MyAuto.title, Titled.title) == ("mine", "my_auto", "Titled")
+    assert MyAuto.full_name(MyAuto().parameters()) == "my_auto, tol 0.2"
+
+
+@pytest.mark.parametrize("kind", [method for method in METHODS["diffusers"].values() if method is not Method])
+def test_a_subclass_is_counted_by_what_it_enables_itself(kind: type[Method]) -> None:
+    """Not by what the method does that it is made of."""
+    mine = type("Mine", (kind,), {"enable": lambda self, pipeline, steps: None})
+    short, _ = mine().condensed(28)
+    assert type(short) is mine
+
+
+@dataclass
+class WithState(Skipping):
+    name: str = "skipping"
+    kept: Any = field(default=None, init=False)
+
+
+def test_state_is_no_parameter() -> None:
+    """A field that nobody can give would be asked for where a table shows the Python that draws with the method."""
+    assert WithState().parameters() == Skipping().parameters()
+    assert replace(WithState()).parameters() == Skipping().parameters()
+
+
+class Slotted:
+    """Refers to itself, as parts of a model do."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor, self.itself = tensor, self
+
+
+@pytest.mark.parametrize("container", [deque, set, frozenset, lambda of: Slotted(*of), lambda of: UserDict(a=of[0])])
+def test_what_a_method_keeps_is_found_in_any_container(
+    session: DiffusersSession, container: Callable[[list[torch.Tensor]], Any]
+) -> None:
+    class Keeping(Skipping):
+        def states(self, transformer: Any) -> list[Any]:
+            tensor = torch.zeros(4)
+            return [container([tensor]), {"again": tensor}]
+
+    assert cached_bytes(session.pipeline.transformer, Keeping()) == 16
+
+
+@dataclass
+class Measuring(Skipping):
+    """Measures a number that depends on its parameter."""
+
+    every: int = 2
+    coefficient: Any = None
+
+    def calibrator(self) -> Method:
+        return Ruler(every=self.every)
+
+
+@dataclass
+class Ruler(Method):
+    every: int = 2
+
+    def promised_schedule(self, steps: int) -> str:
+        return "C" * steps
+
+    def measured(self) -> dict[str, Any]:
+        return {"coefficient": np.float32(1) if self.every == 4 else 10 * self.every}
+
+
+def test_what_is_measured_is_of_the_settings_that_it_was_measured_with(session: DiffusersSession) -> None:
+    """The second cell of a sweep had what the first one had measured, and another one where it was drawn alone."""
+    work = workload(steps=2, prompts=("large red circle at centre, blue background",))
+    calibrated = [session.calibrated(Measuring(every=every), work, lambda count: None) for every in (2, 3)]
+    assert [method.coefficient for method in calibrated] == [20, 30]
+    with pytest.raises(DrawingFailed, match="what the method measures cannot be kept: TypeError: Object of type float"):
+        session.calibrated(Measuring(every=4), work, lambda count: None)
+
+
+def test_a_setting_without_a_name_is_not_drawn(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No table could show its cell, nor those beside it."""
+    monkeypatch.setattr(Auto, "label_format", "tol {tolerance:d}")
+    assert main(["sweep", "method=auto"]) == 2
+    assert "method=auto has no name for this setting (ValueError: Unknown format code 'd'" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
 
 
 class Forgetful(Leaky):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,18 @@ def test_values_of_an_experiment_may_be_quoted(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "mine.yaml").write_text("""grids: ['steps=20 "name=two words"']""")
     monkeypatch.setattr("tsbench.grid.carried", lambda folder: tmp_path)
     assert [(point.config.steps, point.config.name) for point in expand(["experiment=mine"])] == [(20, "two words")]
+
+
+@pytest.mark.parametrize(
+    ("method", "override", "sentence"),
+    [
+        ("none", "method.foo=2", "There is no parameter 'method.foo'; there is none."),
+        ("mag_cache", "method.mag_ratios=[1,a]", "method.mag_ratios[1] is 'a', but must be a number; try method.mag_"),
+    ],
+)
+def test_a_mistake_in_what_a_method_has(method: str, override: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        expand([f"method={method}", override])
 
 
 @pytest.mark.parametrize("override", MISTAKES)

@@ -92,6 +92,7 @@ def test_all_code_of_the_package_is_part_of_what_drew(installed: Path, here: Pat
 
 BROKEN_CODE = {  # and what is told of it
     "1 / 0": "does not import (ZeroDivisionError: division by zero)",
+    "raise SystemExit('needs CUDA')": "does not import (SystemExit: needs CUDA)",
     "class Reuse: pass": "is no subclass of tsbench.methods.Method",
     "from tsbench.methods import Method as Reuse": (
         "has the name 'none', but must have its entry point's in a field `name`"
@@ -123,6 +124,9 @@ def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path
         (here / f"{name}.py").write_text(code.replace("NAME", name))  # the working directory comes first
         entries.append(f"{name} = {name}:Reuse")
         sentences.append(f"The method {name!r} of the package 'broken' {wrong}; fix it, or type pip uninstall broken.")
+    sound = "from tsbench import load\n" + HEAD + "class Reuse(Method):\n name: str = 'model'\n"
+    (here / "sound.py").write_text(f"{sound} def drawn_steps(self, steps): return 1")  # tsbench has a model too
+    entries.append("model = sound:Reuse")
     information = here / "broken-1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
@@ -130,6 +134,7 @@ def test_a_broken_package_stops_its_own_method_alone(installed: Path, here: Path
     planned = tsbench(installed, here, "plan", "method=reuse", "size=64", "steps=4")
     assert planned.returncode == 0
     assert planned.stderr.splitlines() == [f"tsbench: left out: {sentence}" for sentence in sentences]
+    assert "model" in tsbench(installed, here, "sweep", "--help").stdout.split("method: ")[1].splitlines()[0]
     asked = tsbench(installed, here, "plan", "method=broken0")
     assert asked.returncode == 2 and asked.stderr.splitlines()[-1] == f"tsbench: {sentences[0]}"
 

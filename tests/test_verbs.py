@@ -27,6 +27,7 @@ from tsbench.__main__ import main
 from tsbench.cell import Cell
 from tsbench.drawing.diffusers import DiffusersBackend
 from tsbench.errors import ModelSpoilt
+from tsbench.methods.auto import Auto
 from tsbench.methods.taylorseer import TaylorSeer
 from tsbench.metrics import scorer
 from tsbench.progress import Output
@@ -179,6 +180,11 @@ def test_the_doctor_says_which_methods_are_missing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("tsbench.packages.installed_version", lambda name: None)
     wanted = "cache_dit: it needs the cache-dit package: pip install -c constraints.txt -e '.[cache-dit]'"
     assert wanted in methods()
+
+
+def test_the_doctor_goes_on_after_a_method_that_cannot_say_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Auto, "missing", lambda: {}["gpu"])
+    assert "auto: what it needs cannot be found out (KeyError: 'gpu')" in methods()
 
 
 def test_a_method_that_fails_while_it_is_tried_is_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,3 +18,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(modules[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

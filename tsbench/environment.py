@@ -68,8 +68,10 @@ def drawing_code() -> str:
     for package in sorted({method.__module__.partition(".")[0] for method in PLUGINS.values()}):
         module = sys.modules[package]
         for folder in map(Path, getattr(module, "__path__", ())):
-            its = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-            named += [(package / path.relative_to(folder), path) for path in its]
+            for path in filter(Path.is_file, folder.rglob("*")):
+                name = path.relative_to(folder)
+                if not any(part.startswith((".", "__pycache__")) for part in name.parts):  # of editors and of Python
+                    named.append((package / name, path))
         if not hasattr(module, "__path__"):
             named.append((Path(package), Path(inspect.getfile(module))))
     digest = hashlib.sha256()

@@ -77,7 +77,7 @@ def read_image(path: Path, shape: tuple[int, ...], instead: str) -> np.ndarray:
         UserError: if it is missing or damaged.
     """
     try:
-        image = np.asarray(Image.open(path))
+        image = np.array(Image.open(path))
         if image.shape != shape:
             raise ValueError(f"its shape is {image.shape}, not {shape}")
         return image

@@ -22,6 +22,7 @@ from tsbench.schedule import official_computes
 Target = TypeVar("Target", bound="type[nn.Module] | nn.Module")
 STATE = "_taylor_seer"  # where a wrapped instance keeps its forecaster
 OF_CLASS = "_taylor_seer_of_class"  # and an instance of a decorated class
+OFFLOADED = "_old_forward"  # where accelerate keeps the forward of a module that it offloads
 
 
 class TaylorSeries:
@@ -45,7 +46,7 @@ class TaylorSeries:
     @property
     def known_order(self) -> int:
         """The order that the steps so far are enough for."""
-        return len(self.factors[0]) - 1
+        return max(map(len, self.factors)) - 1
 
     def update(self, step: int, outputs: Sequence[Tensor]) -> None:
         """Take in the outputs computed at a step.
@@ -65,16 +66,24 @@ class TaylorSeries:
 
     def at(self, step: int) -> tuple[Tensor, ...]:
         """The outputs of a step, by the series."""
-        if self.known_order == 0:
-            return tuple(factors[0].clone() for factors in self.factors)  # who gets it may change it in place
         distance = step - self.last_step
         weights = [distance**order / math.factorial(order) for order in range(self.known_order + 1)]
         return tuple(
             sum((factor * weight for factor, weight in zip(factors[1:], weights[1:])), start=factors[0])
+            if len(factors) > 1
+            else factors[0].clone()  # who gets it may change it in place
             for factors in self.factors
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> TaylorSeries:
+        """A copy on its own: tensors of a graph have no deep copies, and a forecast of the copy needs no gradients."""
+        copied = copy.copy(self)
+        copied.factors = [[factor.detach().clone() for factor in factors] for factors in self.factors]
+        return copied
+
     def _differenced(self, step: int, output: Tensor, previous: list[Tensor]) -> list[Tensor]:
+        if output.dtype == torch.bool:  # a mask has no differences
+            return [output.clone()]
         factors = [output.to(self.dtype or output.dtype, copy=True)]  # who called the module may change it in place
         for old in previous[: self.order]:
             factors.append((factors[-1] - old) / (step - self.last_step))
@@ -85,6 +94,7 @@ class Forecaster:
     """One run after the other of one module: which steps are computed, and the series for those between."""
 
     original: Any  # what an instance computes with, where one is wrapped
+    forward: Any  # that stands in for it
     replaced: Any = None  # a forward of the instance's own that the wrapped one stands in for
 
     def __init__(self, n_derivatives: int, dtype: torch.dtype | None = None) -> None:
@@ -121,11 +131,10 @@ class Forecaster:
         if not self.next_is_computed():
             return self.forecast()
         try:
-            output = compute(*args, **kwargs)
+            return self.computed(compute(*args, **kwargs))
         except BaseException:
             self.step -= 1
             raise
-        return self.computed(output)
 
     @torch.compiler.disable
     def next_is_computed(self) -> bool:
@@ -169,6 +178,11 @@ class RuleForecaster(Forecaster):
         warmup = self.given[0] if warmup_steps is None else warmup_steps
         interval = self.given[1] if skip_interval_steps is None else skip_interval_steps
         _check_whole("skip_interval_steps", interval, 1)
+        if isinstance(compute_step_map, str):  # of which every letter is true
+            raise ValueError(
+                f"compute_step_map is {compute_step_map!r}, but must be a bool a step; "
+                f'try [letter == "C" for letter in {compute_step_map!r}]'
+            )
         if compute_step_map is not None and not (len(compute_step_map) and compute_step_map[0]):
             raise ValueError("compute_step_map does not compute the first step, and there is nothing to forecast from")
         if compute_step_map is None:
@@ -207,8 +221,9 @@ class StepSizeController(Forecaster):
         gap = 1
         if self.step > self.n_derivatives:  # the factors are there, and with them a forecast of this very step
             gap = self._next_gap(self.step - self.series.last_step, self._error(_tensors(output)))
+        super().computed(output)
         self.due = self.step + gap
-        return super().computed(output)
+        return output
 
     def _error(self, outputs: Sequence[Tensor]) -> float:
         """The error of the forecast, relative to what was computed, over all outputs."""
@@ -304,14 +319,16 @@ def _wrapped(module: Target, state: Forecaster) -> Target:
     if STATE in module.__dict__:
         raise ValueError(f"this {type(module).__name__} forecasts already; undo that first by tsbench.forecast.unwrap")
     _check_class(type(module))
-    state.original, state.replaced = module.forward, module.__dict__.get("forward")
+    place = _place(module)
+    state.original, state.replaced = getattr(module, place), module.__dict__.get(place)
 
     @wraps(state.original)
     @skip
     def forward(*args: Any, **kwargs: Any) -> Any:
         return state.run(state.original, *args, **kwargs)
 
-    for name, value in ((STATE, state), ("forward", forward), ("reset_cache", state.reset)):
+    state.forward = forward
+    for name, value in ((STATE, state), (place, forward), ("reset_cache", state.reset)):
         object.__setattr__(module, name, value)
     return module
 
@@ -330,10 +347,20 @@ def unwrap(module: nn.Module) -> None:
     state = module.__dict__.pop(STATE, None)
     if state is None:
         return
-    for name in ("forward", "reset_cache"):
-        del module.__dict__[name]
-    if state.replaced is not None:
-        module.__dict__["forward"] = state.replaced
+    del module.__dict__["reset_cache"]
+    place = _place(module)
+    if module.__dict__.get(place) is state.forward:
+        del module.__dict__[place]
+        if state.replaced is not None or place == OFFLOADED:
+            module.__dict__[place] = state.original
+    around: Any = module.forward  # accelerate's, where it is there
+    if getattr(around, "__wrapped__", None) is state.forward:
+        around.__wrapped__ = state.original
+
+
+def _place(module: Any) -> str:
+    """Where the forward of an instance lies: below accelerate's, which diffusers puts there anew for every image."""
+    return OFFLOADED if hasattr(module, "_hf_hook") else "forward"
 
 
 def _state_of(module: nn.Module, new: Callable[[], RuleForecaster]) -> RuleForecaster:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from tsbench.cell import Cell, Settings, Workload, canonical_json
 from tsbench.checks import DTYPES, at_least, between, one_of
 from tsbench.drawing.quantization import COMPONENTS, QUANTIZATION_CLASSES
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
 from tsbench.methods import Method
 from tsbench.metrics import check_names
 from tsbench.prompts import read_prompts
@@ -115,7 +116,20 @@ def checked(config: SweepConfig, prompts: tuple[str, ...] | None) -> Point:
     if missing := config.method.missing():
         raise UserError(f"method={config.method.name} cannot be drawn here: {missing}.")
     config.method.check(config.steps)
+    _check_has_name(config.method, config.steps)
     return Point(config, prompts, seeds, height, width)
+
+
+def _check_has_name(method: Method, steps: int) -> None:
+    """Raise `UserError` for a setting whose name cannot be made: no table could show its cell."""
+    parameters = json.loads(canonical_json(method.resolved(steps)))
+    try:
+        method.full_name(parameters)
+    except Exception as error:  # of a method that is not tsbench's, it may be any
+        raise UserError(
+            f"method={method.name} has no name for this setting ({first_line(error)}); fix its label or series, or try "
+            "other parameters."
+        ) from error
 
 
 def unusual_size(point: Point) -> str | None:

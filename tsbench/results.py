@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tsbench.store import Store, opened
 from tsbench.stored import Manifest
-from tsbench.tables import cells_table, samples_table
 from tsbench.titles import counted
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def load(folder: str | Path) -> Results:
     Raises:
         tsbench.errors.UserError: if there are no results.
     """
+    from tsbench.tables import cells_table, samples_table  # not above: a package with methods may import this
+
     store = Store(opened(str(folder)).folder.resolve())  # wherever the process goes later
     manifest = store.manifest()
     return Results(cells_table(store), samples_table(store), manifest, store)

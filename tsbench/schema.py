@@ -98,7 +98,8 @@ def register() -> None:
     store.store(name="sweep_schema", node=SweepConfig)
     store.store(name="model_schema", node=ModelConfig)
     for name, method in METHODS["diffusers"].items():
-        store.store(name=f"{name}_schema", node=method)
-    for name, method in PLUGINS.items():
-        store.store(group="method", name=name, node=method)
+        if name in PLUGINS:
+            store.store(group="method", name=name, node=method)
+        else:  # its YAML names it
+            store.store(name=f"{name}_schema", node=method)
     store.store(name="openvino_taylorseer_schema", node=METHODS["openvino"]["taylorseer"])

@@ -76,7 +76,8 @@ def no_parameter(key: str, names: Iterable[str]) -> str:
     near = [".".join(filter(None, (group, name))) for name in get_close_matches(typed, known, 1)]
     near = near if group else _as_meant(key, near)
     meant = f"; did you mean {near[0]}?" if near else "."
-    return f"There is no parameter {key!r}; there are: {', '.join(known)}{meant}"
+    there = f"are: {', '.join(known)}" if known else "is none"
+    return f"There is no parameter {key!r}; there {there}{meant}"
 
 
 def _as_meant(key: str, near: list[str]) -> list[str]:
@@ -99,6 +100,8 @@ def _unknown(key: str, schema: str) -> str:
 
 def of_another_type(key: str, value: str, wanted: str) -> str:
     kind, example = _KINDS[wanted]
+    if key.endswith("]"):  # an entry of a list, which is typed as a whole
+        return f"{key} is {value!r}, but must be {kind}; try {key.rpartition('[')[0]}=[{example}]."
     values = value[1:-1].replace(" ", "")
     grid = f"; several values make a grid without brackets: {key}={values}" if value[:1] == "[" else ""
     return f"{key} is {value!r}, but must be {kind}, such as {key}={example}{grid}."

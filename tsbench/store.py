@@ -24,6 +24,7 @@ from PIL import Image
 from tsbench.cell import Cell, digest
 from tsbench.errors import UserError
 from tsbench.files import is_whole_png, read_image, read_json, write_json
+from tsbench.paths import expanded
 from tsbench.stored import Command, DrawnCell, Manifest, StoredCell, of_kind, parsed
 
 MANIFEST, DOCUMENT = "manifest.json", "cell.json"
@@ -279,7 +280,7 @@ def opened(argument: str) -> Store:
     Raises:
         UserError: if there are no results.
     """
-    folders = [Path(argument), Path("results") / argument]
+    folders = [expanded(argument), Path("results") / argument]
     store = next((store for store in map(Store, folders) if store.manifest().commands), None)
     if store is None:
         if file := next((path for path in folders if path.is_file()), None):

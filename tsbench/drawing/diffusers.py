@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import Cell, Sample, Settings, Workload
+from tsbench.cell import Cell, Sample, Settings, Workload, canonical_json
 from tsbench.drawing.generate import Backend, Drawn, Session
 from tsbench.drawing.hooks import cached_bytes
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, most, release_memory
 from tsbench.drawing.probe import ScheduleProbe, probed
 from tsbench.drawing.quantization import COMPONENTS, TEXT_ENCODERS, check_is_quantized, quantization_call
 from tsbench.environment import device_name
-from tsbench.errors import DrawingFailed, UserError
+from tsbench.errors import DrawingFailed, UserError, first_line
 from tsbench.methods import Method
 from tsbench.models.source import check_is_whole, configuration
 from tsbench.timing import Timing
@@ -152,11 +152,16 @@ class DiffusersSession(Session):
         calibrator = method.calibrator()
         if calibrator is None:
             return method
-        if self._calibration[0] != (type(calibrator), workload):
+        its = (type(calibrator), canonical_json(calibrator.parameters()), workload)
+        if self._calibration[0] != its:
             for batch in workload.batches:
                 self.draw(workload, batch, calibrator, reuse_text=True)
                 image_drawn(len(batch))
-            self._calibration = (type(calibrator), workload), calibrator.measured()
+            measured = calibrator.measured()
+            try:
+                self._calibration = its, json.loads(json.dumps(measured))
+            except (TypeError, ValueError) as error:
+                raise DrawingFailed(f"what the method measures cannot be kept: {first_line(error)}") from error
         return replace(method, **self._calibration[1])
 
     def draw(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,19 +103,29 @@ def cached_bytes(model: nn.Module, method: Method) -> int | None:
     if not hooked and kind.enable is not Method.enable and kind.states is Method.states:
         return None
     states = [state for module in hooked for state in states_of(module)] + method.states(model)
-    found = {id(tensor): tensor for state in states for tensor in _tensors(state)}
-    return sum(tensor.nbytes for tensor in found.values())
+    return sum(tensor.nbytes for tensor in _tensors(states, set()))
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested containers and in the attributes of plain objects."""
+def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """The tensors in nested containers and in the attributes of plain objects, once each.
+
+    Args:
+        value: any.
+        seen: the identities of what was looked into already.
+    """
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, dict | list | tuple):
-        for member in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(member)
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from _tensors(member, seen)
+    elif isinstance(value, list | tuple | set | frozenset | deque):
+        for member in value:
+            yield from _tensors(member, seen)
     elif hasattr(value, "__dict__") and not callable(value):
-        yield from _tensors(vars(value))
+        yield from _tensors(vars(value), seen)
 
 
 def remove_hooks(model: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least, between, positive
@@ -48,7 +48,7 @@ class Auto(Method):
         taylor_seer(self.max_order + 1, steps, self.max_order)(pipeline.transformer)
 
     def condensed(self, steps: int) -> tuple[Method, int]:
-        return Auto(max_order=self.max_order), self.max_order + 2
+        return replace(self, tolerance=Auto.tolerance, max_gap=Auto.max_gap), self.max_order + 2
 
     @classmethod
     def series(cls, parameters: dict[str, Any]) -> str:

@@ -48,7 +48,7 @@ class Method:
 
     def __init_subclass__(cls) -> None:
         """Keep a subclass from inheriting the reference's title and its promise to compute every step."""
-        if cls.title == Method.title:
+        if "title" not in vars(cls):
             cls.title = cls.name
         promises = cls.promised_schedule is not Method.promised_schedule or cls.drawn_steps is not Method.drawn_steps
         if not (promises or cls.decides_by):
@@ -68,7 +68,7 @@ class Method:
 
     def parameters(self) -> dict[str, Any]:
         """The fields as they were given, without the name."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.init and field.name != "name"}
 
     def promised_schedule(self, steps: int) -> str | None:
         """The steps that the method's own rule computes; None if it decides while drawing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tsbench.checks import at_least
@@ -25,7 +25,7 @@ class FirstBlockCache(Method):
         at_least("method.threshold", self.threshold, 0, 0.05, "a relative change")
 
     def condensed(self, steps: int) -> tuple[Method, int]:
-        return FirstBlockCache(), 2
+        return replace(self, threshold=FirstBlockCache.threshold), 2
 
     def enable(self, pipeline: Any, steps: int) -> None:
         from diffusers import FirstBlockCacheConfig

@@ -71,7 +71,9 @@ class MagCache(Method):
         return int(self.retention_ratio * steps + 0.5)
 
     def condensed(self, steps: int) -> tuple[Method, int]:
-        return MagCache(threshold=1.0, retention_ratio=0.0, mag_ratios=[1.0, 1.0]), 2
+        most = MagCache.max_skip_steps
+        short = replace(self, threshold=1.0, retention_ratio=0.0, max_skip_steps=most, mag_ratios=[1.0, 1.0])
+        return short, 2
 
     def for_architecture(self, architecture: Mapping[str, Any]) -> MagCache:
         blocks = architecture["num_layers"], architecture["num_single_layers"]

@@ -47,7 +47,7 @@ def _loaded(entry: EntryPoint) -> type[Method]:
 
     try:
         method = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(_unusable(entry, f"does not import ({first_line(error)})")) from error
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise UserError(_unusable(entry, "is no subclass of tsbench.methods.Method"))
@@ -56,7 +56,7 @@ def _loaded(entry: EntryPoint) -> type[Method]:
         parameters = fresh.parameters()
         json.dumps(parameters)
         OmegaConf.structured(method)
-        method.series_and_label(parameters)
+        method.full_name(parameters)
     except Exception as error:
         raise UserError(_unusable(entry, f"does not work with its defaults ({first_line(error)})")) from error
     if fresh.name != entry.name:

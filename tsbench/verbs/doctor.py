@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tsbench.errors import UserError
+from tsbench.errors import UserError, first_line
+from tsbench.methods import Method
 from tsbench.paths import carried
 from tsbench.progress import output
 from tsbench.titles import counted
@@ -107,9 +108,16 @@ def methods() -> list[str]:
     for backend, known in METHODS.items():
         reason = missing() if backend == "openvino" else None
         lines.append(f"{backend}: {reason or ', '.join(known)}")
-        lines += [f"{name}: {reason}" for name, method in known.items() if (reason := method.missing())]
+        lines += [f"{name}: {reason}" for name, method in known.items() if (reason := _missing(method))]
     lines += [f"of other packages: {', '.join(PLUGINS)}"] if PLUGINS else []
     return [*lines, *BROKEN.values()]
+
+
+def _missing(method: type[Method]) -> str | None:
+    try:
+        return method.missing()
+    except Exception as error:  # of a method that is not tsbench's, it may be any
+        return f"what it needs cannot be found out ({first_line(error)})"
 
 
 def metrics() -> list[str]:
