@@ -156,6 +156,7 @@ MISTAKES = {
     "metrics=[psnr],[ssim]": "metrics cannot be swept: one sweep has one",
     "experiment=a,b": "experiment cannot be swept; run one experiment after another",
     "method.name=sea_cache": "'method.name=sea_cache' would only rename a method; choose one by method=NAME.",
+    "model.name=a,b": "'model.name=a,b' gives one model several names; sweep one model after another.",
     "method.interval=2": "There is no parameter 'method.interval'; there are: cache_interval, ",
     "method.cache_intervall=2": "; did you mean method.cache_interval?",
     "stepss=2": "; did you mean steps?",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tsbench.flops import step_cost
 from tsbench.grid import expand
 from tsbench.methods import mag_cache
 from tsbench.models.source import configuration, find_model
-from tsbench.paths import carried
+from tsbench.paths import ASSETS, carried
 from tsbench.plan import COLUMNS, measured_step_s, plan_table, planned_cells
 from tsbench.plan_text import totals
 from tsbench.present import size_of
@@ -62,6 +63,20 @@ def test_published_speeds_stand_beside_what_is_planned(here: Path, capsys: pytes
         (True, 11.744348, 1.0, "H100"), (True, 5.271367, 2.228, "H100"),
     ]  # fmt: skip
     assert table["published_speed"].str.startswith("diffusers PR #12648 findings; ").all()
+
+
+def test_a_model_in_the_hubs_cache_is_counted_as_it_is(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as FLUX.1-dev, whose architecture it is taken for before its configuration is here."""
+    snapshot = here / "models--org--small" / "snapshots" / "0"
+    shutil.copytree(ASSETS / "tiny" / "transformer", snapshot / "transformer")
+    (here / "models--org--small" / "refs").mkdir()
+    (here / "models--org--small" / "refs" / "main").write_text("0")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(here))
+    typed = ["model=flux1-dev", "size=128", "steps=28", "max_sequence_length=32", "method=none"]
+    cached, other = (planned(capsys, *typed, f"model.path=org/{name}")["tflop"].item() for name in ("small", "other"))
+    assert cached == planned(capsys, *typed, f"model.path={ASSETS / 'tiny'}")["tflop"].item() < other / 100
 
 
 def test_openvinos_default(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

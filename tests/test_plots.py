@@ -200,6 +200,24 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
     assert not any(box.contains(x, y) for box in boxes.values() for x, y in points)
 
 
+def test_dollars_begin_no_formula(store: Store) -> None:
+    """As in a prompt of a price, which is in the title that tells workloads apart, and in patterns of modules."""
+    cells = cells_table(store)
+    odd = cells.assign(
+        first_prompt="$$$ SALE $$$", params=cells["params"].str.replace('"max_order":1', '"max_order":2')
+    )
+    figure, axes = style.panels(1, 1, 4, 3)
+    axes[0][0].plot([0, 1], label="['^a_b$', '^c_d$']")
+    style.name_panel(axes[0][0], "$$$ SALE $$$")
+    style.finish(figure, axes.flat, "on $GPU_0$")
+    style.label_points(axes[0][0], np.array([[0.5, 0.5]]), [style.Label(0.5, 0.5, "$a_b$", "black")], 1)
+    strips = steps.steps(odd, store).axes[1]
+    (legend,) = figure.legends
+    shown = [axes[0][0].title, *figure.texts, *axes[0][0].texts, *legend.get_texts(), *strips.get_yticklabels()]
+    assert len(shown) >= 6 and not any(text.get_parse_math() for text in shown if text.get_text())
+    figure.canvas.draw()
+
+
 def test_a_legend_is_as_wide_as_its_figure_at_most() -> None:
     """Long names in one narrow panel, in which two columns would run over the edges."""
     figure, axes = style.panels(1, 1, 4, 3)

@@ -223,7 +223,7 @@ def test_another_metrics_failure_is_no_reason(here: Path, capsys: pytest.Capture
         return capsys.readouterr().out.split("nothing qualifies: ")[1].strip()
 
     assert told("--max-lpips-vgg") == "LPIPS (vgg) failed: OSError: no weights"
-    assert told("--max-lpips").startswith("LPIPS was not computed (")
+    assert told("--max-lpips").startswith("LPIPS is not computed yet (python -m tsbench report ")
     assert "'metrics=[clip_score:CHECKPOINT]' adds it" in told("--min-clip-score")
 
 
@@ -303,6 +303,9 @@ def test_without_an_interval_nothing_is_recommended(here: Path, capsys: pytest.C
     store.write_unscored(method.key, {"ms_ssim": "MS-SSIM failed: ValueError: no"})  # which is no reason of another's
     assert main(["recommend", "r", "--min-ssim", "0"]) == 1 and "SSIM was not computed (" in capsys.readouterr().out
     assert main(["recommend", "r", "--min-ms-ssim", "0"]) == 1 and "MS-SSIM failed: " in capsys.readouterr().out
+    store.write_unscored(method.key, {"lpips": "LPIPS needs 31 pixels", "ms_ssim": "MS-SSIM needs 161 pixels"})
+    assert main(["recommend", "r", "--max-lpips", "1", "--min-ms-ssim", "0"]) == 1
+    assert "MS-SSIM needs 161 pixels" in capsys.readouterr().out
 
 
 def test_what_is_not_faster_or_skips_nothing_is_not_recommended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,6 @@ def test_a_model_without_weights_or_with_those_of_a_variant_is_refused(folder: P
     variant = weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
     with pytest.raises(UserError, match=r"its transformer only as a variant \(diffusion_pytorch_model\.fp16\.safet"):
         source.check_is_whole(folder)
-    assert not source.has_weights(folder)
     variant.rename(weights.with_name("half-1.safetensors"))
     with pytest.raises(UserError, match="lacks weights of its transformer; give the folder of a whole model"):
         source.check_is_whole(folder)
@@ -77,10 +76,23 @@ def test_a_model_without_weights_or_with_those_of_a_variant_is_refused(folder: P
     index.write_text(json.dumps({"weight_map": {"x": "half-1.safetensors"}}))
     source.check_is_whole(folder)
     index.write_text("{}")
-    assert not source.has_weights(folder)
+    with pytest.raises(UserError, match="lacks weights of its transformer; give"):
+        source.check_is_whole(folder)
     index.write_text("{")
     with pytest.raises(UserError, match="has no readable diffusion_pytorch_model"):
-        source.has_weights(folder)
+        source.check_is_whole(folder)
+
+
+def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
+    """As a download of weights and configurations alone leaves it: every word would be the unknown one, and every
+    prompt the same image."""
+    for part, others in {"tokenizer": ["vocab.json", "merges.txt"], "tokenizer_2": ["spiece.model"]}.items():
+        (folder / part / "tokenizer.json").unlink()
+        for name in others:
+            with pytest.raises(UserError, match=f"lacks the vocabulary of its {part} \\(tokenizer.json or {others[0]}"):
+                source.check_is_whole(folder)
+            (folder / part / name).touch()
+    source.check_is_whole(folder)
 
 
 RESPONSE = SimpleNamespace(headers={}, request=None)
@@ -117,7 +129,9 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])
-@pytest.mark.parametrize("lacking", [None, "text_encoder_2/model.safetensors", "shard", "index"])
+@pytest.mark.parametrize(
+    "lacking", [None, "text_encoder_2/model.safetensors", "tokenizer/tokenizer.json", "shard", "index"]
+)
 def test_a_download_that_was_interrupted_is_gone_on_with(
     folder: Path, monkeypatch: pytest.MonkeyPatch, lacking: str | None, kind: str
 ) -> None:

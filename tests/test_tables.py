@@ -121,6 +121,19 @@ def test_workloads_are_in_an_order_that_people_expect(tmp_path: Path) -> None:
     assert list(cells_table(store)["key"]) == [one.key for one in expected]
 
 
+def test_a_second_name_of_a_model_leaves_full_compute_first(tmp_path: Path) -> None:
+    """Cells are the same whatever the model is called, and its reference names it."""
+    store = Store(tmp_path)
+    store.open_run(ENVIRONMENT, None, "python -m tsbench sweep", [])
+    expected = [
+        cell(steps=4, model_name="mine"),
+        cell("taylorseer", json.dumps(TaylorSeer().resolved(4)), steps=4, model_name="a later name"),
+    ]
+    for one in expected:
+        put(store, one, "failed", {"reason": "no memory", "traceback": "…"})
+    assert list(cells_table(store)["key"]) == [one.key for one in expected]
+
+
 def test_identical_images_share_no_place_with_an_equal_psnr(tmp_path: Path) -> None:
     """Both show 40.00 dB, of which one leaves out an identical image: that one is the better, alone."""
     store = Store(tmp_path)

@@ -65,7 +65,7 @@ class Bar:
         if pd.isna(getattr(row, self.column, None)) and not getattr(row, "n_identical", 0) > 0:
             if row.random_weights:
                 return "with random weights the images mean nothing"
-            forms = (f"{self.label} {verb} " for verb in ("needs", "failed:", "is"))  # another's may begin with it
+            forms = [f"{self.label} {verb} " for verb in ("needs", "failed:", "is")]  # another's may begin with it
             reasons = row.metric_reason.split("; ") if isinstance(row.metric_reason, str) else []
             if its := [reason for reason in reasons if reason.startswith((*forms, NO_REFERENCE))]:
                 return "; ".join(its)

@@ -188,6 +188,8 @@ def _parsed(arguments: list[str]) -> list[Override]:
             raise UserError(f"{key!r} cannot be overridden: tsbench runs the grid itself, in one process.")
         if key == "method.name":
             raise UserError(f"{override.input_line!r} would only rename a method; choose one by method=NAME.")
+        if key == "model.name" and len(_values(override)) > 1:  # no part of what a cell is
+            raise UserError(f"{override.input_line!r} gives one model several names; sweep one model after another.")
         if override.is_add() or override.is_force_add() or override.is_delete() or "@" in key:
             raise UserError(f"{override.input_line!r} adds or deletes a key; only existing ones can be set: key=value.")
         if "${" in override.input_line or override.value() == "???":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -106,11 +107,13 @@ def measured_step_s(store: Store, cell: Cell) -> float | None:
 
 
 def architecture(model: ModelConfig) -> dict[str, Any]:
-    """The configuration of a model's transformer: its own where it lies in a folder, else the one that is carried.
+    """The configuration of a model's transformer: its own in a folder or in the hub's cache, else the carried one.
 
     Raises:
         UserError: if there is neither, or it is no Flux.
     """
+    from huggingface_hub import try_to_load_from_cache
+
     from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
 
     is_folder = model.path != "architecture" and expanded(model.path).is_dir()
@@ -118,6 +121,10 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
         folder = find_model(model.path)
         check_is_flux(folder)
         return configuration(folder, "transformer/config.json")
+    if model.path.count("/") == 1:
+        cached = try_to_load_from_cache(model.path, "transformer/config.json")
+        if isinstance(cached, str):
+            return configuration(Path(cached).parent, "config.json")
     if model.architecture is None:
         raise UserError(
             f"model.path is {model.path!r}, whose architecture is not known here; "

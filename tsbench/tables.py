@@ -275,10 +275,11 @@ def _readable_order(cells: dict[str, StoredCell]) -> list[str]:
         cell = cells[key]
         workload, params = cell.workload, cell.params
         pixels = workload.height * workload.width
+        full = cells.get(cell.reference, cell)  # whose name the model has, where its cells have several
         numbers = [(name, value) for name, value in sorted(params.items()) if isinstance(value, int | float)]
         numbers.sort(key=lambda pair: pair[0] == "cache_interval")  # the interval changes fastest
         return (
-            workload.model_name, pixels, workload.height, workload.steps,
+            full.workload.model_name, pixels, workload.height, workload.steps,
             *(getattr(workload, name) for name in DRAWN_WITH), cell.backend, astuple(cell.settings), workload.seeds,
             cell.reference, not cell.is_reference, cell.method, [value for _, value in numbers], key,
         )  # fmt: skip

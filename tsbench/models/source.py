@@ -21,6 +21,10 @@ WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
 WEIGHTS = (  # of a part, in one file, or in several that NAME.index.json names
     "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
 )  # fmt: skip
+VOCABULARIES = {  # of a tokenizer, the files that have it, in one form or another
+    "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
+    "tokenizer_2": (("tokenizer.json",), ("spiece.model",)),
+}
 
 
 def find_model(path: str, architecture: str | None = None) -> Path:
@@ -84,7 +88,7 @@ def _from_hub(name: str) -> Path:
 
     try:
         cached = Path(FluxPipeline.download(name, local_files_only=True))
-        if has_weights(cached):
+        if lacking(cached) is None:
             return cached
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
@@ -115,25 +119,29 @@ def configuration(folder: Path, name: str) -> dict[str, Any]:
 
 
 def check_is_whole(folder: Path) -> None:
-    """Raise `UserError` if a part has no configuration or no weights.
+    """Raise `UserError` if a model lacks anything that it is drawn with."""
+    if wrong := lacking(folder):
+        raise UserError(f"The model in {str(folder)!r} {wrong} {GIVE_WHOLE}.")
 
-    transformers makes up a tokenizer that is not there.
+
+def lacking(folder: Path) -> str | None:
+    """What keeps a folder from being a whole model, before what to do about it; None if nothing does.
+
+    An interrupted download leaves parts out. transformers makes up a tokenizer that is not there, and one without its
+    vocabulary knows no word.
     """
     index = configuration(folder, "model_index.json")
-    missing = [part for part in PARTS if not (index.get(part) and any((folder / part).glob("*.json")))]
-    if missing:
-        raise UserError(f"The model in {str(folder)!r} lacks its {missing[0]}; {GIVE_WHOLE}.")
+    if missing := [part for part in PARTS if not (index.get(part) and any((folder / part).glob("*.json")))]:
+        return f"lacks its {missing[0]};"
+    for part, vocabularies in VOCABULARIES.items():
+        if not any(all((folder / part / name).is_file() for name in names) for names in vocabularies):
+            return f"lacks the vocabulary of its {part} ({' or '.join(' with '.join(n) for n in vocabularies)});"
     for part in COMPONENTS:
         if not _part_has_weights(folder / part):
-            wrong = f"lacks weights of its {part};"
             if variants := sorted(path.name for path in (folder / part).glob("*.*.safetensors")):
-                wrong = f"has its {part} only as a variant ({variants[0]}); save it without one, or"
-            raise UserError(f"The model in {str(folder)!r} {wrong} {GIVE_WHOLE}.")
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether the weights of all parts are there; an interrupted download leaves some of them out."""
-    return all(_part_has_weights(folder / part) for part in COMPONENTS)
+                return f"has its {part} only as a variant ({variants[0]}); save it without one, or"
+            return f"lacks weights of its {part};"
+    return None
 
 
 def _part_has_weights(part: Path) -> bool:

@@ -88,7 +88,7 @@ def models() -> list[str]:
 def _found(path: str) -> str:
     from huggingface_hub import try_to_load_from_cache
 
-    from tsbench.models.source import has_weights, model_folder
+    from tsbench.models.source import lacking, model_folder
 
     try:
         if model_folder(path):
@@ -96,7 +96,7 @@ def _found(path: str) -> str:
     except UserError as error:
         return str(error)
     index = try_to_load_from_cache(path, "model_index.json")
-    cached = isinstance(index, str) and has_weights(Path(index).parent)
+    cached = isinstance(index, str) and lacking(Path(index).parent) is None
     return "in the local cache" if cached else "not in the local cache, has to be downloaded"
 
 

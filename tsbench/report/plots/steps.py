@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tsbench.present import by_workload, series_and_label
-from tsbench.report.plots.style import COLOURS, name_panel, panels, short_label
+from tsbench.report.plots.style import AS_IT_IS, COLOURS, name_panel, panels, short_label
 from tsbench.store import Store
 
 MOST = 8  # settings in one panel: more cannot be told apart
@@ -59,7 +59,7 @@ def steps(cells: pd.DataFrame, store: Store) -> Any:
         errors.set_yscale("log")
         errors.set_ylabel("relative error of the latents\n(first batch)")
         strips.grid(visible=False)
-        strips.set_yticks(range(len(drawn)), [_name(row) for row, _ in drawn], fontsize=7)
+        strips.set_yticks(range(len(drawn)), [_name(row) for row, _ in drawn], fontsize=7, **AS_IT_IS)
         strips.xaxis.set_major_locator(MaxNLocator(integer=True))
         strips.invert_yaxis()
         strips.set_xlabel("denoising step; coloured: computed")

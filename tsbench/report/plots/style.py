@@ -21,6 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL = FewerSteps.title  # every cache has to beat it
 LEGEND_ROW, TITLE = 0.22, 0.3  # inches
 ACROSS = 3  # panels in a row
+AS_IT_IS = {"parse_math": False}  # of text with prompts and parameters in it: a dollar begins no formula
 POINT_RADIUS, LABEL_GAP = 3.5, 5  # points of 1/72 inch
 # Of a label beside its point: how far to the right, and how far to the free side.
 PLACES = ((0, 1), (1, 0), (1, 1), (-1, 1), (0, -1))
@@ -129,7 +130,7 @@ def mark_disturbed(
 def name_panel(axis: Any, title: str, across: int = 1) -> None:
     """The title of a panel, or of so many beside each other, in as many lines as their width takes."""
     inches = across * axis.get_window_extent().width / axis.figure.dpi
-    axis.set_title(fill(title, round(13.5 * inches)), loc="left", fontsize=9, fontweight="bold")
+    axis.set_title(fill(title, round(13.5 * inches)), loc="left", fontsize=9, fontweight="bold", **AS_IT_IS)
 
 
 def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) -> None:
@@ -153,7 +154,7 @@ def label_points(axis: Any, points: Any, labels: Iterable[Label], upwards: int) 
             note = axis.annotate(
                 label.text, (label.x, label.y), textcoords="offset points", fontsize=8, color=label.colour, zorder=3,
                 xytext=(right * LABEL_GAP, up * upwards * LABEL_GAP), ha=("center", "left", "right")[right],
-                va=("center", "bottom", "top")[up * upwards],
+                va=("center", "bottom", "top")[up * upwards], **AS_IT_IS,
                 path_effects=[withStroke(linewidth=2.5, foreground="white")],  # or bars would strike it through
             )  # fmt: skip
             box = note.get_window_extent(renderer)
@@ -171,6 +172,8 @@ def finish(figure: Any, axes: Iterable[Any], title: str) -> None:
             handles.setdefault(label, handle)
     for columns in range(min(4, len(handles)), 0, -1):
         legend = figure.legend(handles.values(), handles, loc="lower center", ncols=columns, frameon=False, fontsize=9)
+        for text in legend.get_texts():
+            text.set(**AS_IT_IS)
         if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
             break
         legend.remove()
@@ -179,5 +182,5 @@ def finish(figure: Any, axes: Iterable[Any], title: str) -> None:
     above = TITLE * (1 + 0.7 * title.count("\n"))
     height = figure.get_figheight() + below + above
     figure.set_figheight(height)
-    figure.text(0.01, 1 - 0.3 * TITLE / height, title, va="top", fontsize=11)
+    figure.text(0.01, 1 - 0.3 * TITLE / height, title, va="top", fontsize=11, **AS_IT_IS)
     figure.tight_layout(rect=(0, below / height, 1, 1 - above / height))
