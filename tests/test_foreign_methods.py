@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections import UserDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from tsbench.drawing.diffusers import DiffusersSession
 from tsbench.drawing.generate import FullCompute
 from tsbench.drawing.hooks import cached_bytes
 from tsbench.drawing.surroundings import surroundings
-from tsbench.errors import DrawingFailed, ModelSpoilt
+from tsbench.errors import DrawingFailed, ModelSpoilt, first_line
 from tsbench.flops import step_cost
 from tsbench.methods import Method
 from tsbench.methods.auto import Auto
@@ -364,6 +365,14 @@ def test_a_setting_without_a_name_is_not_drawn(
     assert main(["sweep", "method=auto"]) == 2
     assert "method=auto has no name for this setting (ValueError: Unknown format code 'd'" in capsys.readouterr().err
     assert list(here.iterdir()) == []
+
+
+def test_an_error_without_text_is_told_with_its_place() -> None:
+    """As of an assertion of a library: its kind alone would be the whole reason of a cell."""
+    with pytest.raises(AssertionError) as caught:
+        raise AssertionError
+    assert re.fullmatch(r"AssertionError: in test_foreign_methods\.py, line \d+", first_line(caught.value))
+    assert first_line(MemoryError()) == "MemoryError" and first_line(ValueError("a\nb")) == "ValueError: a"
 
 
 class Forgetful(Leaky):

@@ -83,6 +83,17 @@ def test_a_model_without_weights_or_with_those_of_a_variant_is_refused(folder: P
         source.check_is_whole(folder)
 
 
+def test_weights_that_git_has_left_out_are_told(folder: Path) -> None:
+    """As a clone without Git LFS leaves them."""
+    (folder / "text_encoder" / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0"
+    )
+    with pytest.raises(
+        UserError, match=r"of text_encoder/model\.safetensors; type git lfs pull there, or give the fold"
+    ):
+        source.check_is_whole(folder)
+
+
 def test_a_tokenizer_without_its_vocabulary_is_refused(folder: Path) -> None:
     """As a download of weights and configurations alone leaves it: every word would be the unknown one, and every
     prompt the same image."""

@@ -21,6 +21,7 @@ WHOLE_BYTES, STRIDE_BYTES, SAMPLE_BYTES = 64 << 20, 4 << 20, 16 << 10
 WEIGHTS = (  # of a part, in one file, or in several that NAME.index.json names
     "diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin",
 )  # fmt: skip
+LFS_POINTER = b"version https://git-lfs"
 VOCABULARIES = {  # of a tokenizer, the files that have it, in one form or another
     "tokenizer": (("tokenizer.json",), ("vocab.json", "merges.txt")),
     "tokenizer_2": (("tokenizer.json",), ("spiece.model",)),
@@ -141,6 +142,9 @@ def lacking(folder: Path) -> str | None:
             if variants := sorted(path.name for path in (folder / part).glob("*.*.safetensors")):
                 return f"has its {part} only as a variant ({variants[0]}); save it without one, or"
             return f"lacks weights of its {part};"
+        for file in (folder / part).glob("*.safetensors"):
+            if file.stat().st_size < SAMPLE_BYTES and file.read_bytes().startswith(LFS_POINTER):
+                return f"has a pointer of Git LFS in the place of {part}/{file.name}; type git lfs pull there, or"
     return None
 
 
