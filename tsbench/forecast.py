@@ -278,12 +278,12 @@ def taylor_seer(
 
     Returns:
         A function that takes a class or an instance and gives it back. The output has to be a tensor or a tuple of
-        tensors of the same shapes at every step.
+        tensors of the same shapes at every step; of truth values the last computed ones are kept.
 
     Raises:
-        ValueError: for numbers that are not whole or too small, a dtype of whole numbers, a first step that is not
-            computed, and a class or an instance that forecasts already; while running, for a map that is used up and
-            for a changed shape.
+        ValueError: for numbers that are not whole or too small, a dtype of whole numbers, a map that is a text, a first
+            step that is not computed, and a class or an instance that forecasts already; while running, for a map that
+            is used up and for a changed shape.
         TypeError: for what is neither a module nor a class of modules; while running, for an output that is neither a
             tensor nor a tuple of tensors.
     """
