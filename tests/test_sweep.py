@@ -375,6 +375,15 @@ def test_another_attention_kernel_is_another_environment(monkeypatch: pytest.Mon
     assert differences(here, environment(torch.device("cpu"))) == ["attention_backend: native there, _native_math here"]
 
 
+def test_processors_of_one_name_are_told_apart_by_what_torch_uses_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clouds call generations of a processor by one name; their times differ, and the last digits of pictures."""
+    found = []
+    for name in ("AVX2", "AVX512"):
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda name=name: name)
+        found.append(environment(torch.device("cpu")))
+    assert differences(*found) == ["vector_instructions: AVX2 there, AVX512 here"]
+
+
 def test_another_environment_is_refused(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def environment(device: torch.device, openvino_device: str | None = None) -> dic
     found: dict[str, Any] = {
         "device": device.type,
         "processor": processor_name(),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),  # clouds give different processors one name
         "threads": torch.get_num_threads(),
         "openmp": {name: os.environ[name] for name in WAITING if name in os.environ},
         "platform": f"{platform.system()} {platform.machine()}",
