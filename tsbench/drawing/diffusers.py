@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsbench.cell import Cell, Sample, Settings, Workload, canonical_json
+from tsbench.cell import Cell, Sample, Settings, Workload
 from tsbench.drawing.generate import Backend, Drawn, Session
 from tsbench.drawing.hooks import cached_bytes
 from tsbench.drawing.measure import Clock, EnergyMeter, PeakMemory, most, release_memory
@@ -152,7 +152,7 @@ class DiffusersSession(Session):
         calibrator = method.calibrator()
         if calibrator is None:
             return method
-        its = (type(calibrator), canonical_json(calibrator.parameters()), workload)
+        its = (type(calibrator), repr(calibrator.parameters()), workload)
         if self._calibration[0] != its:
             for batch in workload.batches:
                 self.draw(workload, batch, calibrator, reuse_text=True)
