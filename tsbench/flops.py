@@ -102,11 +102,12 @@ class FlopCounter(TorchDispatchMode):
             return made[0] if single else made
         with FlopCounterMode(display=False) as counter:
             out = func(*args, **kwargs)
-        self.flop += counter.get_total_flops()
+        flop = counter.get_total_flops()
+        self.flop += flop
         outs = [out] if isinstance(out, Tensor) else out
         without_data = isinstance(outs, list | tuple) and all(isinstance(one, Tensor) and one.is_meta for one in outs)
         if without_data and not func._schema.is_mutable:
-            self.known[key] = counter.get_total_flops(), [_shapes(one) for one in outs], outs is not out
+            self.known[key] = flop, [_shapes(one) for one in outs], outs is not out
         return out
 
 

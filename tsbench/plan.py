@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -112,19 +111,15 @@ def architecture(model: ModelConfig) -> dict[str, Any]:
     Raises:
         UserError: if there is neither, or it is no Flux.
     """
-    from huggingface_hub import try_to_load_from_cache
-
-    from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model
+    from tsbench.models.source import check_is_flux, configuration, find_architecture, find_model, in_hub_cache
 
     is_folder = model.path != "architecture" and expanded(model.path).is_dir()
     if model.path == "embedded" or is_folder:
         folder = find_model(model.path)
         check_is_flux(folder)
         return configuration(folder, "transformer/config.json")
-    if model.path.count("/") == 1:
-        cached = try_to_load_from_cache(model.path, "transformer/config.json")
-        if isinstance(cached, str):
-            return configuration(Path(cached).parent, "config.json")
+    if cached := in_hub_cache(model.path, "transformer/config.json"):
+        return configuration(cached.parent, cached.name)
     if model.architecture is None:
         raise UserError(
             f"model.path is {model.path!r}, whose architecture is not known here; "

@@ -102,6 +102,18 @@ def _from_hub(name: str) -> Path:
         raise UserError(_unreachable(name, reason)) from error
 
 
+def in_hub_cache(model: str, name: str) -> Path | None:
+    """A file of a hub model, where the hub's cache has it; None also for what is no hub id."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, name)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
 def configuration(folder: Path, name: str) -> dict[str, Any]:
     """A configuration of a model's folder.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from tsbench.errors import UserError, first_line
 from tsbench.methods import Method
@@ -86,18 +85,19 @@ def models() -> list[str]:
 
 
 def _found(path: str) -> str:
-    from huggingface_hub import try_to_load_from_cache
-
-    from tsbench.models.source import lacking, model_folder
+    from tsbench.models.source import in_hub_cache, lacking, model_folder
 
     try:
         if model_folder(path):
             return f"in {path}"
     except UserError as error:
         return str(error)
-    index = try_to_load_from_cache(path, "model_index.json")
-    cached = isinstance(index, str) and lacking(Path(index).parent) is None
-    return "in the local cache" if cached else "not in the local cache, has to be downloaded"
+    index = in_hub_cache(path, "model_index.json")
+    return (
+        "in the local cache"
+        if index and lacking(index.parent) is None
+        else "not in the local cache, has to be downloaded"
+    )
 
 
 def methods() -> list[str]:
